@@ -57,7 +57,7 @@ func readRun(dir string) (runOver, error) {
 	path := filepath.Join(dir, "settings.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return runOver{}, fmt.Errorf("-run %s is no run folder: %w", dir, err)
+		return runOver{}, fmt.Errorf("-run %s is not a run folder: %w", dir, err)
 	}
 	if err := yaml.Unmarshal(text, &s); err != nil {
 		return runOver{}, fmt.Errorf("%s: %w", path, err)

@@ -103,7 +103,7 @@ func TestRecordComplains(t *testing.T) {
 	write(t, damaged, "metrics.jsonl", "{\n")
 	other := write(t, t.TempDir(), "log", `{"loss": 1}`+"\n")
 	for _, c := range []struct{ flag, path, want string }{
-		{"-run", t.TempDir(), "no run folder"},
+		{"-run", t.TempDir(), "not a run folder"},
 		{"-run", unfinished, "no epoch is over"},
 		{"-run", damaged, "metrics.jsonl, line 1"},
 		{"-recipe", other, "not what torch_recipe.py prints"},

@@ -107,7 +107,7 @@ func (m *MetricsLog) Close() error {
 	return errors.Join(m.table.close(), m.objects.close())
 }
 
-// rowValues lists the values that a row has.
+// rowValues returns the values of a row by their column.
 func rowValues(row any) (map[string]reflect.Value, error) {
 	values := map[string]reflect.Value{}
 	set := func(name string, v reflect.Value) {
@@ -165,6 +165,7 @@ func encodeValue(v reflect.Value) (cell string, jsonText []byte, err error) {
 	return cell, []byte(cell), nil
 }
 
+// jsonString returns s as a JSON string.
 func jsonString(s string) []byte {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -173,6 +174,7 @@ func jsonString(s string) []byte {
 	return b
 }
 
+// csvLine returns cells as a line of CSV.
 func csvLine(cells []string) ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -183,7 +185,7 @@ func csvLine(cells []string) ([]byte, error) {
 	return b.Bytes(), w.Error()
 }
 
-// lines is a file of complete lines.
+// lines is a file that consists of complete lines.
 type lines struct {
 	path string
 	f    lineFile

@@ -56,13 +56,13 @@ func linesOf(path string) ([][]byte, error) {
 
 // cutFile keeps the first n lines and drops the others, including an incomplete last one.
 func cutFile(path string, lines [][]byte, n int) error {
-	kept := bytes.Join(lines[:min(n, len(lines))], nil)
+	remaining := bytes.Join(lines[:min(n, len(lines))], nil)
 	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == int64(len(kept)) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == int64(len(remaining)) {
 		return nil
 	}
 	return WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(kept)
+		_, err := w.Write(remaining)
 		return err
 	})
 }

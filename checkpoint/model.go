@@ -15,7 +15,7 @@ import (
 // Model describes a file of weights: everything that is needed to use it.
 type Model struct {
 	Architecture string   `json:"architecture"`     // a name in the registry of models
-	Blocks       []int    `json:"blocks,omitempty"` // blocks in each stage, where they differ from the architecture's own
+	Blocks       []int    `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
 	Classes      []string `json:"classes"`          // names in the order of the logits
 
 	prepare.Input // the images that the network takes: channels, height, width and preprocess
@@ -24,7 +24,7 @@ type Model struct {
 	Residual string `json:"residual"`
 	Go       string `json:"go"`
 
-	// Output names the output of an ONNX graph with the logits, where the graph has several.
+	// Output names the output of an ONNX graph that holds the logits, if the graph has several.
 	Output string `json:"output,omitempty"`
 
 	Dataset string  `json:"dataset,omitempty"`
@@ -122,6 +122,7 @@ func ReadModel(r io.ReaderAt, size int64, name string) (Model, *safetensors.File
 	return m, f, err
 }
 
+// describe reads the description in a model file.
 func describe(f *safetensors.File, name string) (Model, error) {
 	m, err := ModelIn(f.Metadata())
 	if err != nil {
@@ -130,8 +131,8 @@ func describe(f *safetensors.File, name string) (Model, error) {
 	return m, nil
 }
 
-// ErrNoModel is the error of ModelIn where the metadata contain no description of a model,
-// as in files of other programs.
+// ErrNoModel is the error of ModelIn if the metadata contains no description of a model, as in
+// files of other programs.
 var ErrNoModel = errors.New("its metadata has no entry \"" + metadataKey + "\", so its architecture and classes are not known")
 
 // ModelIn reads a description that Model.Metadata made from a file's metadata.
@@ -148,12 +149,13 @@ func ModelIn(metadata map[string]string) (Model, error) {
 	return m, m.check()
 }
 
+// resolved returns m with the defaults of Input filled in.
 func (m Model) resolved() Model {
 	m.Input = prepare.Resolved(m.Input)
 	return m
 }
 
-// check limits every number, so that code that builds a network or an image from a file's
+// check limits every number, so that code which builds a network or an image from a file's
 // description can rely on them.
 func (m Model) check() error {
 	switch {
@@ -164,13 +166,13 @@ func (m Model) check() error {
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}
-	const mostStages, mostBlocks = 16, 1000
-	if n := len(m.Blocks); n > mostStages {
-		return fmt.Errorf("%d stages of blocks, where at most %d are possible", n, mostStages)
+	const maxStages, maxBlocks = 16, 1000
+	if n := len(m.Blocks); n > maxStages {
+		return fmt.Errorf("%d stages of blocks, where at most %d are possible", n, maxStages)
 	}
 	for i, n := range m.Blocks {
-		if n < 1 || n > mostBlocks {
-			return fmt.Errorf("%d blocks in stage %d, where 1 to %d are possible", n, i+1, mostBlocks)
+		if n < 1 || n > maxBlocks {
+			return fmt.Errorf("%d blocks in stage %d, where 1 to %d are possible", n, i+1, maxBlocks)
 		}
 	}
 	return prepare.Check(m.Input)

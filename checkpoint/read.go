@@ -24,7 +24,7 @@ func (r *Run) ListSettings() ([]Setting, error) {
 	return out, nil
 }
 
-// plain formats a value in one line.
+// plain formats a YAML value in one line.
 func plain(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode {
 		return n.Value

@@ -8,7 +8,7 @@ import (
 
 func TestListSettings(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
-	if _, err := r.ListSettings(); err == nil || !strings.Contains(err.Error(), "is no run folder") {
+	if _, err := r.ListSettings(); err == nil || !strings.Contains(err.Error(), "is not a run folder") {
 		t.Errorf("a folder without settings: %v", err)
 	}
 	err := r.WriteSettings(struct {

@@ -82,8 +82,8 @@ func (r *Run) WriteSettings(v any) error {
 	})
 }
 
-// mostSettings is the largest size of a settings file in bytes.
-const mostSettings = 16 << 20
+// maxSettingsBytes is the largest size of a settings file in bytes.
+const maxSettingsBytes = 16 << 20
 
 // ReadSettings reads what WriteSettings wrote into v, a pointer. A setting that v does not
 // have is an error that names it: the setting may be misspelt or damaged, and ignoring it
@@ -93,11 +93,13 @@ func (r *Run) ReadSettings(v any) error { return r.readSettings(v, true) }
 // PickSettings reads the settings that v, a pointer, has, and ignores the others.
 func (r *Run) PickSettings(v any) error { return r.readSettings(v, false) }
 
+// readSettings reads settings.yaml into v. If all is true, settings that v does not have are
+// an error.
 func (r *Run) readSettings(v any, all bool) error {
 	path := r.Path("settings.yaml")
-	text, err := regular.ReadFile(path, mostSettings)
+	text, err := regular.ReadFile(path, maxSettingsBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is no run folder, for it has no settings.yaml; give one that `residual train` left, such as runs/train-1", r.Dir)
+		return fmt.Errorf("%s is not a run folder, because it has no settings.yaml; give one that `residual train` wrote, such as runs/train-1", r.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("the settings of the run cannot be read: %w; check its permissions", err)
@@ -108,11 +110,12 @@ func (r *Run) readSettings(v any, all bool) error {
 		return fmt.Errorf("%s is damaged, or of another version of Residual: %w; put back a copy of it", path, settingsError(err))
 	}
 	if err := d.Decode(new(yaml.Node)); err != io.EOF {
-		return fmt.Errorf("%s is damaged: something follows the settings; put back a copy of it", path)
+		return fmt.Errorf("%s is damaged: there is more text after the settings; put back a copy of it", path)
 	}
 	return nil
 }
 
+// unknownField matches an error of package yaml about a setting that does not exist.
 var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
 
 // settingsError describes an error in the settings without the names of Go types.
@@ -141,7 +144,7 @@ func (r *Run) Sweep() error {
 	for _, e := range entries {
 		if ok, _ := filepath.Match(tempName("*"), e.Name()); ok && e.Type().IsRegular() {
 			if err := os.Remove(r.Path(e.Name())); err != nil {
-				return fmt.Errorf("what a killed program left cannot be removed: %w; check its permissions", err)
+				return fmt.Errorf("a temporary file of a killed program cannot be removed: %w; check its permissions", err)
 			}
 		}
 	}

@@ -233,7 +233,7 @@ func TestMetricsGoOn(t *testing.T) {
 
 func TestMetricsRefuse(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
-	const foreign = "a,b\n1,2" // its last line is incomplete, and stays so
+	const foreign = "a,b\n1,2" // the incomplete last line stays as it is
 	if err := os.WriteFile(r.Path("metrics.csv"), []byte(foreign), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func (d *fullDisk) WriteAt(p []byte, at int64) (int, error) {
 	return d.lineFile.WriteAt(p, at)
 }
 
-// A row that cannot be written leaves no part of itself in either file.
+// A row that cannot be written completely leaves nothing in either file.
 func TestMetricsOnAFullDisk(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
 	m := openLog(t, r, "epoch")

@@ -26,8 +26,8 @@ type State struct {
 	OptimizerSteps int     `json:"optimizer_steps"`
 	BestEpoch      int     `json:"best_epoch"`
 	BestAccuracy   float64 `json:"best_accuracy"`
-	// BestScore is the score by which BestEpoch was chosen. It is nil where the score is NaN
-	// or infinite, or is BestAccuracy in a state of an earlier version.
+	// BestScore is the score by which BestEpoch was chosen. It is nil if the score is NaN or
+	// infinite. In a state of an earlier version it is also nil, and the score is BestAccuracy.
 	BestScore *Number `json:"best_score,omitempty"`
 	Seconds   float64 `json:"seconds"` // duration of the training so far
 
@@ -120,7 +120,7 @@ func LoadState(path string) (State, Values, error) {
 		}
 	}
 	if checksum([]byte(metadata[stateKey]), all) != metadata[checksumKey] {
-		return State{}, Values{}, stateError(path, errors.New("its checksum is not that of its content: the file is damaged"))
+		return State{}, Values{}, stateError(path, errors.New("its content does not match its checksum: the file is damaged"))
 	}
 	return s, v, nil
 }

@@ -200,7 +200,7 @@ func TestReadSettings(t *testing.T) {
 		Seed uint64
 	}
 	var got settings
-	if err := r.ReadSettings(&got); err == nil || !strings.Contains(err.Error(), r.Dir+" is no run folder") {
+	if err := r.ReadSettings(&got); err == nil || !strings.Contains(err.Error(), r.Dir+" is not a run folder") {
 		t.Errorf("without a file: %v", err)
 	}
 	for _, want := range []settings{{0.05, math.MaxUint64}, {math.Nextafter32(0.1, 1), 0}, {math.SmallestNonzeroFloat32, 1}, {math.MaxFloat32, 2}} {
@@ -216,7 +216,7 @@ func TestReadSettings(t *testing.T) {
 		"lr: 1\nseee: 4\n":      `line 2: there is no setting "seee"`,
 		"lr: 1\nlr: 2\n":        "already defined",
 		"lr: much\n":            "cannot unmarshal",
-		"lr: 1\n---\nlr: 2\n":   "something follows the settings",
+		"lr: 1\n---\nlr: 2\n":   "more text after the settings",
 		"lr: 1\nlR: 2\nseed: 4": `there is no setting "lR"`,
 		"":                      "settings.yaml is damaged",
 	} {

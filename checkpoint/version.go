@@ -7,8 +7,8 @@ import (
 
 const modulePath = "github.com/residual-ml/residual"
 
-// Versions returns the version of Residual in this program, or (devel) where the build has
-// none, and the version of Go.
+// Versions returns the version of Residual in this program, or (devel) if the build does not
+// record one, and the version of Go.
 func Versions() (residual, goVersion string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -22,7 +22,7 @@ func versionIn(info *debug.BuildInfo) string {
 	if info.Main.Path == modulePath {
 		found = info.Main
 	}
-	for _, m := range info.Deps { // where another program uses the library
+	for _, m := range info.Deps { // if another program uses the library
 		if m.Path != modulePath {
 			continue
 		}

@@ -30,18 +30,18 @@ import (
 // in write, the old file is unchanged and the temporary one is removed. The only
 // exception is a failure of that last sync: the new file is then in place, and
 // the error says that a power failure may still lose it. A killed program can leave
-// a file named .residual-*.tmp, which may be deleted. What is not a file,
+// a file named .residual-*.tmp, which may be deleted. A path that is not a regular file,
 // such as a pipe or a device, is not replaced: that is an error.
 func WriteFile(path string, write func(io.Writer) error) error {
 	if err := regular.Replaceable(path); err != nil {
-		return fmt.Errorf("%w; it is left as it is, give the name of a file", err)
+		return fmt.Errorf("%w; it was left unchanged, give the name of a file", err)
 	}
 	return writeFile(osFiles{}, path, write)
 }
 
 // fileSystem is the part of the operating system that writeFile uses; tests fail each call in turn.
 type fileSystem interface {
-	create(path string) (file, error) // fails when path exists
+	create(path string) (file, error) // fails if path exists
 	rename(from, to string) error
 	remove(path string) error
 	syncDir(dir string) error
@@ -78,6 +78,7 @@ func writeFile(files fileSystem, path string, write func(io.Writer) error) (err 
 	return nil
 }
 
+// tempName returns the name of a temporary file; Sweep finds files with such names.
 func tempName(middle string) string { return ".residual-" + middle + ".tmp" }
 
 // createTemp creates a file with the permissions that new files normally get, unlike

@@ -15,9 +15,9 @@ import (
 
 var errInjected = errors.New("injected failure")
 
-// faulty fails the n-th call, and if dead is set every later one as well. A failing
-// write leaves half of its bytes; if late is set, a failing close, rename or sync has
-// done its work all the same, as a network file system may.
+// faulty fails the n-th call, and every later one too if dead is set. A failing write writes
+// half of its bytes. If late is set, a failing close, rename or sync does its work before it
+// fails, as on a network file system.
 type faulty struct {
 	fileSystem
 	n          int

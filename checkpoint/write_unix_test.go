@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// A rename would take a device's name from every program of the machine.
+// WriteFile does not replace a device, since a rename would remove it for every program.
 func TestWriteFileReplacesFilesAlone(t *testing.T) {
 	dir := t.TempDir()
 	pipe, null, out := filepath.Join(dir, "pipe"), filepath.Join(dir, "null"), filepath.Join(dir, "stdout")
@@ -39,7 +39,7 @@ func TestWriteFileReplacesFilesAlone(t *testing.T) {
 			t.Errorf("%s is another file now, %v", path, err)
 		}
 	}
-	// A link to a file, or to none, is replaced as before.
+	// A link is replaced, whether or not its target exists.
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -4,46 +4,12 @@ package data
 type artist struct {
 	canvas
 	random random
-	tone   float64 // of the cloth, 0..255
-	accent float64 // of trimmings, well apart from tone
+	tone   float64 // brightness of the cloth, 0..255
+	accent float64 // brightness of trimmings, which differs clearly from tone
 }
 
-// image draws a garment of the class with the numbers of a.random.
-func (a *artist) picture(label int, pix []uint8) {
-	clear(a.value[:])
-	a.light()
-	a.tone = a.random.between(70, 235)
-	a.accent = a.tone - a.random.between(45, 90)
-	if a.accent < 25 || a.tone < 190 && a.random.chance(0.5) {
-		a.accent = min(a.tone+a.random.between(45, 90), 255)
-	}
-	switch label {
-	case 0:
-		a.tshirt()
-	case 1:
-		a.trouser()
-	case 2:
-		a.pullover()
-	case 3:
-		a.dress()
-	case 4:
-		a.coat()
-	case 5:
-		a.sandal()
-	case 6:
-		a.shirt()
-	case 7:
-		a.sneaker()
-	case 8:
-		a.bag()
-	default:
-		a.boot()
-	}
-	a.develop(pix)
-}
-
-// place chooses the pose: turned by up to twice the angle of tangent turn, scaled,
-// slanted, shifted by up to shift pixels, and mirrored half the time.
+// place chooses the pose at random: a rotation by up to twice the angle whose tangent is
+// turn, a scale, a slant, a shift by up to shift pixels, and a reflection half the time.
 func (a *artist) place(turn, shift float64) {
 	r := &a.random
 	d := direction(r.between(-turn, turn))
@@ -61,7 +27,8 @@ func (a *artist) place(turn, shift float64) {
 	}
 }
 
-// light lays folds, a slope of brightness and sometimes a pattern over the cloth.
+// light fills shade, the brightness of the cloth at each pixel: folds, a slope and sometimes
+// stripes.
 func (a *artist) light() {
 	r := &a.random
 	var waves [5]wave
@@ -98,10 +65,11 @@ func (a *artist) light() {
 	}
 }
 
-// wave is a ripple of brightness; dx and dy are in 1/1024 of its length a pixel.
+// wave is a periodic change of brightness. dx, dy and phase are in 1/1024 of a period; dx and
+// dy are the advance for each pixel.
 type wave struct{ dx, dy, phase, height int32 }
 
-// at returns a value in -height..height: two parabolas stand for a sine.
+// at returns a value in -height..height. Two parabolas approximate a sine.
 func (w wave) at(x, y int32) int32 {
 	p := (w.dx*x + w.dy*y + w.phase) & 1023
 	half := p & 511
@@ -112,7 +80,7 @@ func (w wave) at(x, y int32) int32 {
 	return v * w.height >> 8
 }
 
-// develop turns the canvas into bytes: brightness, and noise where there is cloth.
+// develop writes the canvas to pix, with a random gain, and with noise where there is cloth.
 func (a *artist) develop(pix []uint8) {
 	r := &a.random
 	gain := 160 + int32(r.intn(110)) // of 256
@@ -122,7 +90,7 @@ func (a *artist) develop(pix []uint8) {
 		if i&1 == 0 {
 			bits = r.src.Uint64()
 		}
-		// The sum of four bytes is near enough to a normal number, std 148.
+		// The sum of four random bytes is close to a normal distribution with std 148.
 		noise := int32(bits&255) + int32(bits>>8&255) + int32(bits>>16&255) + int32(bits>>24&255) - 510
 		bits >>= 32
 		v = v * gain >> 8

@@ -7,8 +7,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Images is a data set whose images have sizes of their own, larger than what Get
-// makes of them: the transforms of a training work on these.
+// Images is a data set whose images have sizes of their own, usually larger than those that
+// Get returns. The transforms of a training work on these.
 type Images interface {
 	Dataset
 	// Image returns image i in its own size, with Info().Channels channels, and its
@@ -17,31 +17,32 @@ type Images interface {
 	Image(i int) (transforms.Image, int, error)
 }
 
-// ImageParts is Images that can be read in part, for less than the whole.
+// ImageParts is a data set that can read a part of an image in less time than all of it.
 type ImageParts interface {
 	Images
-	// Part returns the part of image i that choose, told its height and width, wants:
-	// with the pixels that Image has there. choose may be called more than once, for
-	// this image or for another that takes its place.
+	// Part calls choose with the height and width of image i and returns the part that
+	// choose returns, with the pixels that Image has there, and the label. It may call
+	// choose more than once: for this image, or for another that takes its place.
 	Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error)
 }
 
-// ImageLender is Images that lends an image for as long as it is used in its own size, so that
-// there is a bound to the memory of those that are used at once.
+// ImageLender is a data set that lends its images, in their own sizes, so that it can bound
+// the memory of all that are in use at once.
 type ImageLender interface {
 	Images
-	// Lend calls use with what Image returns, unless there is an error, and returns the
-	// label. use must not keep the pixels.
+	// Lend calls use with the image that Image returns, and returns the label; after an
+	// error it does not call use. use must not keep the pixels.
 	Lend(i int, use func(m transforms.Image)) (label int, err error)
 }
 
-// croppable is a transform that begins with a crop whose position depends on the size alone.
-type croppable struct {
+// leadingCrop is a transform split into its first step, a crop whose position depends only
+// on the image size and the random generator, and the remaining steps.
+type leadingCrop struct {
 	crop      transforms.RandomResizedCrop
 	remaining transforms.Compose
 }
 
-func croppableOf(t transforms.Transform) *croppable {
+func leadingCropOf(t transforms.Transform) *leadingCrop {
 	steps, ok := t.(transforms.Compose)
 	if !ok {
 		steps = transforms.Compose{t}
@@ -49,19 +50,19 @@ func croppableOf(t transforms.Transform) *croppable {
 	if len(steps) == 0 {
 		return nil
 	}
-	if cut, ok := steps[0].(transforms.RandomResizedCrop); ok {
-		return &croppable{cut, steps[1:]}
+	if crop, ok := steps[0].(transforms.RandomResizedCrop); ok {
+		return &leadingCrop{crop, steps[1:]}
 	}
 	return nil
 }
 
-// croppedImage returns an image of which only the crop is decoded.
+// croppedImage returns image i transformed. Only the part inside the leading crop is decoded.
 func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err error) {
-	c, from := b.loader.croppable, &b.loader.originals
+	c, from := b.loader.leadingCrop, &b.loader.originals
 	var drawn transforms.ResizedCrop
 	var failed error
 	m, label, err = from.parts.Part(from.index(i), func(height, width int) (part transforms.Crop) {
-		defer func() { // a transform that does not take this image; the file is readable
+		defer func() { // a misuse of the transform is not an error of the image file
 			if m := tensor.Recovered(recover()); m != nil {
 				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %w", m)
 			}
@@ -79,7 +80,7 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 	return m, label, err
 }
 
-// image returns the bytes of image i, transformed if the loader says so. They are
+// image returns the pixels of image i, transformed if the loader has a transform. They are
 // valid until the next call.
 func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 	l := b.loader
@@ -89,7 +90,7 @@ func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 	}
 	m, label, err := b.transformed(epoch, i)
 	if err == nil && (m.Channels != l.info.Channels || m.Height != l.info.Height || m.Width != l.info.Width) {
-		err = fmt.Errorf("the transforms made [%d, %d, %d] of it, where [%d, %d, %d] is wanted; end them with RandomResizedCrop, Resize or CenterCrop",
+		err = fmt.Errorf("the transforms return [%d, %d, %d] where [%d, %d, %d] is required; end them with RandomResizedCrop, Resize or CenterCrop",
 			m.Channels, m.Height, m.Width, l.info.Channels, l.info.Height, l.info.Width)
 	}
 	return m.Pix, label, err
@@ -97,7 +98,10 @@ func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 
 func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err error) {
 	l := b.loader
-	if l.originals.parts != nil && l.croppable != nil {
+	if l.targets.areMasks() {
+		return b.transformedMask(epoch, i)
+	}
+	if l.originals.parts != nil && l.leadingCrop != nil {
 		return b.croppedImage(epoch, i)
 	}
 	var failed error
@@ -111,13 +115,14 @@ func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err er
 	return m, label, err
 }
 
-// apply returns a transform's tensor.Misuse, as over an image smaller than its crop, as an
-// error: it is about an image of the user's. Any other panic is a mistake in the transform.
-func apply(t transforms.Transform, m transforms.Image, lots *transforms.Rand) (out transforms.Image, err error) {
+// apply calls t.Apply and returns a tensor.Misuse as an error. A transform panics with one, for
+// example, when a user's image is smaller than its crop. Any other panic is a mistake in the
+// transform, and passes.
+func apply(t transforms.Transform, m transforms.Image, rnd *transforms.Rand) (out transforms.Image, err error) {
 	defer func() {
 		if m := tensor.Recovered(recover()); m != nil {
 			err = fmt.Errorf("its transform failed: %w", m)
 		}
 	}()
-	return t.Apply(m, lots), nil
+	return t.Apply(m, rnd), nil
 }

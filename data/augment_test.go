@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// sized is a data set whose images are all larger than its Info, each by itself.
+// sized is a data set whose images have sizes of their own, larger than that of Info.
 type sized struct{ *memory }
 
 func (s sized) Image(i int) (transforms.Image, int, error) {
@@ -37,8 +37,8 @@ func augmentable(n int) *memory {
 	return m
 }
 
-// walk returns the images and targets of an epoch, by their place in the data set.
-func walk(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets map[int][]float32, err error) {
+// epochImages returns the images and targets of an epoch by their index in the data set.
+func epochImages(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets map[int][]float32, err error) {
 	t.Helper()
 	l, err := NewLoader(ds, c)
 	if err != nil {
@@ -66,22 +66,22 @@ func walk(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets 
 	}
 }
 
-// What a loader draws depends on its seed, the epoch and the image: not on the
-// workers, and without Mix not on the batch it comes in.
+// The random numbers of a transform depend only on the seed, the epoch and the image. They
+// do not depend on the workers or the batch.
 func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 	augment := transforms.Compose{
 		transforms.RandomResizedCrop{Height: 12, Width: 10}, transforms.RandomHorizontalFlip{}, transforms.TrivialAugmentWide{},
 	}
-	for name, ds := range map[string]Dataset{"bytes": augmentable(23), "pictures": sized{augmentable(23)}} {
+	for name, ds := range map[string]Dataset{"one size": augmentable(23), "own sizes": sized{augmentable(23)}} {
 		base := LoaderConfig{Batch: 4, Shuffle: true, Seed: 9, Workers: 1, Transform: augment}
-		one, _, err := walk(t, ds, base, 3)
+		one, _, err := epochImages(t, ds, base, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
 		more, batch, seed := base, base, base
 		more.Workers, batch.Batch, seed.Seed = 5, 7, 10
 		for what, c := range map[string]LoaderConfig{"workers": more, "batch": batch} {
-			got, _, err := walk(t, ds, c, 3)
+			got, _, err := epochImages(t, ds, c, 3)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,8 +91,8 @@ func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 				}
 			}
 		}
-		other, _, _ := walk(t, ds, base, 4)
-		another, _, _ := walk(t, ds, seed, 3)
+		other, _, _ := epochImages(t, ds, base, 4)
+		another, _, _ := epochImages(t, ds, seed, 3)
 		same := 0
 		for i := range one {
 			for _, m := range []map[int][]float32{other, another} {
@@ -105,19 +105,19 @@ func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 			t.Errorf("%s: %d of 46 images are the same in another epoch or by another seed", name, same)
 		}
 	}
-	// A loader's random numbers are those that Rand describes.
+	// The random numbers of a loader are those that the comment of transforms.Rand describes.
 	ds := sized{augmentable(23)}
-	got, _, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 9, Transform: augment}, 3)
+	got, _, err := epochImages(t, ds, LoaderConfig{Batch: 4, Seed: 9, Transform: augment}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lots transforms.Rand
+	var rnd transforms.Rand
 	for i := range got {
-		lots.Image(9, 3, i)
+		rnd.Image(9, 3, i)
 		m, _, _ := ds.Image(i)
-		for k, v := range augment.Apply(m, &lots).Pix {
+		for k, v := range augment.Apply(m, &rnd).Pix {
 			if got[i][k] != float32(v)/255 {
-				t.Fatalf("image %d is not made by its random numbers", i)
+				t.Fatalf("image %d is not transformed with its own random numbers", i)
 			}
 		}
 	}
@@ -125,16 +125,16 @@ func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 
 func TestMixedBatches(t *testing.T) {
 	ds := augmentable(22)
-	plain, none, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5}, 1)
+	plain, none, err := epochImages(t, ds, LoaderConfig{Batch: 4, Seed: 5}, 1)
 	if err != nil || len(none) != 0 {
 		t.Fatal(err, len(none))
 	}
 	mix := transforms.RandomChoice{Of: []transforms.BatchTransform{transforms.Mixup{}, transforms.CutMix{}}}
-	images, targets, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 3, Mix: mix}, 1)
+	images, targets, err := epochImages(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 3, Mix: mix}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 1, Mix: mix}, 1)
+	again, _, err := epochImages(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 1, Mix: mix}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestMixedBatches(t *testing.T) {
 	}
 }
 
-// Every batch of every epoch is mixed by random numbers of its own.
+// Every batch of every epoch is mixed with random numbers of its own.
 func TestBatchesAreMixedApart(t *testing.T) {
 	const size, epochs = 4, 3
 	ds := augmentable(22)
@@ -167,19 +167,19 @@ func TestBatchesAreMixedApart(t *testing.T) {
 	mix := transforms.RandomChoice{Of: []transforms.BatchTransform{transforms.Mixup{}, transforms.CutMix{}}}
 	drawn, seen := 0, map[transforms.Mix]bool{}
 	for epoch := range epochs {
-		plain, _, err := walk(t, ds, LoaderConfig{Batch: size, Seed: 5}, epoch)
+		plain, _, err := epochImages(t, ds, LoaderConfig{Batch: size, Seed: 5}, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
-		images, targets, err := walk(t, ds, LoaderConfig{Batch: size, Seed: 5, Workers: 3, Mix: mix}, epoch)
+		images, targets, err := epochImages(t, ds, LoaderConfig{Batch: size, Seed: 5, Workers: 3, Mix: mix}, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for batch := 0; batch*size < ds.Len(); batch++ {
 			first, last := batch*size, min((batch+1)*size, ds.Len())
-			var lots transforms.Rand
-			lots.Batch(5, epoch, batch)
-			m := mix.Draw(s.Height, s.Width, &lots)
+			var rnd transforms.Rand
+			rnd.Batch(5, epoch, batch)
+			m := mix.Draw(s.Height, s.Width, &rnd)
 			where := fmt.Sprintf("batch %d of epoch %d", batch, epoch)
 			drawn++
 			seen[m] = true
@@ -190,10 +190,10 @@ func TestBatchesAreMixedApart(t *testing.T) {
 				labels[i] = int64((first + i) % 3)
 			}
 			m.Images(want)
-			shares := m.Targets(labels, len(s.Classes)).Data()
+			soft := m.Targets(labels, len(s.Classes)).Data()
 			for i := range labels {
-				if !slices.Equal(images[first+i], want.Data()[i*s.Numel():(i+1)*s.Numel()]) || !slices.Equal(targets[first+i], shares[i*len(s.Classes):(i+1)*len(s.Classes)]) {
-					t.Errorf("image %d of %s is not mixed by its random numbers", i, where)
+				if !slices.Equal(images[first+i], want.Data()[i*s.Numel():(i+1)*s.Numel()]) || !slices.Equal(targets[first+i], soft[i*len(s.Classes):(i+1)*len(s.Classes)]) {
+					t.Errorf("image %d of %s is not mixed with its own random numbers", i, where)
 				}
 			}
 		}
@@ -203,12 +203,12 @@ func TestBatchesAreMixedApart(t *testing.T) {
 	}
 }
 
-func TestTransformErrorsNameThePicture(t *testing.T) {
+func TestTransformErrorsNameTheImage(t *testing.T) {
 	for want, f := range map[string]transforms.Transform{
-		"image 0: its transform failed: transforms.RandomCrop: a crop of 64 by 64":  transforms.RandomCrop{Size: 64},
-		"image 0: the transforms made [3, 6, 6] of it, where [3, 12, 10] is wanted": transforms.CenterCrop{Size: 6},
+		"image 0: its transform failed: transforms.RandomCrop: a crop of 64 by 64": transforms.RandomCrop{Size: 64},
+		"image 0: the transforms return [3, 6, 6] where [3, 12, 10] is required":   transforms.CenterCrop{Size: 6},
 	} {
-		if _, _, err := walk(t, augmentable(5), LoaderConfig{Batch: 2, Transform: f, Workers: 1}, 0); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := epochImages(t, augmentable(5), LoaderConfig{Batch: 2, Transform: f, Workers: 1}, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
@@ -219,12 +219,11 @@ func TestTransformErrorsNameThePicture(t *testing.T) {
 	}
 }
 
-// Normalised batches have Normalize's numbers by channel, and a mean of other channels
-// is refused.
+// Batches are normalised by channel, and a mean with another number of channels is refused.
 func TestLoaderNormalizes(t *testing.T) {
 	ds := augmentable(5)
 	n := transforms.ImageNet()
-	got, _, err := walk(t, ds, LoaderConfig{Batch: 2, Normalize: n}, 0)
+	got, _, err := epochImages(t, ds, LoaderConfig{Batch: 2, Normalize: n}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,8 +241,8 @@ func TestLoaderNormalizes(t *testing.T) {
 	}
 }
 
-// Transforms see what is behind a view that resizes, or cuts short.
-func TestViewsShowPictures(t *testing.T) {
+// Transforms get the images behind Resize and First.
+func TestTransformsSeeImagesBehindViews(t *testing.T) {
 	plain, own := augmentable(7), sized{augmentable(7)}
 	for i := range 3 {
 		want, _, _ := own.Image(i)
@@ -260,42 +259,42 @@ func TestViewsShowPictures(t *testing.T) {
 		}
 	}
 	if _, _, ok := As[Images](First(plain, 3)); ok {
-		t.Error("a data set of bytes cut short has images")
+		t.Error("a view of a data set whose images have one size implements Images")
 	}
 }
 
-// parted is sized, read in part.
+// parted is sized with ImageParts; it counts how many images are read in full and in part.
 type parted struct {
 	sized
-	wholes, parts *atomic.Int64
+	full, parts *atomic.Int64
 }
 
 func (p parted) Image(i int) (transforms.Image, int, error) {
-	p.wholes.Add(1)
+	p.full.Add(1)
 	return p.sized.Image(i)
 }
 
 func (p parted) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	p.parts.Add(1)
 	m, label, err := p.sized.Image(i)
-	choose(m.Height+3, m.Width+5) // of one that could not be read
+	choose(m.Height+3, m.Width+5) // as for an image that could not be read
 	return choose(m.Height, m.Width).Apply(m, nil), label, err
 }
 
-// A transform that begins with a cut reads no more than that, and draws the same random numbers.
-func TestPartsAreAsPictures(t *testing.T) {
-	whole := sized{augmentable(9)}
-	ds := parted{whole, new(atomic.Int64), new(atomic.Int64)}
-	cut := transforms.RandomResizedCrop{Height: 12, Width: 10}
+// A transform that begins with a crop reads only that part, and draws the same random numbers.
+func TestPartsEqualFullImages(t *testing.T) {
+	fullOnly := sized{augmentable(9)}
+	ds := parted{fullOnly, new(atomic.Int64), new(atomic.Int64)}
+	crop := transforms.RandomResizedCrop{Height: 12, Width: 10}
 	for _, transform := range []transforms.Transform{
-		cut, transforms.Compose{cut}, transforms.Compose{cut, transforms.RandomHorizontalFlip{}, transforms.RandAugment{}},
+		crop, transforms.Compose{crop}, transforms.Compose{crop, transforms.RandomHorizontalFlip{}, transforms.RandAugment{}},
 	} {
 		c := LoaderConfig{Batch: 2, Seed: 3, Shuffle: true, Transform: transform}
-		want, _, err := walk(t, whole, c, 2)
+		want, _, err := epochImages(t, fullOnly, c, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := walk(t, ds, c, 2)
+		got, _, err := epochImages(t, ds, c, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,14 +304,14 @@ func TestPartsAreAsPictures(t *testing.T) {
 			}
 		}
 	}
-	if ds.parts.Load() != 27 || ds.wholes.Load() != 0 {
-		t.Errorf("%d parts and %d wholes were read", ds.parts.Load(), ds.wholes.Load())
+	if ds.parts.Load() != 27 || ds.full.Load() != 0 {
+		t.Errorf("%d parts and %d full images were read", ds.parts.Load(), ds.full.Load())
 	}
-	if _, _, err := walk(t, ds, LoaderConfig{Batch: 2, Transform: transforms.Compose{transforms.HorizontalFlip{}, cut}}, 0); err != nil || ds.wholes.Load() != 9 {
-		t.Errorf("after another transform %d wholes were read, %v", ds.wholes.Load(), err)
+	if _, _, err := epochImages(t, ds, LoaderConfig{Batch: 2, Transform: transforms.Compose{transforms.HorizontalFlip{}, crop}}, 0); err != nil || ds.full.Load() != 9 {
+		t.Errorf("after another transform %d full images were read, %v", ds.full.Load(), err)
 	}
-	_, _, err := walk(t, ds, LoaderConfig{Batch: 2, Transform: transforms.RandomResizedCrop{}}, 0)
+	_, _, err := epochImages(t, ds, LoaderConfig{Batch: 2, Transform: transforms.RandomResizedCrop{}}, 0)
 	if err == nil || !strings.Contains(err.Error(), "its transform failed: transforms.RandomResizedCrop") {
-		t.Errorf("a transform that cannot be: %v", err)
+		t.Errorf("an impossible transform: %v", err)
 	}
 }

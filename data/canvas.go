@@ -1,24 +1,24 @@
 package data
 
-// The drawing of garments must give the same bytes on every processor. A compiler
-// may fuse a product and a sum into one rounding, which changes bits, except across
-// an explicit conversion: so every product here that meets a sum is written
-// float64(a*b), and from the corners of an outline on all arithmetic is of integers.
+// The drawing of garments must give the same bytes on every processor. A compiler may fuse a
+// product and a sum into one operation with one rounding, which changes bits; an explicit
+// conversion prevents that. Every product here that is added to something is therefore
+// written float64(a*b), and all arithmetic after the corners of an outline uses integers.
 
 const (
 	imageSide   = 28
 	imageSize   = imageSide * imageSide
-	subRows     = 4   // scanlines in a pixel's height
-	subPixel    = 256 // steps in a pixel's width and height
+	subRows     = 4   // scanlines in the height of a pixel
+	subPixel    = 256 // steps in the width and the height of a pixel
 	fullCover   = subRows * subPixel
-	maxCrossing = 24 // crossings of one scanline that are kept
+	maxCrossing = 24 // the most crossings of one scanline
 )
 
-// pt is a point of a garment: x to the right, y down, and the image's half side
-// is 1 before the pose is applied.
+// pt is a point of a garment: x points right, y points down, and before the pose is applied
+// half the side of the image is 1.
 type pt struct{ x, y float64 }
 
-// along returns the point a part t of the way from p to q.
+// along returns the point p + t*(q-p).
 func (p pt) along(q pt, t float64) pt {
 	return pt{p.x + float64((q.x-p.x)*t), p.y + float64((q.y-p.y)*t)}
 }
@@ -28,14 +28,14 @@ func (p pt) plus(d pt, s float64) pt {
 	return pt{p.x + float64(d.x*s), p.y + float64(d.y*s)}
 }
 
-// direction returns the unit vector at the angle whose half has tangent t, turned
-// from straight down (t = 0) towards the right.
+// direction returns the unit vector at an angle from straight down towards the right; t is
+// the tangent of half that angle.
 func direction(t float64) pt {
 	q := 1 + float64(t*t)
 	return pt{2 * t / q, (1 - float64(t*t)) / q}
 }
 
-// pose maps a garment's points to pixels: linear, then shifted.
+// pose is the affine map from points of a garment to pixels.
 type pose struct{ xx, xy, yx, yy, dx, dy float64 }
 
 func (m pose) apply(p pt) (x, y int32) {
@@ -49,21 +49,21 @@ type crossing struct {
 	dir int8
 }
 
-// canvas is an image in the making.
+// canvas is an image while it is drawn.
 type canvas struct {
 	pose      pose
 	value     [imageSize]int32 // 0..255
-	shade     [imageSize]int32 // light on the cloth; 256 is neutral
-	cover     [imageSize]int32
+	shade     [imageSize]int32 // factor of the brightness of cloth, in 1/256
+	cover     [imageSize]int32 // how much of a pixel an outline covers, in 1/fullCover
 	crossings [imageSide * subRows][maxCrossing]crossing
 	count     [imageSide * subRows]uint8
 }
 
-// fill paints the inside of a closed outline (non-zero winding, antialiased) with a
-// tone in 0..255, under the light of the image.
+// fill paints the inside of a closed outline (non-zero winding, antialiased) with a tone in
+// 0..255 times the shade of each pixel.
 func (c *canvas) fill(tone float64, outline ...pt) { c.paint(int32(tone), true, outline) }
 
-// cut takes the inside of an outline away, to the black background.
+// cut paints the inside of an outline black, as the background.
 func (c *canvas) cut(outline ...pt) { c.paint(0, false, outline) }
 
 func (c *canvas) paint(tone int32, lit bool, outline []pt) {
@@ -84,8 +84,8 @@ func (c *canvas) paint(tone int32, lit bool, outline []pt) {
 	}
 }
 
-// scan adds up how much of every pixel an outline covers and returns the rows it
-// touches.
+// scan computes how much of each pixel an outline covers and returns the first and the last
+// row that it touches.
 func (c *canvas) scan(outline []pt) (top, bottom int) {
 	const step, first = subPixel / subRows, subPixel / subRows / 2
 	low, high := int32(len(c.count)), int32(-1)
@@ -97,7 +97,7 @@ func (c *canvas) scan(outline []pt) (top, bottom int) {
 			ax, ay, bx, by, dir = bx, by, ax, ay, -1
 		}
 		x0, y0 = x1, y1
-		// Scanline s lies at s*step + first; it meets the edge when ay <= y < by.
+		// Scanline s is at y = s*step + first. It crosses the edge when ay <= y < by.
 		from := max((ay-first+step-1)>>stepBits, 0)
 		to := min((by-first+step-1)>>stepBits, int32(len(c.count)))
 		for s := from; s < to; s++ {
@@ -117,7 +117,7 @@ func (c *canvas) scan(outline []pt) (top, bottom int) {
 
 const stepBits = 6 // 1<<stepBits == subPixel/subRows
 
-// cross keeps a scanline's crossings sorted by x.
+// cross adds a crossing to a scanline, whose crossings are sorted by x.
 func (c *canvas) cross(s int32, x crossing) {
 	n := c.count[s]
 	if n == maxCrossing {
@@ -132,7 +132,7 @@ func (c *canvas) cross(s int32, x crossing) {
 	c.count[s] = n + 1
 }
 
-// spans adds the covered parts of one scanline and forgets its crossings.
+// spans adds the covered parts of one scanline to cover and clears its crossings.
 func (c *canvas) spans(s int) {
 	cover := c.cover[s/subRows*imageSide:][:imageSide]
 	winding := int8(0)
@@ -163,8 +163,8 @@ func (c *canvas) line(tone, width float64, points ...pt) {
 		if length == 0 {
 			continue
 		}
-		// The longer side stands for the length: within 1.4 of it, and a slanted
-		// band of cloth is as wide as it likes.
+		// The longer of dx and dy approximates the length. A slanted stroke is up to 1.4
+		// times too wide, which does not matter for cloth.
 		n := pt{-dy / length, dx / length}
 		d := pt{dx / length, dy / length}
 		p, q = p.plus(d, -width/4), q.plus(d, width/4)
@@ -179,7 +179,8 @@ func abs(x float64) float64 {
 	return x
 }
 
-// curve appends the quadratic Bézier arc from p over q to r, without p itself.
+// curve appends points of the quadratic Bézier curve from p to r with control point q. It
+// does not append p.
 func curve(path []pt, p, q, r pt) []pt {
 	const pieces = 6
 	for i := 1; i <= pieces; i++ {
@@ -189,7 +190,7 @@ func curve(path []pt, p, q, r pt) []pt {
 	return path
 }
 
-// circle holds the unit circle's points at sixteenths of a turn.
+// circle holds 16 evenly spaced points of the unit circle.
 var circle = [16]pt{
 	{1, 0}, {0.9239, 0.3827}, {0.7071, 0.7071}, {0.3827, 0.9239},
 	{0, 1}, {-0.3827, 0.9239}, {-0.7071, 0.7071}, {-0.9239, 0.3827},
@@ -206,8 +207,8 @@ func ellipse(center pt, rx, ry float64) []pt {
 	return out
 }
 
-// mirrored closes the right half of an outline, given from the top down, with its
-// reflection in the line x = 0.
+// mirrored completes the right half of an outline, given from top to bottom, by its
+// reflection across x = 0.
 func mirrored(right []pt) []pt {
 	out := append(make([]pt, 0, 2*len(right)), right...)
 	for i := len(right) - 1; i >= 0; i-- {

@@ -20,7 +20,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// cifarFile is one file of records as its makers published it.
+// cifarFile describes one published file of records.
 type cifarFile struct {
 	name  string
 	split Split
@@ -30,16 +30,16 @@ type cifarFile struct {
 
 func (f cifarFile) part() Split { return f.split }
 
-// cifarSet is a data set of the binary version of CIFAR: files of records, each of a
-// few bytes of labels and an image, plane by plane. They lie in one folder, or in the
-// archive as it is downloaded. Format: https://www.cs.toronto.edu/~kriz/cifar.html.
+// cifarSet is a data set in the binary format of CIFAR: files of records, where a record is
+// one or two bytes of labels and then an image, plane by plane. The files are in one folder
+// or in the downloaded archive. Format: https://www.cs.toronto.edu/~kriz/cifar.html.
 type cifarSet struct {
 	name, about string
 	classes     []string
-	labels      int // bytes before the pixels of a record; the last one counts
-	side        int // pixels of both sides
+	labels      int // bytes of labels before the pixels of a record; the last one is used
+	side        int // height and width of an image in pixels
 	archive     string
-	folder      string // in the archive
+	folder      string // the folder in the archive that holds the files
 	files       []cifarFile
 	mirrors     []string // base URLs that serve the archive
 }
@@ -49,7 +49,7 @@ var cifarMirrors = []string{
 	"https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
 }
 
-// cifar10 is the data set of 60,000 small photos in ten classes (Krizhevsky 2009).
+// cifar10 is the data set of 60,000 small images in ten classes (Krizhevsky 2009).
 func cifar10() cifarSet {
 	return cifarSet{
 		name:    "cifar10",
@@ -69,7 +69,7 @@ func cifar10() cifarSet {
 	}
 }
 
-// cifar100 is the same with a hundred classes, by the fine labels.
+// cifar100 is the data set of 60,000 small images in a hundred classes, the fine labels.
 func cifar100() cifarSet {
 	return cifarSet{
 		name:  "cifar100",
@@ -91,13 +91,13 @@ func cifar100() cifarSet {
 	}
 }
 
-func (s cifarSet) record() int { return s.labels + s.pixels() }
-func (s cifarSet) pixels() int { return 3 * s.side * s.side }
+func (s cifarSet) recordSize() int { return s.labels + s.pixelBytes() }
+func (s cifarSet) pixelBytes() int { return 3 * s.side * s.side }
 
-// contentSize returns the bytes of all files.
+// contentSize returns the size of all files together in bytes.
 func (s cifarSet) contentSize() (n int64) {
 	for _, f := range s.files {
-		n += int64(f.count) * int64(s.record())
+		n += int64(f.count) * int64(s.recordSize())
 	}
 	return n
 }
@@ -110,18 +110,18 @@ func (s cifarSet) info() SourceInfo {
 
 func (s cifarSet) open(ctx context.Context, o Options) (Dataset, error) {
 	files := ofPart(s.files, o.Split)
-	at, err := s.locate(o, files)
-	if err == nil && at == (place{}) {
-		at, err = s.missing(ctx, o)
+	found, err := s.locate(o, files)
+	if err == nil && found == (location{}) {
+		found, err = s.missing(ctx, o)
 	}
 	if err != nil {
 		return nil, err
 	}
 	m := &memory{info: Info{Name: s.name, Classes: s.classes, Channels: 3, Height: s.side, Width: s.side}}
 	byName := map[string]*records{}
-	err = s.read(ctx, at, files, func(f cifarFile, r *records) error {
+	err = s.read(ctx, found, files, func(f cifarFile, r *records) error {
 		byName[f.name] = r
-		return s.good(f, r)
+		return s.verify(f, r)
 	})
 	if err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func (s cifarSet) open(ctx context.Context, o Options) (Dataset, error) {
 	for _, f := range files {
 		total += f.count
 	}
-	m.labels, m.pixels = make([]uint8, 0, total), make([]uint8, 0, total*s.pixels())
-	for _, f := range files { // in their order, whatever the archive's
+	m.labels, m.pixels = make([]uint8, 0, total), make([]uint8, 0, total*s.pixelBytes())
+	for _, f := range files { // in this order, which may not be that of the archive
 		r := byName[f.name]
 		m.labels = append(m.labels, r.labels...)
 		m.pixels = append(m.pixels, r.pixels...)
@@ -140,70 +140,71 @@ func (s cifarSet) open(ctx context.Context, o Options) (Dataset, error) {
 	return m, nil
 }
 
-// place is where files lie: in a folder or in an archive.
-type place struct{ dir, archive string }
+// location says where the files are: in a folder or in an archive.
+type location struct{ dir, archive string }
 
-// of is the path to name in an error.
-func (p place) of(f cifarFile) string {
-	if p.archive != "" {
-		return p.archive + ": " + f.name
+// path returns the path of a file, or its name in the archive for error messages.
+func (l location) path(f cifarFile) string {
+	if l.archive != "" {
+		return l.archive + ": " + f.name
 	}
-	return filepath.Join(p.dir, f.name)
+	return filepath.Join(l.dir, f.name)
 }
 
-// locate finds the first folder that has all the files, or the archive; nothing when
-// there is none.
-func (s cifarSet) locate(o Options, files []cifarFile) (place, error) {
+// locate finds the first folder that has all the files, or the archive. It returns the zero
+// location when there is none.
+func (s cifarSet) locate(o Options, files []cifarFile) (location, error) {
 	for _, root := range folders(s.name, o) {
 		for _, dir := range []string{root, filepath.Join(root, s.folder)} {
-			have := 0
+			present := 0
 			for _, f := range files {
 				ok, err := isRegular(filepath.Join(dir, f.name))
 				if err != nil {
-					return place{}, err
+					return location{}, err
 				}
 				if ok {
-					have++
+					present++
 				}
 			}
-			if have == len(files) {
-				return place{dir: dir}, nil
+			if present == len(files) {
+				return location{dir: dir}, nil
 			}
 		}
 		archive := filepath.Join(root, s.archive)
 		if ok, err := isRegular(archive); ok || err != nil {
-			return place{archive: archive}, err
+			return location{archive: archive}, err
 		}
 	}
-	return place{}, nil
+	return location{}, nil
 }
 
-// missing downloads the archive that no folder has, or says why it must not.
-func (s cifarSet) missing(ctx context.Context, o Options) (place, error) {
+// missing downloads the archive that no folder has. When Options.Dir or Options.Offline
+// forbids the download, it returns an error with the next step.
+func (s cifarSet) missing(ctx context.Context, o Options) (location, error) {
 	if o.Dir != "" {
-		return place{}, field.Errorf("%s: neither %s nor %s and the other files are in %s; download it with: {Fetch} %s {Options.Dir} %s",
+		return location{}, field.Errorf("%s: neither %s nor %s and the other files are in %s; download it with: {Fetch} %s {Options.Dir} %s",
 			s.name, s.archive, s.files[0].name, o.Dir, s.name, shell.Quote(o.Dir))
 	}
 	if o.Offline {
-		return place{}, field.Errorf("%s: %s is not on this machine and downloading is turned off; name its folder with {Options.Dir} or RESIDUAL_DATA, or use the data set garments",
+		return location{}, field.Errorf("%s: %s is not on this machine and downloading is turned off; name its folder with {Options.Dir} or RESIDUAL_DATA, or use the data set garments",
 			s.name, s.archive)
 	}
 	dir, err := cacheFolder(s.name)
 	if err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	archive, err := s.download(ctx, o, dir)
-	return place{archive: archive}, err
+	return location{archive: archive}, err
 }
 
-// records are the content of a file.
+// records is the content of one file.
 type records struct {
 	labels, pixels []uint8
 	md5            string
 }
 
-// good compares with what was published.
-func (s cifarSet) good(f cifarFile, r *records) error {
+// verify returns an error unless the records have the published digest and valid labels.
+func (s cifarSet) verify(f cifarFile, r *records) error {
 	if r.md5 != f.md5 {
 		return fmt.Errorf("has other content than the published file: MD5 %s, not %s", r.md5, f.md5)
 	}
@@ -211,25 +212,25 @@ func (s cifarSet) good(f cifarFile, r *records) error {
 	return err
 }
 
-// read hands over the files, in any order, each once. An error, take's too, is told with
-// the file's path and the next step.
-func (s cifarSet) read(ctx context.Context, at place, files []cifarFile, take func(cifarFile, *records) error) error {
+// read calls use once for each file, in any order. It adds the path and the next step to
+// errors, also to those of use.
+func (s cifarSet) read(ctx context.Context, loc location, files []cifarFile, use func(cifarFile, *records) error) error {
 	wrap := func(path string, err error) error {
 		if err == nil || ctx.Err() != nil {
 			return errors.Join(ctx.Err())
 		}
-		var known *os.PathError // it names the file itself
+		var known *os.PathError // already names the file
 		if errors.As(err, &known) {
 			return fmt.Errorf("%w; %s", err, nextStep(s.name))
 		}
 		return fmt.Errorf("%s: %w; %s", path, err, nextStep(s.name))
 	}
-	if at.archive != "" {
-		at, err := s.readArchive(ctx, at, files, take)
-		return wrap(at, err)
+	if loc.archive != "" {
+		subject, err := s.readArchive(ctx, loc, files, use)
+		return wrap(subject, err)
 	}
 	for _, f := range files {
-		path := at.of(f)
+		path := loc.path(f)
 		err := func() error {
 			file, err := regular.Open(path)
 			if err != nil {
@@ -240,7 +241,7 @@ func (s cifarSet) read(ctx context.Context, at place, files []cifarFile, take fu
 			if err != nil {
 				return err
 			}
-			return take(f, r)
+			return use(f, r)
 		}()
 		if err != nil {
 			return wrap(path, err)
@@ -249,51 +250,52 @@ func (s cifarSet) read(ctx context.Context, at place, files []cifarFile, take fu
 	return ctx.Err()
 }
 
-// readArchive walks through the archive once; it returns what an error is about.
-func (s cifarSet) readArchive(ctx context.Context, at place, files []cifarFile, take func(cifarFile, *records) error) (string, error) {
-	file, err := regular.Open(at.archive)
+// readArchive reads the files in one pass over the archive. The string that it returns names
+// the archive or the file in it that an error is about.
+func (s cifarSet) readArchive(ctx context.Context, loc location, files []cifarFile, use func(cifarFile, *records) error) (string, error) {
+	file, err := regular.Open(loc.archive)
 	if err != nil {
-		return at.archive, err
+		return loc.archive, err
 	}
 	defer file.Close()
-	return s.walk(ctx, file, at.archive, files, take)
+	return s.readTar(ctx, file, loc.archive, files, use)
 }
 
-// walk reads the records of a compressed archive's files. It unpacks no more than the
-// published archive holds and a little, whatever is in this one.
-func (s cifarSet) walk(ctx context.Context, file io.Reader, name string, files []cifarFile, take func(cifarFile, *records) error) (string, error) {
+// readTar reads the files in a compressed archive, as readArchive does. It unpacks little more
+// than the size of the published content, so a hostile archive does little harm.
+func (s cifarSet) readTar(ctx context.Context, file io.Reader, name string, files []cifarFile, use func(cifarFile, *records) error) (string, error) {
 	z, err := gzip.NewReader(bufio.NewReaderSize(file, 1<<16))
 	if err != nil {
-		return name, fmt.Errorf("is not a whole gzip file: %w", err)
+		return name, fmt.Errorf("is not a complete gzip file: %w", err)
 	}
 	members := tar.NewReader(io.LimitReader(z, s.contentSize()+1<<20))
-	left := map[string]cifarFile{}
+	missing := map[string]cifarFile{}
 	for _, f := range files {
-		left[f.name] = f
+		missing[f.name] = f
 	}
-	for len(left) > 0 {
+	for len(missing) > 0 {
 		if err := ctx.Err(); err != nil {
 			return name, err
 		}
 		header, err := members.Next()
 		if errors.Is(err, io.EOF) {
 			for _, f := range files {
-				if _, ok := left[f.name]; ok {
+				if _, ok := missing[f.name]; ok {
 					return name, fmt.Errorf("does not hold %s", f.name)
 				}
 			}
 		}
 		if err != nil {
-			return name, fmt.Errorf("is no whole archive: %w", err)
+			return name, fmt.Errorf("is not a complete archive: %w", err)
 		}
-		f, wanted := left[path.Base(header.Name)]
-		if !wanted || header.Typeflag != tar.TypeReg {
+		f, needed := missing[path.Base(header.Name)]
+		if !needed || header.Typeflag != tar.TypeReg {
 			continue
 		}
-		delete(left, f.name)
+		delete(missing, f.name)
 		r, err := s.readRecords(&contentReader{ctx, members, md5.New()}, f)
 		if err == nil {
-			err = take(f, r)
+			err = use(f, r)
 		}
 		if err != nil {
 			return name + ": " + f.name, err
@@ -302,20 +304,20 @@ func (s cifarSet) walk(ctx context.Context, file io.Reader, name string, files [
 	return name, nil
 }
 
-// readRecords reads a whole file. Memory grows with the bytes that arrive.
+// readRecords reads all records of a file. It allocates memory as data arrives.
 func (s cifarSet) readRecords(c *contentReader, f cifarFile) (*records, error) {
-	r, one := &records{}, make([]uint8, s.record())
+	r, record := &records{}, make([]uint8, s.recordSize())
 	for i := range f.count {
-		if _, err := io.ReadFull(c, one); err != nil {
+		if _, err := io.ReadFull(c, record); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil, fmt.Errorf("is cut short: it holds %d of %d whole records", i, f.count)
+				return nil, fmt.Errorf("is cut short: it holds %d of %d complete records", i, f.count)
 			}
 			return nil, err
 		}
-		r.labels = append(r.labels, one[s.labels-1])
-		r.pixels = append(r.pixels, one[s.labels:]...)
+		r.labels = append(r.labels, record[s.labels-1])
+		r.pixels = append(r.pixels, record[s.labels:]...)
 	}
-	if n, err := io.ReadFull(c, one[:1]); n > 0 || !errors.Is(err, io.EOF) {
+	if n, err := io.ReadFull(c, record[:1]); n > 0 || !errors.Is(err, io.EOF) {
 		if n > 0 {
 			err = fmt.Errorf("goes on after its %d records", f.count)
 		}
@@ -325,7 +327,7 @@ func (s cifarSet) readRecords(c *contentReader, f cifarFile) (*records, error) {
 	return r, nil
 }
 
-// isRegular tells whether there is a file that can be read.
+// isRegular reports whether path is a regular file. Anything else at path is an error.
 func isRegular(path string) (bool, error) {
 	switch st, err := os.Stat(path); {
 	case err == nil && st.Mode().IsRegular():

@@ -20,10 +20,10 @@ func tinyCifar() (cifarSet, map[string][]byte) {
 	s := cifarSet{name: "tiny", classes: []string{"a", "b", "c"}, labels: 2, side: 4, archive: "tiny.tar.gz", folder: "tiny-bin"}
 	content := map[string][]byte{}
 	add := func(name string, split Split, labels ...uint8) {
-		pixels := pillowPixels(len(labels)*s.pixels(), "noise")
+		pixels := pillowPixels(len(labels)*s.pixelBytes(), "noise")
 		var b []byte
 		for i, l := range labels {
-			b = append(append(b, 9, l), pixels[i*s.pixels():][:s.pixels()]...)
+			b = append(append(b, 9, l), pixels[i*s.pixelBytes():][:s.pixelBytes()]...)
 		}
 		sum := md5.Sum(b)
 		content[name] = b
@@ -35,8 +35,8 @@ func tinyCifar() (cifarSet, map[string][]byte) {
 	return s, content
 }
 
-// packed is an archive of the files, in another order than the set's, and of one more.
-func packed(content map[string][]byte) []byte {
+// archiveOf returns an archive of the files, in another order than the set's, and one more file.
+func archiveOf(content map[string][]byte) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	names := []string{"readme.html"}
@@ -57,8 +57,8 @@ func packed(content map[string][]byte) []byte {
 	return gz(b.Bytes())
 }
 
-// holds fails the test unless the set's images are those of content.
-func (s cifarSet) holds(t *testing.T, o Options, content map[string][]byte) {
+// checkContent fails the test unless the images of the set are those of content.
+func (s cifarSet) checkContent(t *testing.T, o Options, content map[string][]byte) {
 	t.Helper()
 	ds, err := s.open(context.Background(), o)
 	if err != nil {
@@ -68,13 +68,13 @@ func (s cifarSet) holds(t *testing.T, o Options, content map[string][]byte) {
 	if o.Split == Test {
 		want = content["test.bin"]
 	}
-	pix := make([]uint8, s.pixels())
-	if ds.Len()*s.record() != len(want) || ds.Info().Channels != 3 || ds.Info().Height != 4 || ds.Info().Width != 4 {
+	pix := make([]uint8, s.pixelBytes())
+	if ds.Len()*s.recordSize() != len(want) || ds.Info().Channels != 3 || ds.Info().Height != 4 || ds.Info().Width != 4 {
 		t.Fatalf("%d images of %+v", ds.Len(), ds.Info())
 	}
 	for i := range ds.Len() {
 		label, err := ds.Get(i, pix)
-		if r := want[i*s.record():][:s.record()]; err != nil || label != int(r[1]) || !bytes.Equal(pix, r[2:]) {
+		if r := want[i*s.recordSize():][:s.recordSize()]; err != nil || label != int(r[1]) || !bytes.Equal(pix, r[2:]) {
 			t.Errorf("image %d: label %d, %v", i, label, err)
 		}
 	}
@@ -89,18 +89,18 @@ func TestCifarFindsFilesAndArchives(t *testing.T) {
 			t.Errorf("nothing here: %v", err)
 		}
 	}
-	// From the least wanted place to the most wanted one; what comes later is found first.
+	// The last folder to be searched comes first, so each new file is found before the others.
 	for _, at := range []string{filepath.Join(cache, "tiny"), env} {
-		put(t, filepath.Join(at, "tiny.tar.gz"), packed(content))
-		s.holds(t, Options{Split: Train, Offline: true}, content)
-		s.holds(t, Options{Split: Test, Offline: true}, content)
+		put(t, filepath.Join(at, "tiny.tar.gz"), archiveOf(content))
+		s.checkContent(t, Options{Split: Train, Offline: true}, content)
+		s.checkContent(t, Options{Split: Test, Offline: true}, content)
 	}
 	put(t, filepath.Join(env, "tiny.tar.gz"), []byte("spoilt"))
 	for _, dir := range []string{"tiny-bin", "."} {
 		for name, b := range content {
 			put(t, filepath.Join(env, dir, name), b)
 		}
-		s.holds(t, Options{Split: Train, Offline: true}, content)
+		s.checkContent(t, Options{Split: Train, Offline: true}, content)
 	}
 	r, err := s.check(context.Background(), Options{})
 	if err != nil || !r.OK || len(r.Files) != 3 {
@@ -127,11 +127,11 @@ func TestCifarFetch(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		w.Write(packed(content))
+		w.Write(archiveOf(content))
 	})
-	useless, _ := mirror(t, func(w http.ResponseWriter, r *http.Request) { w.Write(packed(other)) })
+	otherContent, _ := mirror(t, func(w http.ResponseWriter, r *http.Request) { w.Write(archiveOf(other)) })
 	page, _ := mirror(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("<html>")) })
-	o := Options{Mirrors: []string{page, useless, url}}
+	o := Options{Mirrors: []string{page, otherContent, url}}
 	dir := t.TempDir()
 	named := o
 	named.Dir = dir
@@ -145,7 +145,7 @@ func TestCifarFetch(t *testing.T) {
 	if _, err := s.fetch(ctx, named); err != nil || asked.Load() != 1 {
 		t.Errorf("good files are fetched again: %d requests, %v", asked.Load(), err)
 	}
-	// Damaged plain files, which would be found before the archive, give way to it.
+	// Damaged plain files, which would be found before the archive, are removed.
 	for name, b := range content {
 		put(t, filepath.Join(dir, "tiny", name), b[:len(b)-1])
 	}
@@ -155,14 +155,14 @@ func TestCifarFetch(t *testing.T) {
 	if _, err := s.fetch(ctx, named); err != nil {
 		t.Fatal(err)
 	}
-	s.holds(t, Options{Dir: dir, Split: Train}, content)
+	s.checkContent(t, Options{Dir: dir, Split: Train}, content)
 	o.Split = Test // opening downloads into the cache
 	t.Setenv("RESIDUAL_DATA", "")
-	s.holds(t, o, content)
+	s.checkContent(t, o, content)
 	if _, err := os.Stat(filepath.Join(cache, "tiny", "tiny.tar.gz")); err != nil {
 		t.Error(err)
 	}
-	bad := Options{Dir: t.TempDir(), Mirrors: []string{useless}}
+	bad := Options{Dir: t.TempDir(), Mirrors: []string{otherContent}}
 	if _, err := s.fetch(ctx, bad); err == nil || !strings.Contains(err.Error(), "MD5") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("other content: %v", err)
 	}
@@ -180,27 +180,27 @@ func TestCifarRefusesBadFiles(t *testing.T) {
 		return gz(b.Bytes())
 	}
 	for name, c := range map[string]struct {
-		harm func(s *cifarSet, content map[string][]byte) []byte // returns the archive
-		want string
+		damage func(s *cifarSet, content map[string][]byte) []byte // returns the archive
+		want   string
 	}{
-		"another byte":   {func(_ *cifarSet, c map[string][]byte) []byte { c["one.bin"][7]++; return packed(c) }, "MD5"},
-		"a label beyond": {func(s *cifarSet, c map[string][]byte) []byte { s.classes = s.classes[:2]; return packed(c) }, "outside 0..1"},
-		"one missing":    {func(_ *cifarSet, c map[string][]byte) []byte { delete(c, "two.bin"); return packed(c) }, "does not hold two.bin"},
+		"another byte":   {func(_ *cifarSet, c map[string][]byte) []byte { c["one.bin"][7]++; return archiveOf(c) }, "MD5"},
+		"a label beyond": {func(s *cifarSet, c map[string][]byte) []byte { s.classes = s.classes[:2]; return archiveOf(c) }, "outside 0..1"},
+		"one missing":    {func(_ *cifarSet, c map[string][]byte) []byte { delete(c, "two.bin"); return archiveOf(c) }, "does not hold two.bin"},
 		"one longer": {func(_ *cifarSet, c map[string][]byte) []byte {
 			c["two.bin"] = append(c["two.bin"], 0)
-			return packed(c)
+			return archiveOf(c)
 		}, "goes on"},
-		"one shorter":     {func(_ *cifarSet, c map[string][]byte) []byte { c["two.bin"] = c["two.bin"][1:]; return packed(c) }, "cut short"},
-		"gzip cut":        {func(_ *cifarSet, c map[string][]byte) []byte { z := packed(c); return z[:len(z)/2] }, "unexpected EOF"},
-		"no gzip":         {func(*cifarSet, map[string][]byte) []byte { return []byte("PK\x03\x04") }, "is not a whole gzip file"},
-		"no tar":          {func(*cifarSet, map[string][]byte) []byte { return gz(bytes.Repeat([]byte("x"), 2000)) }, "is no whole archive"},
+		"one shorter":     {func(_ *cifarSet, c map[string][]byte) []byte { c["two.bin"] = c["two.bin"][1:]; return archiveOf(c) }, "cut short"},
+		"gzip cut":        {func(_ *cifarSet, c map[string][]byte) []byte { z := archiveOf(c); return z[:len(z)/2] }, "unexpected EOF"},
+		"no gzip":         {func(*cifarSet, map[string][]byte) []byte { return []byte("PK\x03\x04") }, "is not a complete gzip file"},
+		"no tar":          {func(*cifarSet, map[string][]byte) []byte { return gz(bytes.Repeat([]byte("x"), 2000)) }, "is not a complete archive"},
 		"promises 1 TB":   {func(*cifarSet, map[string][]byte) []byte { return claims(1 << 40) }, "cut short"},
 		"unpacks forever": {func(*cifarSet, map[string][]byte) []byte { return gz(make([]byte, 64<<20)) }, "does not hold"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, content := tinyCifar()
 			dir := t.TempDir()
-			put(t, filepath.Join(dir, "tiny.tar.gz"), c.harm(&s, content))
+			put(t, filepath.Join(dir, "tiny.tar.gz"), c.damage(&s, content))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			_, err := s.open(context.Background(), Options{Dir: dir, Split: Train})
@@ -220,7 +220,7 @@ func TestCifarRefusesBadFiles(t *testing.T) {
 	}
 }
 
-// The sets by name say what they are, and where theirs come from.
+// The built-in sets have the published sizes, and Check of missing files gives the next step.
 func TestNamedSets(t *testing.T) {
 	isolate(t)
 	for name, want := range map[string]struct {

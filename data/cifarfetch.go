@@ -22,9 +22,9 @@ func (s cifarSet) fetch(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	o.Dir = dir // where good files may lie already, and no other place
-	at, err := s.locate(o, s.files)
-	if err == nil && at != (place{}) && s.read(ctx, at, s.files, s.good) == nil {
+	o.Dir = dir // look for intact files there and nowhere else
+	loc, err := s.locate(o, s.files)
+	if err == nil && loc != (location{}) && s.read(ctx, loc, s.files, s.verify) == nil {
 		return dir, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -39,9 +39,9 @@ func (s cifarSet) fetch(ctx context.Context, o Options) (string, error) {
 	if _, err := s.download(ctx, o, dir); err != nil {
 		return "", err
 	}
-	if at.dir != "" { // damaged files there would be found before the archive
+	if loc.dir != "" { // damaged files there would be found before the archive
 		for _, f := range s.files {
-			if err := os.Remove(filepath.Join(at.dir, f.name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := os.Remove(filepath.Join(loc.dir, f.name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return "", fmt.Errorf("%s: %w; remove that damaged file, %s is good", s.name, err, s.archive)
 			}
 		}
@@ -49,7 +49,8 @@ func (s cifarSet) fetch(ctx context.Context, o Options) (string, error) {
 	return dir, nil
 }
 
-// download puts the archive into dir, whole and with every file verified, or not at all.
+// download writes the archive to dir. It appears there only once it is complete and every
+// file in it is verified.
 func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, error) {
 	mirrors := o.Mirrors
 	if mirrors == nil {
@@ -66,14 +67,14 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 		Path:     filepath.Join(dir, s.archive),
 		MaxBytes: s.contentSize() + 1<<20,
 		Verify: func(ctx context.Context, file *os.File) error {
-			other := false
-			_, err := s.walk(ctx, file, s.archive, s.files, func(f cifarFile, r *records) error {
-				err := s.good(f, r)
-				other = err != nil
+			otherContent := false
+			_, err := s.readTar(ctx, file, s.archive, s.files, func(f cifarFile, r *records) error {
+				err := s.verify(f, r)
+				otherContent = err != nil
 				return err
 			})
 			switch {
-			case other: // a whole file of other content will not change
+			case otherContent: // a complete file with other content will not change
 				return download.NewPermanent(fmt.Errorf("sent other content: a file in it %w", err))
 			case err != nil:
 				return fmt.Errorf("sent a file that %w", err)
@@ -96,8 +97,8 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 
 func (s cifarSet) check(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Name: s.name, OK: true}
-	at, err := s.locate(o, s.files)
-	if err == nil && at == (place{}) {
+	loc, err := s.locate(o, s.files)
+	if err == nil && loc == (location{}) {
 		err = fmt.Errorf("is missing; %s", nextStep(s.name))
 	}
 	reports := map[string]*FileReport{}
@@ -105,26 +106,26 @@ func (s cifarSet) check(ctx context.Context, o Options) (*Report, error) {
 		fr := &FileReport{File: f.name, Split: f.split, Kind: "images and labels"}
 		if err != nil {
 			fr.Problem = err.Error()
-		} else if fr.Path = at.archive; at.archive == "" {
-			fr.Path = at.of(f)
+		} else if fr.Path = loc.archive; loc.archive == "" {
+			fr.Path = loc.path(f)
 		}
 		if st, err := os.Stat(fr.Path); err == nil {
 			fr.Bytes = st.Size()
 		}
 		reports[f.name] = fr
 	}
-	take := func(f cifarFile, got *records) error {
+	fill := func(f cifarFile, got *records) error {
 		fr := reports[f.name]
 		fr.MD5, fr.DigestOK, fr.Count = got.md5, got.md5 == f.md5, len(got.labels)
 		fr.PixelMean, fr.PixelStd = pixelStats(got.pixels)
 		fr.LabelMin, fr.LabelMax, fr.Histogram, _ = labelStats(got.labels, len(s.classes))
-		if err := s.good(f, got); err != nil {
+		if err := s.verify(f, got); err != nil {
 			fr.Problem = fmt.Sprintf("%v; %s", err, nextStep(s.name))
 		}
 		return nil
 	}
 	if err == nil {
-		s.checkFiles(ctx, at, take, reports)
+		s.checkFiles(ctx, loc, fill, reports)
 	}
 	for _, f := range s.files {
 		r.Files = append(r.Files, *reports[f.name])
@@ -133,11 +134,11 @@ func (s cifarSet) check(ctx context.Context, o Options) (*Report, error) {
 	return r, ctx.Err()
 }
 
-// checkFiles reads each file of a folder whatever the others are like, and an archive as
-// far as it goes.
-func (s cifarSet) checkFiles(ctx context.Context, at place, take func(cifarFile, *records) error, reports map[string]*FileReport) {
-	one := func(files []cifarFile) {
-		if err := s.read(ctx, at, files, take); err != nil {
+// checkFiles reads every file of a folder even if others are damaged, and an archive up to
+// the first error.
+func (s cifarSet) checkFiles(ctx context.Context, loc location, use func(cifarFile, *records) error, reports map[string]*FileReport) {
+	readOrReport := func(files []cifarFile) {
+		if err := s.read(ctx, loc, files, use); err != nil {
 			for _, f := range files {
 				if fr := reports[f.name]; fr.Count == 0 {
 					fr.Problem = strings.TrimPrefix(strings.TrimPrefix(err.Error(), fr.Path+": "), f.name+": ")
@@ -145,11 +146,11 @@ func (s cifarSet) checkFiles(ctx context.Context, at place, take func(cifarFile,
 			}
 		}
 	}
-	if at.archive != "" {
-		one(s.files)
+	if loc.archive != "" {
+		readOrReport(s.files)
 		return
 	}
 	for _, f := range s.files {
-		one([]cifarFile{f})
+		readOrReport([]cifarFile{f})
 	}
 }

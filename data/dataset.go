@@ -1,8 +1,9 @@
-// Package data holds data sets of labelled images and the loader that turns them into
-// batches while a training runs.
+// Package data provides data sets of labelled images and a loader that turns them into
+// batches, as torch.utils.data does.
 //
-// Open returns a built-in set by name, and package data/folder makes one of a user's own
-// photos. A Loader cuts a Dataset into batches:
+// Open returns a built-in data set by its name, and package data/folder makes a data set of
+// a user's own photos. A Loader cuts a Dataset into batches, which its workers prepare
+// while a training runs:
 //
 //	ds, err := data.Open(ctx, "fashion-mnist", data.Options{Split: data.Train})
 //	...
@@ -15,18 +16,19 @@
 //		b.Release()
 //	}
 //
-// A Dataset returns an image by its index as [C, H, W] uint8 pixels; pixels stay 8-bit until
-// they enter a batch, which is [N, C, H, W] float32 in [0, 1] or normalised. Images,
-// ImageParts and ImageLender are data sets whose images have sizes of their own. First,
-// Subset, Resize and Cropped return a View of another set, and As finds what the set behind
-// a view can do. Batches depend only on the seed and the epoch, for any number of workers.
+// A Dataset returns image i as [C, H, W] uint8 pixels. Pixels stay 8-bit until they enter a
+// batch, which is [N, C, H, W] float32 in [0, 1] or normalised. Batches depend only on the
+// seed and the epoch: any number of workers gives the same ones.
+//
+// A Dataset may implement more interfaces. Images gives each image in a size of its own,
+// ImageParts decodes only a part of one, and ImageLender lends one for a short time, which
+// bounds memory. Described gives labels and names without reading pixels. First, Subset,
+// Resize and Cropped return a View of another data set, and As finds such an interface
+// through any number of views.
 package data
 
 import (
-	"context"
-	"fmt"
-	"strings"
-
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -35,6 +37,7 @@ type Info struct {
 	Name                    string
 	Classes                 []string // a label is an index into it
 	Channels, Height, Width int
+	Targets                 task.Targets // of a data set that has others than classes: see Targeted
 }
 
 // Numel returns the bytes of one image, Channels*Height*Width.
@@ -53,107 +56,36 @@ type Dataset interface {
 // Split names a part of a data set.
 type Split string
 
-// The two parts every data set here has.
+// Every built-in data set has these two splits.
 const (
 	Train Split = "train"
 	Test  Split = "test"
 )
 
-// Options says where a data set comes from. The zero value is the training part,
-// found in the usual folders or downloaded.
+// Options says which data set to open and where its files are. The zero value is the
+// training split, found in the usual folders or downloaded.
 type Options struct {
-	Dir     string   // the folder to read (--data-dir); empty means RESIDUAL_DATA, then the user cache folder
+	Dir     string   // the folder to read; empty means RESIDUAL_DATA, then the user cache folder
 	Split   Split    // empty means Train
-	Seed    uint64   // of drawn images
-	Size    int      // how many images to draw; 0 means 12,000 for Train and 2,000 for Test
+	Seed    uint64   // seed of generated images (the data set garments)
+	Size    int      // how many images to generate; 0 means 12,000 for Train and 2,000 for Test
 	Mirrors []string // base URLs to download from, in this order; nil means the public ones
 	Offline bool     // never download
 
-	// Progress, when set, hears of a download (bytes) or of drawing (images);
-	// total is 0 when it is not known. Calls do not overlap.
+	// Progress, when set, is called during a download (done and total count bytes) or while
+	// images are generated (they count images); total is 0 when it is unknown. Calls do not
+	// overlap.
 	Progress func(done, total int64, what string)
 }
 
-// SourceInfo is a line of the list of data sets.
+// SourceInfo describes one built-in data set, as Names lists them.
 type SourceInfo struct {
 	Name  string `json:"name"`
 	About string `json:"about"`
-	Needs string `json:"needs"`
+	Needs string `json:"needs"` // the files that it needs and where they may come from
 }
 
-// registered is what the registry holds of a data set.
-type registered interface {
-	info() SourceInfo
-	open(context.Context, Options) (Dataset, error)
-	fetch(context.Context, Options) (string, error)
-	check(context.Context, Options) (*Report, error)
-}
-
-func sources() []registered {
-	return []registered{fashionMNIST(), garmentSource{}, mnist(), cifar10(), cifar100()}
-}
-
-// Names lists the data sets that Open knows.
-func Names() []SourceInfo {
-	var out []SourceInfo
-	for _, s := range sources() {
-		out = append(out, s.info())
-	}
-	return out
-}
-
-// Open returns a part of a data set by name ("fashion-mnist", "garments", "mnist", "cifar10",
-// "cifar100"). Files
-// are verified by the digest of their content before an image is given out.
-func Open(ctx context.Context, name string, o Options) (Dataset, error) {
-	s, err := lookup(name, &o)
-	if err != nil {
-		return nil, err
-	}
-	return s.open(ctx, o)
-}
-
-// Fetch downloads the files of a data set that are missing or damaged into
-// Options.Dir, or else RESIDUAL_DATA, or else the user cache folder, and returns
-// the folder they lie in. It returns "" for a data set that needs no files.
-func Fetch(ctx context.Context, name string, o Options) (string, error) {
-	s, err := lookup(name, &o)
-	if err != nil {
-		return "", err
-	}
-	return s.fetch(ctx, o)
-}
-
-// Check reads both parts of a data set as they lie here, downloading nothing. What
-// is wrong with a file is in the Report; the error is for what stops the check.
-func Check(ctx context.Context, name string, o Options) (*Report, error) {
-	s, err := lookup(name, &o)
-	if err != nil {
-		return nil, err
-	}
-	return s.check(ctx, o)
-}
-
-func lookup(name string, o *Options) (registered, error) {
-	switch o.Split {
-	case "":
-		o.Split = Train
-	case Train, Test:
-	default:
-		return nil, fmt.Errorf("data set %s: unknown split %q; use %q or %q", name, o.Split, Train, Test)
-	}
-	var names []string
-	for _, s := range sources() {
-		n := s.info().Name
-		if n == name {
-			return s, nil
-		}
-		names = append(names, n)
-	}
-	return nil, fmt.Errorf("unknown data set %q; choose one of: %s", name, strings.Join(names, ", "))
-}
-
-// memory is a data set whose bytes are all at hand.
+// memory is a data set whose images are all in memory.
 type memory struct {
 	info   Info
 	pixels []uint8 // image after image
@@ -170,7 +102,7 @@ func (m *memory) Get(i int, pix []uint8) (int, error) {
 	return int(m.labels[i]), nil
 }
 
-// checkGet panics on arguments of Get that no caller may pass.
+// checkGet panics when the index or the length of the buffer passed to Get is wrong.
 func checkGet(info Info, length, i int, pix []uint8) {
 	if i < 0 || i >= length {
 		panic(tensor.Misusef("data: image %d of %s, which has %d", i, info.Name, length))

@@ -1,58 +1,58 @@
 package data
 
-// leastLast is the fewest images that the last batch of an epoch may have with
-// LoaderConfig.Even, where half a batch is no fewer.
-const leastLast = 8
+// minLastBatch is the fewest images that the last batch of an epoch has with
+// LoaderConfig.Even, unless half a batch is fewer.
+const minLastBatch = 8
 
-// division is how the images of an epoch are cut into batches: all of them hold batch
-// images but the last two, which hold ahead and last. A single one holds last.
+// division says how the images of an epoch are divided into batches. The last batch holds
+// last images, the one before it beforeLast, and every other one batch.
 type division struct {
-	count, batch, ahead, last int
-	shared                    bool // the last two share what is left
+	count, batch, beforeLast, last int
+	shared                         bool // the images of the last two batches are divided between them
 }
 
-// divide cuts an epoch of images into batches of at most batch, which is no more than
-// there are. Where even asks for it, a last batch of fewer than leastLast images, or of
-// fewer than half a batch where that is fewer, is not made: the last two batches share
-// their images evenly, and three images, which two batches cannot hold so, are one.
+// divide divides an epoch of images into batches of at most batch images; batch is at most
+// images. With even, the last two batches share their images evenly where the last one
+// would have fewer than minLastBatch images or fewer than half a batch, whichever is less.
+// When batch is 2 and one image is left over, the last three images are one batch.
 func divide(images, batch int, even, dropLast bool) division {
-	rest := images % batch
-	d := division{count: images / batch, batch: batch, ahead: batch, last: batch}
-	if rest == 0 || dropLast {
+	remainder := images % batch
+	d := division{count: images / batch, batch: batch, beforeLast: batch, last: batch}
+	if remainder == 0 || dropLast {
 		return d
 	}
-	least := min(leastLast, (batch+1)/2)
+	least := min(minLastBatch, (batch+1)/2)
 	switch {
 	case even && batch == 2:
 		d.last, d.shared = 3, true
-	case even && rest < least:
+	case even && remainder < least:
 		d.count++
-		d.ahead, d.last, d.shared = (batch+rest+1)/2, (batch+rest)/2, true
+		d.beforeLast, d.last, d.shared = (batch+remainder+1)/2, (batch+remainder)/2, true
 	default:
 		d.count++
-		d.last = rest
+		d.last = remainder
 	}
 	return d
 }
 
-// of returns where batch k begins and how many images it has.
-func (d division) of(k int) (first, n int) {
+// bounds returns the position of the first image of batch k and how many images it has.
+func (d division) bounds(k int) (first, n int) {
 	switch first = k * d.batch; {
 	case k == d.count-1 && k > 0:
-		return first - d.batch + d.ahead, d.last
+		return first - d.batch + d.beforeLast, d.last
 	case k == d.count-1:
 		return first, d.last
 	case k == d.count-2:
-		return first, d.ahead
+		return first, d.beforeLast
 	}
 	return first, d.batch
 }
 
-// sizes lists the sizes of batches that there are, those that come first before others.
+// sizes lists the different sizes of batches in the order in which they first occur.
 func (d division) sizes() []int {
 	var all []int
 	for k := max(0, d.count-3); k < d.count; k++ {
-		_, n := d.of(k)
+		_, n := d.bounds(k)
 		if len(all) == 0 || all[len(all)-1] != n {
 			all = append(all, n)
 		}
@@ -60,26 +60,26 @@ func (d division) sizes() []int {
 	return all
 }
 
-// most is the largest of sizes.
-func (d division) most() int { return max(d.batch, d.last) }
+// maxSize is the largest of sizes.
+func (d division) maxSize() int { return max(d.batch, d.last) }
 
 // Batches returns the number of batches in an epoch.
-func (l *Loader) Batches() int { return l.cut.count }
+func (l *Loader) Batches() int { return l.division.count }
 
-// Sizes lists the sizes of the batches of an epoch, each once: the full one, and those of
-// the last ones where they are others.
-func (l *Loader) Sizes() []int { return l.cut.sizes() }
+// Sizes lists the sizes of the batches of an epoch, each once: that of a full batch, then
+// those of the last ones where they differ.
+func (l *Loader) Sizes() []int { return l.division.sizes() }
 
-// Shared returns the sizes of the last batches where these share what a batch of few
-// images would have held, as LoaderConfig.Even has it; else nil.
+// Shared returns the sizes of the last batches when LoaderConfig.Even made them share their
+// images, because the last one would have had too few; otherwise nil.
 func (l *Loader) Shared() []int {
-	switch d := l.cut; {
+	switch d := l.division; {
 	case !d.shared:
 		return nil
 	case d.count*d.batch <= l.total:
 		return []int{d.last}
 	default:
-		return []int{d.ahead, d.last}
+		return []int{d.beforeLast, d.last}
 	}
 }
 

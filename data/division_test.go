@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// No division leaves a batch of few images, which would spoil the statistics of batch
-// norms, nor changes one whose last batch has enough.
+// An even division has no batch of few images, which would spoil the statistics of batch
+// norms. When the last batch has enough images, it does not change the batches.
 func TestDivide(t *testing.T) {
 	for _, c := range []struct {
 		images, batch int
@@ -37,7 +37,7 @@ func TestDivide(t *testing.T) {
 		d := divide(c.images, c.batch, true, false)
 		var got []int
 		for k := max(0, d.count-3); k < d.count; k++ {
-			_, n := d.of(k)
+			_, n := d.bounds(k)
 			got = append(got, n)
 		}
 		if d.count != c.count || !slices.Equal(got, c.want) {
@@ -46,35 +46,35 @@ func TestDivide(t *testing.T) {
 	}
 }
 
-// Every image is in one batch, whatever the rule, and an even division has no batch of
-// fewer than it promises.
+// Every image is in exactly one batch, and no batch of an even division has fewer images
+// than LoaderConfig.Even promises.
 func TestDivideAll(t *testing.T) {
 	for images := 1; images < 130; images++ {
 		for batch := 1; batch <= min(images, 40); batch++ {
 			for _, even := range []bool{false, true} {
 				d, next := divide(images, batch, even, false), 0
 				for k := range d.count {
-					first, n := d.of(k)
-					if first != next || n > d.most() || !slices.Contains(d.sizes(), n) {
-						t.Fatalf("%d images in batches of %d, even %v: batch %d of %d at %d, of %d", images, batch, even, k, n, first, d.most())
+					first, n := d.bounds(k)
+					if first != next || n > d.maxSize() || !slices.Contains(d.sizes(), n) {
+						t.Fatalf("%d images in batches of %d, even %v: batch %d of %d at %d, of %d", images, batch, even, k, n, first, d.maxSize())
 					}
-					if even && batch > 1 && d.count > 1 && (n < 2 || n < min(leastLast, (batch+1)/2)) {
+					if even && batch > 1 && d.count > 1 && (n < 2 || n < min(minLastBatch, (batch+1)/2)) {
 						t.Fatalf("%d images in batches of %d: batch %d has %d", images, batch, k, n)
 					}
 					next += n
 				}
-				if next != images || d.most() > batch && batch != 2 {
-					t.Fatalf("%d images in batches of %d, even %v: %d are in batches of up to %d", images, batch, even, next, d.most())
+				if next != images || d.maxSize() > batch && batch != 2 {
+					t.Fatalf("%d images in batches of %d, even %v: %d are in batches of up to %d", images, batch, even, next, d.maxSize())
 				}
 			}
-			if d := divide(images, batch, true, true); d.count != images/batch || d.most() != batch {
+			if d := divide(images, batch, true, true); d.count != images/batch || d.maxSize() != batch {
 				t.Fatalf("%d images in batches of %d, the last left out: %+v", images, batch, d)
 			}
 		}
 	}
 }
 
-// A loader's batches are those of the division, in one order of the images.
+// An even division does not change the order of the images.
 func TestEvenBatches(t *testing.T) {
 	ds := squares{n: 35}
 	for _, workers := range []int{1, 3} {

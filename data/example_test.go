@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// stripes is a data set of one's own: images from one number on, which are drawn as
-// they are asked for. Others read a file or a database.
+// stripes is a user's own data set, whose images are drawn in Get. Other data sets read a
+// file or a database there.
 type stripes struct{ from, count int }
 
 func (s stripes) Len() int { return s.count }
@@ -34,7 +34,7 @@ func (s stripes) Get(i int, pix []uint8) (label int, err error) {
 	return label, nil
 }
 
-// A training takes any data.Dataset.
+// train.Run takes any data.Dataset.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)

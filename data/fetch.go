@@ -21,7 +21,7 @@ func (s idxSet) fetch(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	for _, f := range s.files {
-		if s.good(ctx, dir, f) {
+		if s.intact(ctx, dir, f) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -37,8 +37,8 @@ func (s idxSet) fetch(ctx context.Context, o Options) (string, error) {
 	return dir, nil
 }
 
-// fetchFolder chooses where downloads go: the first folder of the search order,
-// in it a folder of the set's own unless the files lie there directly.
+// fetchFolder chooses the folder to download to: the first folder of the search order when
+// files of the set are there already, otherwise a subfolder with the name of the set.
 func (s idxSet) fetchFolder(o Options) (string, error) {
 	var names []string
 	for _, f := range s.files {
@@ -63,9 +63,9 @@ func fetchFolder(set string, o Options, names []string) (string, error) {
 	return filepath.Join(root, set), nil
 }
 
-// good tells whether dir holds the file as published. A damaged plain file would
-// hide the compressed one that a download brings, so it counts as damaged.
-func (s idxSet) good(ctx context.Context, dir string, f idxFile) bool {
+// intact reports whether dir holds the file as it was published. It looks at the plain file
+// before the .gz one, as find does: a damaged plain file would hide a good download.
+func (s idxSet) intact(ctx context.Context, dir string, f idxFile) bool {
 	for _, name := range []string{f.name, f.name + ".gz"} {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err == nil {
@@ -76,7 +76,8 @@ func (s idxSet) good(ctx context.Context, dir string, f idxFile) bool {
 	return false
 }
 
-// download puts name.gz into dir, whole and verified or not at all.
+// download writes name.gz to dir. The file appears there only once it is complete and
+// verified.
 func (s idxSet) download(ctx context.Context, o Options, dir string, f idxFile) (string, error) {
 	mirrors := o.Mirrors
 	if mirrors == nil {
@@ -93,15 +94,15 @@ func (s idxSet) download(ctx context.Context, o Options, dir string, f idxFile) 
 		return "", field.Errorf("%s: cannot download %s.gz to %s: %w; put the file there yourself, name its folder with {Options.Dir}, or use the data set garments",
 			s.name, f.name, dir, err)
 	}
-	// A plain file of the same name would be found first; it was damaged, or there
-	// would have been no download.
+	// A plain file of the same name is damaged, since otherwise nothing was downloaded. It
+	// would be found before the downloaded file, so it is removed.
 	if err := os.Remove(filepath.Join(dir, f.name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("%s: %w; remove that damaged file, %s is good", s.name, err, path)
 	}
 	return path, nil
 }
 
-// getFile downloads name.gz from the first mirror that has the right content.
+// getFile downloads name.gz from the first mirror whose file has the right content.
 func getFile(ctx context.Context, d download.Downloader, path string, f idxFile, mirrors []string, progress func(int64, int64, string)) error {
 	var addresses []string
 	for _, m := range mirrors {
@@ -109,7 +110,7 @@ func getFile(ctx context.Context, d download.Downloader, path string, f idxFile,
 	}
 	want := download.File{
 		Path:     path,
-		MaxBytes: f.contentSize() + 1<<16, // compressed, no file is larger than its content and a little
+		MaxBytes: f.contentSize() + 1<<16, // gzip adds only little to data that it cannot compress
 		Verify:   func(ctx context.Context, file *os.File) error { return verify(ctx, file, f) },
 	}
 	if progress != nil {
@@ -118,8 +119,8 @@ func getFile(ctx context.Context, d download.Downloader, path string, f idxFile,
 	return d.Get(ctx, addresses, want)
 }
 
-// verify reads a downloaded file back and compares its content's digest. A damaged
-// file may come whole the next time; a whole file of other content will not change.
+// verify compares the digest of a downloaded file's content with the published one. A
+// damaged file is worth another try; a complete file with other content is a permanent error.
 func verify(ctx context.Context, file *os.File, f idxFile) error {
 	r, err := newContentReader(ctx, file)
 	if err != nil {

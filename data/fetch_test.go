@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/download"
 )
 
-// mirror serves files by a handler and counts what it was asked.
+// mirror starts a server and counts its requests.
 func mirror(t *testing.T, h http.HandlerFunc) (string, *atomic.Int64) {
 	t.Helper()
 	var asked atomic.Int64
@@ -65,7 +65,7 @@ func TestFetchAndOpen(t *testing.T) {
 			t.Errorf("progress %d of %d of %q", done, total, what)
 		}
 	}
-	// Open brings what it needs into the cache, although RESIDUAL_DATA is set.
+	// Open downloads into the cache although RESIDUAL_DATA is set.
 	ds, err := s.open(context.Background(), o)
 	if err != nil || ds.Len() != 5 || asked.Load() != 2 || calls == 0 {
 		t.Fatalf("%v; asked %d times, %d progress calls", err, asked.Load(), calls)
@@ -76,7 +76,7 @@ func TestFetchAndOpen(t *testing.T) {
 	if _, err := s.open(context.Background(), o); err != nil || asked.Load() != 2 {
 		t.Errorf("downloaded again (%v)", err)
 	}
-	// Fetch brings all four into the named folder, leaves good ones and replaces bad ones.
+	// Fetch downloads all four into Options.Dir, keeps good files and replaces damaged ones.
 	o.Dir = t.TempDir()
 	dir, err := s.fetch(context.Background(), o)
 	if err != nil || dir != filepath.Join(o.Dir, "tiny") || len(listing(t, dir)) != 4 || asked.Load() != 6 {
@@ -88,7 +88,7 @@ func TestFetchAndOpen(t *testing.T) {
 		t.Fatalf("%v; asked %d times", err, asked.Load())
 	}
 	if r, err := s.check(context.Background(), o); err != nil || !r.OK || len(listing(t, dir)) != 4 {
-		t.Errorf("after mending: %+v, %v, %v", r, err, listing(t, dir))
+		t.Errorf("after damaged files were replaced: %+v, %v, %v", r, err, listing(t, dir))
 	}
 }
 
@@ -127,7 +127,7 @@ func TestDownloadFailures(t *testing.T) {
 	huge := func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "99999999") }
 	silent := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	flaky := func() http.HandlerFunc { return flakyAfter(broken, good) }
-	// As from a server that ends an answer by closing the connection.
+	// The server ends an answer by closing the connection, so its length is unknown.
 	short := func(w http.ResponseWriter, r *http.Request) { w.Write(gz(content[f.name])[:30]) }
 	plain := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("<html>not the file</html>")) }
 	for _, c := range []struct {
@@ -144,9 +144,9 @@ func TestDownloadFailures(t *testing.T) {
 		{"second after an endless answer", []http.HandlerFunc{endless, good}, []int64{1, 1}, nil},
 		{"second after silence", []http.HandlerFunc{silent, good}, []int64{1, 1}, nil},
 		{"third round", []http.HandlerFunc{flaky()}, []int64{3}, nil},
-		{"third round, the other one useless", []http.HandlerFunc{other, flaky()}, []int64{1, 3}, nil},
+		{"third round, the other one with other content", []http.HandlerFunc{other, flaky()}, []int64{1, 3}, nil},
 		{"all broken", []http.HandlerFunc{broken, cut}, []int64{3, 3}, []string{"500", "stopped after"}},
-		{"all useless", []http.HandlerFunc{other, http.NotFound, huge, plain}, []int64{1, 1, 1, 1}, []string{"MD5", "404", "are accepted"}},
+		{"permanent errors from all", []http.HandlerFunc{other, http.NotFound, huge, plain}, []int64{1, 1, 1, 1}, []string{"MD5", "404", "are accepted"}},
 		{"no mirror", nil, nil, []string{"no mirror"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,13 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// How many images a split has unless Options.Size says otherwise, and up to how
-// many bytes of images are drawn once and kept rather than drawn at every Get.
 const (
-	garmentTrain  = 12000
-	garmentTest   = 2000
-	garmentsKept  = 64 << 20
-	garmentsChunk = 256 // images a worker draws before it reports
+	garmentTrain  = 12000    // the default number of training images
+	garmentTest   = 2000     // the default number of test images
+	maxDrawnBytes = 64 << 20 // a larger set is drawn anew at every Get instead of once
+	garmentsChunk = 256      // images that a worker draws between two progress reports
 )
 
 // garmentClasses returns Fashion-MNIST's class names in the order of its labels.
@@ -23,7 +21,8 @@ func garmentClasses() []string {
 		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
 }
 
-// garmentSource draws the stand-in for Fashion-MNIST that needs no file.
+// garmentSource is the source of generated garments, a substitute for Fashion-MNIST that
+// needs no files.
 type garmentSource struct{}
 
 func (garmentSource) info() SourceInfo {
@@ -45,17 +44,17 @@ func (garmentSource) open(ctx context.Context, o Options) (Dataset, error) {
 	case o.Size == 0:
 		g.size = garmentTrain
 	}
-	if g.size > garmentsKept/imageSize {
+	if g.size > maxDrawnBytes/imageSize {
 		return g, nil
 	}
-	return g.keep(ctx, o.Progress)
+	return g.drawAll(ctx, o.Progress)
 }
 
 func (garmentSource) fetch(context.Context, Options) (string, error) { return "", nil }
 
 func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Name: "garments", OK: true}
-	o.Size = min(o.Size, garmentsKept/imageSize)
+	o.Size = min(o.Size, maxDrawnBytes/imageSize)
 	for _, split := range []Split{Train, Test} {
 		o.Split = split
 		ds, err := s.open(ctx, o)
@@ -81,8 +80,8 @@ func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 	return r, nil
 }
 
-// garments draws image i when it is asked for. The image depends on the seed,
-// the split and i only, so a larger set begins with the images of a smaller one.
+// garments draws image i in Get. The image depends only on the seed, the split and i, so a
+// larger set begins with the images of a smaller one.
 type garments struct {
 	seed, stream uint64
 	size         int
@@ -100,15 +99,49 @@ func (g garments) Get(i int, pix []uint8) (int, error) {
 	defer artists.Put(a)
 	label := i % 10
 	a.random.reset(g.seed, g.stream, uint64(i))
-	a.picture(label, pix)
+	a.draw(label, pix)
 	return label, nil
 }
 
-// artists are reused: one holds some tens of kilobytes of scratch.
+// artists are reused, since one has tens of kilobytes of scratch memory.
 var artists = sync.Pool{New: func() any { return new(artist) }}
 
-// keep draws all images now, on every processor.
-func (g garments) keep(ctx context.Context, progress func(done, total int64, what string)) (Dataset, error) {
+// draw draws a garment of class label into pix, with random numbers from a.random.
+func (a *artist) draw(label int, pix []uint8) {
+	clear(a.value[:])
+	a.light()
+	a.tone = a.random.between(70, 235)
+	a.accent = a.tone - a.random.between(45, 90)
+	if a.accent < 25 || a.tone < 190 && a.random.chance(0.5) {
+		a.accent = min(a.tone+a.random.between(45, 90), 255)
+	}
+	switch label {
+	case 0:
+		a.tshirt()
+	case 1:
+		a.trouser()
+	case 2:
+		a.pullover()
+	case 3:
+		a.dress()
+	case 4:
+		a.coat()
+	case 5:
+		a.sandal()
+	case 6:
+		a.shirt()
+	case 7:
+		a.sneaker()
+	case 8:
+		a.bag()
+	default:
+		a.boot()
+	}
+	a.develop(pix)
+}
+
+// drawAll draws all images into memory, in parallel.
+func (g garments) drawAll(ctx context.Context, progress func(done, total int64, what string)) (Dataset, error) {
 	m := &memory{info: g.Info(), pixels: make([]uint8, g.size*imageSize), labels: make([]uint8, g.size)}
 	var wg sync.WaitGroup
 	var claim atomic.Int64

@@ -27,8 +27,8 @@ func openGarments(t testing.TB, o Options) Dataset {
 	return ds
 }
 
-// TestGarmentsAreFixed holds the images to what they were on the first machine:
-// they may not depend on the processor, the Go version or the number of threads.
+// The images must never change: they may not depend on the processor, the Go version or the
+// number of threads.
 func TestGarmentsAreFixed(t *testing.T) {
 	for _, c := range []struct {
 		o    Options
@@ -55,9 +55,9 @@ func TestGarmentsAreFixed(t *testing.T) {
 	}
 }
 
-// TestNoFusedProducts reads the package's sources: a product of floating-point
-// numbers must be rounded by a conversion, or a compiler may fuse it with a sum and
-// draw other images on another processor. Powers of two are exact anyway.
+// The test reads the source of the package. A floating-point product must be rounded by a
+// conversion, or a compiler may fuse it with a sum and change the images on another
+// processor. Products with powers of two are exact.
 func TestNoFusedProducts(t *testing.T) {
 	fset := token.NewFileSet()
 	names, err := os.ReadDir(".")
@@ -136,16 +136,16 @@ func TestGarmentsDependOnSeedSplitAndIndexOnly(t *testing.T) {
 	if !bytes.Equal(small.pixels, large.pixels[:len(small.pixels)]) {
 		t.Error("a larger set does not begin with the smaller one")
 	}
-	// So large a set that it is drawn at every Get.
-	const most = min(1<<40, math.MaxInt)
-	huge := openGarments(t, Options{Size: most})
+	// This set is so large that its images are drawn at every Get.
+	const hugeSize = min(1<<40, math.MaxInt)
+	huge := openGarments(t, Options{Size: hugeSize})
 	pix := make([]uint8, imageSize)
 	for _, i := range []int{699, 3, 3, 42} {
 		if label, err := huge.Get(i, pix); err != nil || label != i%10 || !bytes.Equal(pix, small.pixels[i*imageSize:(i+1)*imageSize]) {
 			t.Errorf("image %d, drawn alone, differs (%v)", i, err)
 		}
 	}
-	if label, err := huge.Get(most-1, pix); err != nil || label != (most-1)%10 {
+	if label, err := huge.Get(hugeSize-1, pix); err != nil || label != (hugeSize-1)%10 {
 		t.Errorf("the last image: label %d, %v", label, err)
 	}
 	seen := map[[32]byte]string{}
@@ -198,8 +198,8 @@ func TestGarmentsOptions(t *testing.T) {
 	}
 }
 
-// TestGarmentsLook checks what any photograph of the real set has: a black
-// background, a garment that fills a fair part, and greys of many values.
+// The images have the properties of those in Fashion-MNIST: a black background, a garment of
+// reasonable size, and many grey values.
 func TestGarmentsLook(t *testing.T) {
 	m := openGarments(t, Options{Size: 3000}).(*memory)
 	for i := range 3000 {
@@ -220,9 +220,8 @@ func TestGarmentsLook(t *testing.T) {
 	}
 }
 
-// TestGarmentsNeedMoreThanALinearClassifier trains softmax regression on the raw
-// pixels of the whole training part until it gains no more, and takes its best
-// epoch. Networks with a few convolutions reach 97%.
+// The test trains softmax regression on the pixels of the training split until it improves
+// no more, and takes the best epoch. Networks with a few convolutions reach 97%.
 func TestGarmentsNeedMoreThanALinearClassifier(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short leaves out training the linear classifier for some seconds")
@@ -259,7 +258,7 @@ func TestGarmentsNeedMoreThanALinearClassifier(t *testing.T) {
 type softmaxRegression struct {
 	weight [imageSize][10]float32
 	bias   [10]float32
-	on     []int // pixels that are not black
+	on     []int // the indices of pixels that are not black
 	p      [10]float32
 }
 
@@ -284,9 +283,9 @@ func (c *softmaxRegression) predict(pix []uint8) int {
 }
 
 func (c *softmaxRegression) learn(pix []uint8, label int, rate float32) {
-	most, sum := c.p[c.predict(pix)], float32(0)
+	largest, sum := c.p[c.predict(pix)], float32(0)
 	for k, s := range c.p {
-		c.p[k] = float32(math.Exp(float64(s - most)))
+		c.p[k] = float32(math.Exp(float64(s - largest)))
 		sum += c.p[k]
 	}
 	for k := range c.p {

@@ -17,15 +17,14 @@ type idxArray struct {
 }
 
 const (
-	idxChunk   = 1 << 20 // what is taken on trust before any data has come
-	idxMaxRank = 4       // images in colour
+	idxChunk   = 1 << 20 // the most bytes that are allocated before any data is read
+	idxMaxRank = 4       // colour images
 )
 
-// readIDX reads a whole IDX file with the given number of dimensions and at most
-// limit bytes of data. Memory grows with the bytes that arrive, never with what the
-// header promises, so a short file that claims to be large costs little, and a
-// compressed one that goes on for ever is refused at its header. Errors do not name
-// the file; callers do.
+// readIDX reads an IDX file with the given number of dimensions and at most limit bytes of
+// data. It allocates memory as data arrives rather than as the header promises, so a short
+// file that claims to be large costs little; a header that claims more than limit is an
+// error. Errors do not name the file; callers add its path.
 func readIDX(r io.Reader, rank int, limit int64) (*idxArray, error) {
 	dims, size, err := readIDXHeader(r, rank, limit)
 	if err != nil {
@@ -87,7 +86,8 @@ func readIDXHeader(r io.Reader, rank int, limit int64) ([]int, int64, error) {
 	return dims, size, nil
 }
 
-// labelStats are the figures of a file of labels.
+// labelStats returns the smallest and the largest label and how often each class occurs. The
+// error names the first label that is not below classes.
 func labelStats(labels []uint8, classes int) (lo, hi int, histogram []int, err error) {
 	histogram = make([]int, classes)
 	lo, hi = 255, 0

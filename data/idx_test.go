@@ -36,7 +36,7 @@ func TestReadIDX(t *testing.T) {
 	}
 	large := pillowPixels(3*idxChunk+17, "noise") // several growths
 	if a, err := readIDX(bytes.NewReader(idxBytes(large, len(large))), 1, 1<<30); err != nil || !bytes.Equal(a.data, large) {
-		t.Fatalf("a large file is not read whole: %v", err)
+		t.Fatalf("a large file is not read completely: %v", err)
 	}
 	wrongType := bytes.Clone(good)
 	wrongType[2] = 0x0d // float32
@@ -64,7 +64,7 @@ func TestReadIDX(t *testing.T) {
 	}
 }
 
-// TestReadIDXAllocation reads twenty bytes that claim a gigabyte.
+// A file of a few bytes that claims a gigabyte costs little memory.
 func TestReadIDXAllocation(t *testing.T) {
 	file := idxBytes(make([]byte, 8), 1<<30)
 	var before, after runtime.MemStats
@@ -108,7 +108,7 @@ func FuzzReadIDX(f *testing.F) {
 		}
 		all, err := io.ReadAll(content)
 		if err != nil || !bytes.Equal(all, idxBytes(a.data, a.dims...)) {
-			t.Fatalf("written again, the file is another (%v)", err)
+			t.Fatalf("the arrays, written again, give another file (%v)", err)
 		}
 	})
 }

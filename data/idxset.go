@@ -21,7 +21,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// idxFile is one file of a data set as its makers published it.
+// idxFile describes one published file of a data set.
 type idxFile struct {
 	name  string // without .gz
 	split Split
@@ -29,7 +29,7 @@ type idxFile struct {
 	md5   string // of the uncompressed content
 }
 
-// contentSize returns the bytes of the uncompressed file.
+// contentSize returns the size of the uncompressed file in bytes.
 func (f idxFile) contentSize() int64 {
 	n := int64(1)
 	for _, d := range f.dims {
@@ -43,7 +43,7 @@ type idxSet struct {
 	name    string
 	about   string
 	classes []string
-	files   []idxFile // of each split the images first, then the labels
+	files   []idxFile // for each split: images, then labels
 	mirrors []string  // base URLs that serve name + ".gz"
 }
 
@@ -68,8 +68,8 @@ func fashionMNIST() idxSet {
 }
 
 // mnist is the data set of 70,000 handwritten digits (LeCun, Cortes and Burges,
-// http://yann.lecun.com/exdb/mnist/). The digests are of the official files' content; the
-// mirrors are torchvision's and that of the Common Visual Data Foundation.
+// http://yann.lecun.com/exdb/mnist/). The digests are of the official files' content. The
+// mirrors belong to torchvision and to the Common Visual Data Foundation.
 func mnist() idxSet {
 	return idxSet{
 		name:    "mnist",
@@ -100,7 +100,7 @@ func (s idxSet) info() SourceInfo {
 
 func (f idxFile) part() Split { return f.split }
 
-// ofPart returns the files of one split, in their order.
+// ofPart returns the files of one split in their given order.
 func ofPart[F interface{ part() Split }](files []F, split Split) (out []F) {
 	for _, f := range files {
 		if f.part() == split {
@@ -145,8 +145,8 @@ func nextStep(set string) string {
 	return fmt.Sprintf("get good files with: residual data fetch %s", set)
 }
 
-// folders lists where the files of a data set may lie, most wanted first. A folder named
-// with --data-dir stands alone: nothing is looked for elsewhere.
+// folders lists the folders in which the files of a data set are looked for, in order. When
+// Options.Dir is set, no other folder is searched.
 func folders(set string, o Options) []string {
 	var roots []string
 	if o.Dir != "" {
@@ -166,8 +166,8 @@ func folders(set string, o Options) []string {
 	return out
 }
 
-// find returns the path of a file in the first folder that has it, plain or .gz;
-// fs.ErrNotExist when none has.
+// find returns the path of a file, plain or .gz, in the first folder that has it. It returns
+// fs.ErrNotExist when no folder has it.
 func (s idxSet) find(o Options, f idxFile) (string, error) {
 	for _, dir := range folders(s.name, o) {
 		for _, name := range []string{f.name, f.name + ".gz"} {
@@ -185,8 +185,8 @@ func (s idxSet) find(o Options, f idxFile) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// locate returns the path of each file, downloading what is missing into the user
-// cache folder unless a folder was named.
+// locate returns the path of each file. Unless Options.Dir is set, it downloads missing
+// files into the user cache folder.
 func (s idxSet) locate(ctx context.Context, o Options, files []idxFile) ([]string, error) {
 	paths := make([]string, len(files))
 	for i, f := range files {
@@ -202,7 +202,8 @@ func (s idxSet) locate(ctx context.Context, o Options, files []idxFile) ([]strin
 	return paths, nil
 }
 
-// missing downloads a file that no folder has, or says why it must not.
+// missing downloads a file that no folder has. When Options.Dir or Options.Offline forbids
+// the download, it returns an error with the next step.
 func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, error) {
 	if o.Dir != "" {
 		return "", field.Errorf("%s: neither %s nor %s.gz is in %s; download it with: {Fetch} %s {Options.Dir} %s",
@@ -227,7 +228,7 @@ func cacheFolder(set string) (string, error) {
 	return filepath.Join(cache, "residual", set), nil
 }
 
-// load reads one file and verifies its sizes and its digest.
+// load reads one file and verifies its dimensions and its digest.
 func (s idxSet) load(ctx context.Context, path string, f idxFile) (*idxArray, error) {
 	a, digest, err := readIDXFile(ctx, path, f)
 	if err == nil && digest != f.md5 {
@@ -237,7 +238,7 @@ func (s idxSet) load(ctx context.Context, path string, f idxFile) (*idxArray, er
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var known *fs.PathError // it names the file itself
+		var known *fs.PathError // already names the file
 		if errors.As(err, &known) {
 			return nil, fmt.Errorf("%w; %s", err, s.nextStep())
 		}
@@ -265,8 +266,8 @@ func readIDXFile(ctx context.Context, path string, f idxFile) (*idxArray, string
 	return a, hex.EncodeToString(r.digest.Sum(nil)), nil
 }
 
-// contentReader reads the uncompressed content of a file, compressed or not, and
-// digests it on the way. It stops when its context ends.
+// contentReader reads the uncompressed content of a plain or gzip-compressed file and
+// computes its MD5. It stops when its context ends.
 type contentReader struct {
 	ctx    context.Context
 	r      io.Reader
@@ -279,7 +280,7 @@ func newContentReader(ctx context.Context, r io.Reader) (*contentReader, error) 
 	if magic, err := b.Peek(2); err == nil && filekind.Of(magic) == filekind.Gzip {
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("is not a whole gzip file: %w", err)
+			return nil, fmt.Errorf("is not a complete gzip file: %w", err)
 		}
 		c.r = z
 	}

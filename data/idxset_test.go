@@ -50,7 +50,7 @@ func putAll(t *testing.T, dir string, s idxSet, content map[string][]byte) {
 	}
 }
 
-// isolate points the environment's folders at empty ones and returns them.
+// isolate sets RESIDUAL_DATA and the user cache folder to empty folders and returns them.
 func isolate(t *testing.T) (env, cache string) {
 	t.Helper()
 	env, home := t.TempDir(), t.TempDir()
@@ -85,7 +85,7 @@ func TestOpenFindsFolders(t *testing.T) {
 		}
 		return filepath.Dir(path)
 	}
-	// From the least wanted folder to the most wanted one.
+	// The last folder to be searched comes first, so each new folder is found before the others.
 	for _, dir := range []string{filepath.Join(cache, "tiny"), cache, filepath.Join(env, "tiny"), env} {
 		putAll(t, dir, s, content)
 		if got := open(); got != dir {
@@ -108,9 +108,9 @@ func TestOpenFindsFolders(t *testing.T) {
 func TestOpenRefusesBadFiles(t *testing.T) {
 	ctx := context.Background()
 	cases := []struct {
-		name string
-		harm func(s *idxSet, content map[string][]byte)
-		want []string
+		name   string
+		damage func(s *idxSet, content map[string][]byte)
+		want   []string
 	}{
 		{"cut short", func(_ *idxSet, c map[string][]byte) { c["train-images"] = c["train-images"][:40] },
 			[]string{"train-images", "cut short"}},
@@ -137,7 +137,7 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			isolate(t)
 			s, content := tinySet()
-			c.harm(&s, content)
+			c.damage(&s, content)
 			dir := t.TempDir()
 			for name, b := range content {
 				put(t, filepath.Join(dir, name), b)
@@ -152,7 +152,7 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 				}
 			}
 			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %q is more than a line", err)
+				t.Errorf("error %q has more than one line", err)
 			}
 			r, err := s.check(ctx, Options{Dir: dir})
 			if err != nil {

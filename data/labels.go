@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Described is a data set that tells of an image without reading it.
+// Described is a data set that knows the label and the name of an image without reading it.
 type Described interface {
 	Dataset
-	// Describe returns the label of image i and its name, such as its file's.
+	// Describe returns the label of image i and its name, such as the path of its file.
 	Describe(i int) (label int, name string)
 }
 
-// Describe returns the name of image i of ds, or of the data set that ds is a view of;
-// "" where images have none.
+// Describe returns the name of image i of ds, or "" when images have no names. It looks
+// through views.
 func Describe(ds Dataset, i int) (name string) {
 	if d, index, ok := As[Described](ds); ok {
 		_, name = d.Describe(index(i))
@@ -21,8 +21,9 @@ func Describe(ds Dataset, i int) (name string) {
 	return name
 }
 
-// Labels lists the labels of ds. Where neither ds nor what it is a view of is Described,
-// it reads every image, before views resize or crop it. An error names the image.
+// Labels lists the labels of ds. When neither ds nor a data set behind it is Described, it
+// reads every image of the innermost data set, which views have not resized. An error names
+// the image.
 func Labels(ctx context.Context, ds Dataset) ([]int, error) {
 	labels := make([]int, ds.Len())
 	described, index, ok := As[Described](ds)
@@ -52,5 +53,5 @@ func Labels(ctx context.Context, ds Dataset) ([]int, error) {
 	return labels, nil
 }
 
-// Describe implements Described; images at hand have no names.
+// Describe implements Described. Images in memory have no names.
 func (m *memory) Describe(i int) (label int, name string) { return int(m.labels[i]), "" }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// counted is a data set that says nothing without being read, and counts that.
+// counted is a data set that is not Described; it counts the images that are read.
 type counted struct {
 	Dataset
 	reads, broken int
@@ -22,7 +22,7 @@ func (c *counted) Get(i int, pix []uint8) (int, error) {
 	return label, err
 }
 
-// named is a data set whose images have names, and that must not be read.
+// named is a data set that is Described and whose images must not be read.
 type named struct{ Dataset }
 
 func (n named) Get(int, []uint8) (int, error) { panic("read") }
@@ -55,11 +55,11 @@ func TestLabels(t *testing.T) {
 	}
 	c.broken = 5
 	if _, err := Labels(context.Background(), c); err == nil || !strings.Contains(err.Error(), "image 5: label 77 is outside 0..9") {
-		t.Errorf("a label that cannot be: %v", err)
+		t.Errorf("an impossible label: %v", err)
 	}
 	over, stop := context.WithCancel(context.Background())
 	stop()
 	if _, err := Labels(over, ds); err != context.Canceled {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("with a cancelled context: %v", err)
 	}
 }

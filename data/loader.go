@@ -14,50 +14,52 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// LoaderConfig says how a data set is cut into batches.
+// LoaderConfig says how a Loader cuts a data set into batches.
 type LoaderConfig struct {
 	Batch    int    // images in a batch, at least 1
-	Shuffle  bool   // a new order every epoch, fixed by (Seed, epoch)
-	Seed     uint64 // of the order
-	Workers  int    // goroutines that prepare batches; 0 chooses. It never changes a batch
+	Shuffle  bool   // a new order in every epoch, which depends only on Seed and the epoch
+	Seed     uint64 // of the order, Transform and Mix
+	Workers  int    // goroutines that prepare batches; 0 chooses. Batches do not depend on it
 	DropLast bool   // leave out the last batch when it is not full
-	// Even lets the last two batches share their images evenly where the last would have
-	// fewer than 8, or than half a batch where that is fewer: a training's batch norms take
-	// their statistics from every batch, and those of one image are far off.
+	// Even lets the last two batches share their images evenly when the last one would have
+	// fewer than 8 images or fewer than half a batch, whichever is less. In a training, batch
+	// norm computes its statistics from each batch, and those of very few images are poor.
 	Even bool
 
-	// Transform, when set, makes every image anew in every epoch: of the data set's
-	// Image when it is one of Images, else of its bytes. It must give the size of
-	// Info. Its random numbers are transforms.Rand of (Seed, epoch, index): no number of workers
-	// and no order changes them. It runs on the workers, on several at once.
+	// Transform, when set, is applied to every image in every epoch. Its input is the image
+	// in its own size if the data set implements Images, else the pixels that Get returns; its
+	// output must have the size of Info. Its random generator depends only on Seed, the
+	// epoch and the index of the image. Workers call it concurrently.
 	Transform transforms.Transform
-	// Mix, when set, mixes every batch with itself, with random numbers from (Seed, epoch, batch);
-	// Batch.Targets then holds what its images show.
+	// Mix, when set, is applied to every batch. Its random generator depends only on Seed, the
+	// epoch and the number of the batch. Batch.Targets then holds the soft labels.
 	Mix transforms.BatchTransform
-	// Normalize is what bytes become; the zero value is in [0, 1].
+	// Normalize turns pixels into the values of a batch; the zero value scales them to [0, 1].
 	Normalize transforms.Normalize
-	// Bytes asks for batches as they are stored, for a device that makes their images
-	// itself: see Loader.Stored. It is nothing with Mix, which mixes images.
-	Bytes bool
+	// Uint8 asks for uint8 batches, for a device that resizes and normalises images itself;
+	// see Loader.Stored. It has no effect with Mix, which needs float32 images.
+	Uint8 bool
 }
 
-// Loader prepares batches beside the training.
+// Loader prepares batches in the background, while the training computes.
 type Loader struct {
-	info  Info
-	c     LoaderConfig
-	total int
-	cut   division
-	ahead int             // batches prepared and not yet taken, at most
-	table []*[256]float32 // what a byte of a channel becomes
-	free  chan *Batch
+	info     Info
+	c        LoaderConfig
+	total    int
+	division division
+	maxAhead int             // the most batches that are prepared before Next asks for them
+	table    []*[256]float32 // for each channel, the value of each byte
+	free     chan *Batch
 
-	croppable *croppable // how Transform begins, or nil
-	stored    *Stored    // how batches are stored; nil where they are images
-	source    Dataset    // the images as they are stored
-	originals originals  // the images that Transform takes
+	leadingCrop *leadingCrop // Transform, when it begins with a crop; else nil
+	stored      *Stored      // the layout of uint8 batches; nil when batches are float32
+	source      Dataset      // what batches are read from when there is no Transform
+	originals   originals    // the images that Transform is applied to
+	targets     *targets     // nil for classes
 }
 
-// NewLoader checks the settings. Nothing runs before Epoch.
+// NewLoader returns a loader of the images of ds, or an error when c does not fit ds. It
+// starts no goroutine; Epoch does.
 func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	info := ds.Info()
 	if c.Batch < 1 {
@@ -76,13 +78,20 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Workers == 0 {
 		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
+	if c.Mix != nil && info.hasTargets() {
+		return nil, fmt.Errorf("the targets of data set %s are %s, which cannot be mixed as classes are; leave out Mixup and CutMix", info.Name, info.Targets.Task)
+	}
 	if c.Mix != nil && len(info.Classes) == 0 {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
-	l := &Loader{info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
+	l := &Loader{info: info, c: c, total: ds.Len(), maxAhead: c.Workers + 2}
+	var err error
+	if l.targets, err = targetsOf(ds); err != nil {
+		return nil, err
+	}
 	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
 		if n := len(values); n != 0 && n != info.Channels {
-			return nil, field.Errorf("the images of %s have %d channels, and the mean and std are of %d ({Mean}, {Std})", info.Name, info.Channels, n)
+			return nil, field.Errorf("the images of %s have %d channels, but the mean and std have %d ({Mean}, {Std})", info.Name, info.Channels, n)
 		}
 	}
 	for channel := range info.Channels {
@@ -90,62 +99,64 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		l.table = append(l.table, &table)
 	}
 	if c.Transform != nil {
-		l.croppable, l.originals = croppableOf(c.Transform), originalsOf(ds)
+		l.leadingCrop, l.originals = leadingCropOf(c.Transform), originalsOf(ds)
 	}
 	l.c.Batch = min(c.Batch, l.total)
-	l.cut = divide(l.total, l.c.Batch, c.Even, c.DropLast)
+	l.division = divide(l.total, l.c.Batch, c.Even, c.DropLast)
 	l.source = ds
-	if c.Bytes && c.Mix == nil {
+	if c.Uint8 && c.Mix == nil {
 		l.stored, l.source = l.store(ds)
 	}
-	l.free = make(chan *Batch, l.ahead+2)
+	l.free = make(chan *Batch, l.maxAhead+2)
 	return l, nil
 }
 
-// Info describes the images that batches are of.
+// Info describes the images in batches.
 func (l *Loader) Info() Info { return l.info }
 
-// Bytes is what the batches take that are about at once.
+// Bytes returns the memory in bytes that all batches which exist at once need.
 func (l *Loader) Bytes() int64 {
-	picture := 4 * l.info.Numel()
+	imageBytes := 4 * l.info.Numel()
 	if l.stored != nil {
-		picture = l.stored.Numel()
+		imageBytes = l.stored.Numel()
 	}
-	return int64(l.ahead+1) * int64(l.cut.most()) * int64(picture+16)
+	return int64(l.maxAhead+1) * int64(l.division.maxSize()) * int64(imageBytes+16)
 }
 
-// Batch is a part of an epoch. Its tensors belong to the loader and are valid until
+// Batch is one batch of an epoch. Its tensors belong to the loader and are valid until
 // Release.
 type Batch struct {
-	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised; nil where there are Pixels
-	Pixels  []uint8        // the images as Loader.Stored says, one after the other; else nil
+	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised; nil in a uint8 batch
+	Pixels  []uint8        // in a uint8 batch the images, laid out as Loader.Stored says; else nil
 	Labels  *tensor.Tensor // [n] Int64
-	Indices []int          // of the images in the data set
-	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix; else nil
+	Indices []int          // the index of each image in the data set
+	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix, or the targets of a Targeted data set; else nil
 
 	loader      *Loader
 	pix         []uint8 // one image
 	rand        transforms.Rand
 	images      []float32
+	targets     []float32
+	mask        transforms.Image // of the image that was transformed last
 	pixels      []uint8
 	labels      []int64
 	indices     []int
-	views       map[int]tensors // of the buffers, for the sizes of batch there are
+	views       map[int]tensors // tensors over images and labels, by the number of images
 	outstanding atomic.Bool
 	err         error
 }
 
-type tensors struct{ images, labels *tensor.Tensor }
+type tensors struct{ images, labels, targets *tensor.Tensor }
 
-// Release gives the buffers back; the batch must not be used after it. Releasing
-// twice does nothing.
+// Release returns the buffers of the batch to the loader. The batch must not be used
+// afterwards. A second call does nothing.
 func (b *Batch) Release() {
 	if !b.outstanding.CompareAndSwap(true, false) {
 		return
 	}
 	select {
 	case b.loader.free <- b:
-	default: // more batches are about than the loader needs
+	default: // the loader has enough free batches
 	}
 }
 
@@ -157,19 +168,25 @@ func (l *Loader) batch(n int) *Batch {
 	default:
 		b = &Batch{
 			loader: l, pix: make([]uint8, l.source.Info().Numel()), views: map[int]tensors{},
-			labels: make([]int64, l.cut.most()), indices: make([]int, l.cut.most()),
+			labels: make([]int64, l.division.maxSize()), indices: make([]int, l.division.maxSize()),
+		}
+		if l.targets != nil {
+			b.targets = make([]float32, l.division.maxSize()*l.targets.size)
 		}
 		if l.stored != nil {
-			b.pixels = make([]uint8, l.cut.most()*l.stored.Numel())
+			b.pixels = make([]uint8, l.division.maxSize()*l.stored.Numel())
 		} else {
-			b.images = make([]float32, l.cut.most()*l.info.Numel())
+			b.images = make([]float32, l.division.maxSize()*l.info.Numel())
 		}
 	}
 	b.outstanding.Store(true)
-	b.err, b.Targets = nil, nil
+	b.err = nil
 	view, ok := b.views[n]
 	if !ok {
 		view.labels = tensor.FromInts(b.labels[:n], n)
+		if t := l.targets; t != nil {
+			view.targets = tensor.FromSlice(b.targets[:n*t.size], append([]int{n}, t.info.Targets.Sized(t.info.Height, t.info.Width)...)...)
+		}
 		if l.stored == nil {
 			view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
 		}
@@ -178,11 +195,11 @@ func (l *Loader) batch(n int) *Batch {
 	if l.stored != nil {
 		b.Pixels = b.pixels[:n*l.stored.Numel()]
 	}
-	b.Images, b.Labels, b.Indices = view.images, view.labels, b.indices[:n]
+	b.Images, b.Labels, b.Targets, b.Indices = view.images, view.labels, view.targets, b.indices[:n]
 	return b
 }
 
-// fill reads the images named by Indices, those of batch k of an epoch.
+// fill reads the images at Indices, those of the given batch of an epoch.
 func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 	size, classes := len(b.pix), len(b.loader.info.Classes)
 	for k, i := range b.Indices {
@@ -190,7 +207,11 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 			return err
 		}
 		pix, label, err := b.image(epoch, i)
-		if err == nil && (label < 0 || classes > 0 && label >= classes) {
+		switch {
+		case err != nil:
+		case b.loader.targets != nil:
+			label, err = 0, b.target(k, i)
+		case label < 0 || classes > 0 && label >= classes:
 			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
 		}
 		if err != nil {
@@ -212,7 +233,7 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 	return nil
 }
 
-// values writes what the bytes of an image become.
+// values writes the float32 values of an image's pixels.
 func (l *Loader) values(out []float32, pix []uint8) {
 	area := len(pix) / len(l.table)
 	for channel, table := range l.table {
@@ -223,27 +244,27 @@ func (l *Loader) values(out []float32, pix []uint8) {
 	}
 }
 
-// Epoch is one walk over the data set. Next is for one goroutine.
+// Epoch is one pass over the data set. Only one goroutine may call Next.
 type Epoch struct {
-	l      *Loader
-	ctx    context.Context
-	cancel context.CancelFunc
-	epoch  int
-	order  []int32 // nil for the order of the data set
-	count  int
-	next   int // the batch that Next gives
-	claim  atomic.Int64
-	tokens chan struct{} // one for every batch that may be ahead of Next
-	ready  []chan *Batch // batch k arrives in ready[k % len]; tokens keep it free
-	wg     sync.WaitGroup
-	err    error // sticky
+	l       *Loader
+	ctx     context.Context
+	cancel  context.CancelFunc
+	epoch   int
+	order   []int32 // the index of each image in turn; nil for the order of the data set
+	count   int
+	next    int           // the number of the batch that Next returns
+	claimed atomic.Int64  // batches that workers have begun
+	tokens  chan struct{} // one for every batch that may still be prepared ahead of Next
+	ready   []chan *Batch // batch k arrives in ready[k % len]; the tokens ensure that it is empty
+	wg      sync.WaitGroup
+	err     error // sticky
 }
 
-// Epoch starts the workers. The order is a permutation drawn from (Seed, epoch), so
-// an epoch can be repeated without those before it. Close it unless Next has
-// returned an error, io.EOF included.
+// Epoch starts the workers and returns the given epoch. The order of the images depends only
+// on Seed and epoch, so an epoch can be repeated without those before it. The caller must
+// call Close unless Next has returned an error, io.EOF included.
 func (l *Loader) Epoch(ctx context.Context, epoch int) *Epoch {
-	e := &Epoch{l: l, epoch: epoch, count: l.Batches(), tokens: make(chan struct{}, l.ahead), ready: make([]chan *Batch, l.ahead)}
+	e := &Epoch{l: l, epoch: epoch, count: l.Batches(), tokens: make(chan struct{}, l.maxAhead), ready: make([]chan *Batch, l.maxAhead)}
 	e.ctx, e.cancel = context.WithCancel(ctx)
 	if l.c.Shuffle {
 		var r random
@@ -260,8 +281,8 @@ func (l *Loader) Epoch(ctx context.Context, epoch int) *Epoch {
 	return e
 }
 
-// work prepares batches until none is left. A worker takes its token before it
-// claims a batch, so the batch that Next waits for always has one.
+// work prepares batches until none is left. A worker takes a token before it claims a batch,
+// so the batch that Next waits for always has one and no deadlock is possible.
 func (e *Epoch) work() {
 	for {
 		select {
@@ -269,11 +290,11 @@ func (e *Epoch) work() {
 			return
 		case <-e.tokens:
 		}
-		k := int(e.claim.Add(1)) - 1
+		k := int(e.claimed.Add(1)) - 1
 		if k >= e.count {
 			return
 		}
-		first, n := e.l.cut.of(k)
+		first, n := e.l.division.bounds(k)
 		b := e.l.batch(n)
 		for i := range b.Indices {
 			b.Indices[i] = first + i
@@ -286,8 +307,8 @@ func (e *Epoch) work() {
 	}
 }
 
-// Next returns the next batch, in order, waiting for it if need be; io.EOF after
-// the last one. An error ends the epoch and is returned again by later calls.
+// Next returns the next batch and waits until it is ready. After the last one it returns
+// io.EOF. An error ends the epoch, and later calls return it again.
 func (e *Epoch) Next() (*Batch, error) {
 	if e.err != nil {
 		return nil, e.err
@@ -314,7 +335,7 @@ func (e *Epoch) Next() (*Batch, error) {
 	return b, nil
 }
 
-// Close ends the workers and waits for them. It may be called twice.
+// Close stops the workers and waits for them. It may be called more than once.
 func (e *Epoch) Close() { e.stop(errors.New("data: the epoch is closed")) }
 
 func (e *Epoch) stop(err error) error {

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// squares is a data set of n images of 2x3 pixels that show their index.
+// squares is a data set of n images of 2x3 pixels that contain their index.
 type squares struct {
 	n     int
-	fail  int // Get of this image fails; 0 for none
+	fail  int // the image whose Get fails; 0 for none
 	label int // added to every label
 	slow  bool
 }
@@ -42,7 +42,7 @@ func (s squares) Get(i int, pix []uint8) (int, error) {
 	return i%3 + s.label, nil
 }
 
-// digest walks one epoch and returns the digest of everything in it.
+// digest returns the digest of all batches of one epoch.
 func digest(t *testing.T, l *Loader, epoch int) string {
 	t.Helper()
 	h := sha256.New()
@@ -228,7 +228,7 @@ func TestLoaderCancelAndClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	for range 1000 { // what is ready may still come
+	for range 1000 { // batches that are ready may still come
 		if _, err = e.Next(); err != nil {
 			break
 		}
@@ -258,25 +258,25 @@ func TestLoaderCancelAndClose(t *testing.T) {
 	settled(t, before)
 }
 
-// TestLoaderKeptBatches never releases: every batch must keep its own content.
-func TestLoaderKeptBatches(t *testing.T) {
+// The test never releases a batch, so no batch may be overwritten.
+func TestUnreleasedBatchesKeepTheirContent(t *testing.T) {
 	l, err := NewLoader(squares{n: 64}, LoaderConfig{Batch: 4, Shuffle: true, Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := l.Epoch(context.Background(), 0)
 	defer e.Close()
-	var kept []*Batch
+	var unreleased []*Batch
 	for b, err := e.Next(); err == nil; b, err = e.Next() {
-		kept = append(kept, b)
+		unreleased = append(unreleased, b)
 	}
-	if len(kept) != 16 {
-		t.Fatalf("%d batches", len(kept))
+	if len(unreleased) != 16 {
+		t.Fatalf("%d batches", len(unreleased))
 	}
-	for _, b := range kept {
+	for _, b := range unreleased {
 		for i, index := range b.Indices {
 			if b.Images.At(i, 0, 0, 0) != float32(index)/255 {
-				t.Fatalf("the batch with image %d was written over", index)
+				t.Fatalf("the batch with image %d was overwritten", index)
 			}
 		}
 	}
@@ -316,12 +316,12 @@ func TestPermutation(t *testing.T) {
 	for place, row := range count {
 		for v, n := range row {
 			if n < 3700 || n > 4300 { // 4000 ± 5 standard deviations
-				t.Errorf("%d stands at %d in %d of 20000 permutations", v, place, n)
+				t.Errorf("%d is at position %d in %d of 20000 permutations", v, place, n)
 			}
 		}
 	}
 	r.reset(1, streamOrder, 0)
-	// Fixed for good: a run is resumed by drawing the same order again.
+	// The order must never change, because a resumed run draws it again.
 	if got := r.permutation(10); !slices.Equal(got, []int32{9, 6, 1, 0, 5, 8, 7, 4, 2, 3}) {
 		t.Errorf("the first permutation of seed 1 is %v", got)
 	}

@@ -1,6 +1,6 @@
 package data
 
-// trouser has two legs; the gap between them is background.
+// trouser draws two legs with background between them.
 func (a *artist) trouser() {
 	r := &a.random
 	a.place(0.07, 1.8)
@@ -25,11 +25,11 @@ func (a *artist) trouser() {
 	a.line(float64(a.tone*0.5), 0.03, pt{0, up + 0.05}, pt{0, crotch - 0.05})
 }
 
-// foot is the side view of a shoe with its toe to the left.
+// foot describes the side view of a shoe whose toe points left.
 type foot struct {
-	toe, heel    float64 // x of the ends
-	ground, sole float64 // y of the ground and of the sole's upper edge
-	vamp         float64 // y where the foot's back begins to rise
+	toe, heel    float64 // x of the two ends
+	ground, sole float64 // y of the ground and of the upper edge of the sole
+	vamp         float64 // y where the instep begins to rise
 	lift         float64 // of the heel above the ground
 }
 
@@ -41,7 +41,7 @@ func (a *artist) newFoot() foot {
 	return f
 }
 
-// base paints the sole, flat or with a heel lifted on a block or a stiletto.
+// base paints the sole: flat, or with a heel of width block.
 func (a *artist) base(f foot, tone, block float64) {
 	thick := f.ground - f.sole
 	if f.lift == 0 {
@@ -57,7 +57,7 @@ func (a *artist) base(f foot, tone, block float64) {
 	a.fill(tone, path...)
 }
 
-// sandal is a sole and straps; the background shows between them.
+// sandal draws a sole and straps with background between them.
 func (a *artist) sandal() {
 	r := &a.random
 	a.place(0.11, 2)
@@ -91,7 +91,7 @@ func (a *artist) sandal() {
 	}
 }
 
-// sneaker is low, with a thick sole and laces.
+// sneaker draws a low shoe with a thick sole and laces.
 func (a *artist) sneaker() {
 	r := &a.random
 	a.place(0.11, 2)
@@ -107,7 +107,7 @@ func (a *artist) sneaker() {
 		a.line(a.accent, 0.045, pt{p.x - 0.02, p.y + 0.03}, pt{p.x + 0.12, p.y + 0.12})
 	}
 	switch r.intn(4) {
-	case 0: // a sweep along the side
+	case 0: // a curve along the side
 		from, to := pt{-0.15, f.sole - 0.1}, pt{f.heel - 0.1, f.vamp - 0.05}
 		a.line(a.accent, 0.07, curve([]pt{from}, from, pt{0.2, f.sole}, to)...)
 	case 1: // stripes
@@ -120,7 +120,7 @@ func (a *artist) sneaker() {
 	}
 }
 
-// upper paints the cloth or leather of a closed shoe up to its opening.
+// upper paints a closed shoe from the sole to its opening.
 func (a *artist) upper(f foot, tongue, heel pt, dip float64) {
 	toe := pt{f.toe, f.sole}
 	bend := pt{f.toe + 0.34, f.vamp}
@@ -135,7 +135,7 @@ func (a *artist) upper(f foot, tongue, heel pt, dip float64) {
 	a.fill(a.tone, append(path, pt{f.toe + 0.3, f.sole + 0.02})...)
 }
 
-// boot reaches over the ankle: a shaft, often on a heel.
+// boot draws a shoe whose shaft covers the ankle, often with a heel.
 func (a *artist) boot() {
 	r := &a.random
 	a.place(0.11, 2)
@@ -159,7 +159,7 @@ func (a *artist) boot() {
 			p := bend.along(tongue, 0.1+float64(0.19*float64(i)))
 			a.line(a.accent, 0.045, pt{p.x, p.y + 0.02}, pt{p.x + 0.15, p.y + 0.07})
 		}
-	case 1: // a strap with its buckle
+	case 1: // a strap
 		y := f.vamp - r.between(0.05, 0.2)
 		a.line(a.accent, 0.08, pt{tongue.x - 0.02, y}, pt{f.heel - 0.02, y + 0.05})
 	case 2: // elastic at the side
@@ -169,7 +169,7 @@ func (a *artist) boot() {
 	a.line(float64(a.tone*0.7), 0.05, pt{tongue.x + 0.03, shaft + 0.05}, pt{heel.x - 0.02, heel.y + 0.06})
 }
 
-// bag is a box or a pouch with a handle or two.
+// bag draws a box or a pouch, usually with a handle.
 func (a *artist) bag() {
 	r := &a.random
 	a.place(0.07, 1.8)

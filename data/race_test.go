@@ -2,6 +2,6 @@
 
 package data
 
-// raceEnabled says that the race detector is on, under which sync.Pool drops
-// what it holds at random.
+// raceEnabled reports whether the race detector is on. With it, sync.Pool drops values at
+// random.
 const raceEnabled = true

@@ -2,15 +2,15 @@ package data
 
 import "github.com/residual-ml/residual/internal/rng"
 
-// The streams of random numbers. Each has a key of its own, so no two share a draw
-// whatever the seed.
+// These are the streams of random numbers. Each one keys the generator differently, so two
+// streams never share numbers, whatever the seed.
 const (
-	streamOrder = 1 + iota // of an epoch
-	streamTrain            // images drawn for training
-	streamTest             // images drawn for testing
+	streamOrder = 1 + iota // the order of an epoch
+	streamTrain            // generated training images
+	streamTest             // generated test images
 )
 
-// random is the stream of numbers of (seed, stream, index).
+// random is a random generator that depends only on (seed, stream, index).
 type random struct{ src rng.Stream }
 
 func (r *random) reset(seed, stream, index uint64) { r.src.Seed(seed, stream, index, "residual") }

@@ -8,10 +8,10 @@ import (
 )
 
 // ResizeBilinear resizes one 8-bit plane of sh rows of sw pixels to dh rows of dw
-// pixels, with the same bits as Pillow's Image.resize((dw, dh), BILINEAR): first
-// across, then down, 8 bits in between, antialiased when a side shrinks. It panics
-// when a side is below 1 or a slice does not hold exactly its plane. It builds its
-// tables anew on every call; Resize keeps them.
+// pixels, with the same bits as Pillow's Image.resize((dw, dh), BILINEAR): horizontally,
+// then vertically, rounding to 8 bits in between, antialiased when a side shrinks. It panics
+// when a side is below 1 or a slice does not have exactly the size of its plane. It computes
+// the filter coefficients on every call; Resize computes them once.
 func ResizeBilinear(dst []uint8, dw, dh int, src []uint8, sw, sh int) {
 	if dw < 1 || dh < 1 || sw < 1 || sh < 1 || len(dst) != dw*dh || len(src) != sw*sh {
 		panic(tensor.Misusef("data.ResizeBilinear: %d bytes of [%d, %d] to %d bytes of [%d, %d]",
@@ -21,9 +21,9 @@ func ResizeBilinear(dst []uint8, dw, dh int, src []uint8, sw, sh int) {
 	r.Plane(dst, src, r.Scratch())
 }
 
-// Resize returns a view of ds whose images are size by size pixels, resized as Pillow's
-// bilinear filter does. Size 0, or the size ds already has, returns ds. A transform of a
-// loader sees the images of ds, before they are resized.
+// Resize returns a view of ds whose images are size by size pixels, resized as by Pillow's
+// bilinear filter. It returns ds when size is 0 or the size that ds already has. A transform
+// of a loader gets the images of ds before they are resized.
 func Resize(ds Dataset, size int) Dataset {
 	info := ds.Info()
 	if size == 0 || size == info.Height && size == info.Width {
@@ -41,8 +41,8 @@ func Resize(ds Dataset, size int) Dataset {
 	return resizedImages{v}
 }
 
-// resizedImages is a resized view of images that are all of one size: in their own size
-// they are what Get of the set behind it returns.
+// resizedImages is a resized view of a data set without Images. The images in their own size
+// are those that Get of that data set returns.
 type resizedImages struct{ *resized }
 
 // Image implements Images.
@@ -53,9 +53,9 @@ func (v resizedImages) Image(i int) (transforms.Image, int, error) {
 	return m, label, err
 }
 
-// Cropped returns a view of ds whose images are what p makes of them before it
-// normalises: resized by the shorter side, and the middle of that. It builds its
-// tables anew for every image.
+// Cropped returns a view of ds whose images are resized by the shorter side and cropped in
+// the middle, as p does before it normalises. It computes the filter coefficients for every
+// image.
 func Cropped(ds Dataset, p transforms.ImageClassification) Dataset {
 	v := &cropped{ds: ds, info: ds.Info(), preset: p}
 	sample := p.Pixels(transforms.NewImage(1, v.info.Height, v.info.Width))
@@ -74,7 +74,7 @@ func (v *cropped) Len() int        { return v.ds.Len() }
 func (v *cropped) Unwrap() Dataset { return v.ds }
 func (v *cropped) Index(i int) int { return i }
 
-// Image implements Images: a transform sees the crop, whatever the set behind it has.
+// Image implements Images, so that a transform gets the cropped image.
 func (v *cropped) Image(i int) (transforms.Image, int, error) {
 	m := transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width)
 	label, err := v.Get(i, m.Pix)
@@ -93,7 +93,7 @@ func (v *cropped) Get(i int, pix []uint8) (int, error) {
 	return label, nil
 }
 
-// planeScratch is what one image in flight needs besides its bytes.
+// planeScratch holds the buffers that resizing one image needs.
 type planeScratch struct {
 	src      []uint8
 	resample *transforms.Scratch

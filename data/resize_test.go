@@ -24,7 +24,8 @@ func pillowPixels(n int, kind string) []uint8 {
 	return out
 }
 
-// guarded returns a slice of n bytes between guard bands and a check of the bands.
+// guarded returns a slice of n bytes between guard bands, and a function that reports whether
+// the bands are intact.
 func guarded(n int) (dst []uint8, intact func() bool) {
 	const band = 64
 	buf := bytes.Repeat([]byte{0xa5}, n+2*band)
@@ -34,7 +35,7 @@ func guarded(n int) (dst []uint8, intact func() bool) {
 	}
 }
 
-// pillow is what testdata/pillow.py wrote.
+// pillow is the content of pillow.json, which testdata/pillow.py writes.
 type pillow struct {
 	Sweep, T10k string
 	Cases       []struct {
@@ -55,7 +56,7 @@ func pillowFixture(t *testing.T) (p pillow) {
 	return p
 }
 
-func TestResizeIsPillows(t *testing.T) {
+func TestResizeMatchesPillow(t *testing.T) {
 	want := pillowFixture(t)
 	if len(want.Cases) < 40 {
 		t.Fatalf("only %d cases in testdata/pillow.json", len(want.Cases))
@@ -114,7 +115,8 @@ func TestResizeRefuses(t *testing.T) {
 	}
 }
 
-// colours is a data set of three planes, each another constant plus the index.
+// colours is a data set whose images have three planes, each with a constant of its own plus
+// the index of the image.
 type colours struct{ n int }
 
 func (c colours) Info() Info {
@@ -133,7 +135,7 @@ func (c colours) Get(i int, pix []uint8) (int, error) {
 func TestResizeView(t *testing.T) {
 	ds := garments{size: 4}
 	if Resize(ds, 0) != Dataset(ds) || Resize(ds, 28) != Dataset(ds) {
-		t.Error("size 0 or the size it has does not return the data set itself")
+		t.Error("size 0 or the present size does not return the data set itself")
 	}
 	view := Resize(ds, 96)
 	if in := view.Info(); in.Height != 96 || in.Width != 96 || in.Channels != 1 || len(in.Classes) != 10 || view.Len() != 4 {
@@ -158,10 +160,10 @@ func TestResizeView(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(50, func() { view.Get(1, big) }); n > 15 {
-		t.Errorf(" image of the view allocates %v times", n) // drawing allocates outlines, resizing nothing
+		t.Errorf("Get of the view allocates %v times", n) // drawing allocates outlines, resizing nothing
 	}
-	kept := Resize(&memory{view.(resizedImages).ds.Info(), make([]uint8, 784), []uint8{0}}, 96)
-	if n := testing.AllocsPerRun(50, func() { kept.Get(0, big) }); n > 0.5 && !raceEnabled {
+	inMemory := Resize(&memory{view.(resizedImages).ds.Info(), make([]uint8, 784), []uint8{0}}, 96)
+	if n := testing.AllocsPerRun(50, func() { inMemory.Get(0, big) }); n > 0.5 && !raceEnabled {
 		t.Errorf("resizing an image allocates %v times", n)
 	}
 }

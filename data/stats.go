@@ -3,7 +3,7 @@ package data
 import "math"
 
 // pixelStats returns the mean and the standard deviation (std) of pixels scaled to
-// [0, 1], exact up to one rounding each: the sums are of integers.
+// [0, 1]. Its sums are integers and therefore exact.
 func pixelStats(pixels []uint8) (mean, std float64) {
 	if len(pixels) == 0 {
 		return 0, 0

@@ -5,24 +5,25 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Stored describes a uint8 batch: how its images lie in Batch.Pixels, and how a device turns
-// them into the float32 batch, by resizing them and then looking up every byte in the table
-// of its channel.
+// Stored describes a uint8 batch: the layout of the images in Batch.Pixels, and how a device
+// computes the float32 batch from them. It resizes them, then looks up every byte in the
+// table of its channel.
 type Stored struct {
-	Channels, Height, Width int                   // of an image, channel by channel
-	Resize                  *transforms.Resampler // to the loader's size; nil where it is that
-	Table                   [][256]float32        // by channel
+	Channels, Height, Width int                   // of a stored image, which is [C, H, W]
+	Resize                  *transforms.Resampler // to the size of Loader.Info; nil when that is the stored size
+	Table                   [][256]float32        // for each channel, the float32 value of each byte
 }
 
 // Numel returns the bytes of one image.
 func (s *Stored) Numel() int { return s.Channels * s.Height * s.Width }
 
-// Stored describes the uint8 batches that LoaderConfig.Bytes asks for; nil where batches are
-// float32.
+// Stored describes the uint8 batches that LoaderConfig.Uint8 asks for. It is nil when batches
+// are float32.
 func (l *Loader) Stored() *Stored { return l.stored }
 
-// store says how batches of ds are stored, and of what they are read: with a view of
-// Resize, and no Transform, of what that resizes, unless this is larger than the images.
+// store returns how uint8 batches of ds are stored and the data set to read them from. For a
+// view made by Resize, without a Transform, that is the data set before it is resized, unless
+// its images need more bytes than the float32 batch.
 func (l *Loader) store(ds Dataset) (*Stored, Dataset) {
 	s := &Stored{}
 	if r, ok := ds.(resizedImages); ok {
@@ -39,7 +40,8 @@ func (l *Loader) store(ds Dataset) (*Stored, Dataset) {
 	return s, ds
 }
 
-// Decoded returns Images, or makes them of Pixels as a device would.
+// Decoded returns the float32 images [n, C, H, W]: Images, or what a device computes from
+// Pixels.
 func (b *Batch) Decoded() *tensor.Tensor {
 	if b.Images != nil {
 		return b.Images

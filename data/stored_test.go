@@ -10,9 +10,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Batches of bytes decode to the images of a loader that gives these, and hold the images
-// as they are before a resize.
-func TestBytesDecodeToImages(t *testing.T) {
+// Uint8 batches decode to the same values as float32 batches, and hold the images as they
+// are before a resize.
+func TestUint8BatchesDecodeToImages(t *testing.T) {
 	ds, err := Open(context.Background(), "garments", Options{Size: 21})
 	if err != nil {
 		t.Fatal(err)
@@ -28,15 +28,15 @@ func TestBytesDecodeToImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config.Bytes = true
-		bytes, err := NewLoader(c.ds, config)
+		config.Uint8 = true
+		uint8s, err := NewLoader(c.ds, config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := bytes.Stored(); s == nil || s.Height != c.stored || images.Stored() != nil || bytes.Bytes() >= images.Bytes() {
-			t.Fatalf("stored as %+v in %d bytes, images in %d", s, bytes.Bytes(), images.Bytes())
+		if s := uint8s.Stored(); s == nil || s.Height != c.stored || images.Stored() != nil || uint8s.Bytes() >= images.Bytes() {
+			t.Fatalf("stored as %+v in %d bytes, images in %d", s, uint8s.Bytes(), images.Bytes())
 		}
-		a, b := images.Epoch(context.Background(), 2), bytes.Epoch(context.Background(), 2)
+		a, b := images.Epoch(context.Background(), 2), uint8s.Epoch(context.Background(), 2)
 		for {
 			x, err := a.Next()
 			y, other := b.Next()
@@ -46,11 +46,11 @@ func TestBytesDecodeToImages(t *testing.T) {
 			if err != nil || other != nil {
 				t.Fatal(err, other)
 			}
-			if y.Images != nil || x.Pixels != nil || len(y.Pixels) != len(y.Indices)*bytes.Stored().Numel() {
+			if y.Images != nil || x.Pixels != nil || len(y.Pixels) != len(y.Indices)*uint8s.Stored().Numel() {
 				t.Fatalf("%d bytes for %d images", len(y.Pixels), len(y.Indices))
 			}
 			if got := y.Decoded(); !got.Shape().Equal(x.Images.Shape()) || !slices.Equal(got.Data(), x.Images.Data()) || x.Decoded() != x.Images {
-				t.Errorf("other images of bytes stored %d high", c.stored)
+				t.Errorf("uint8 batches of images of height %d decode to other values", c.stored)
 			}
 			if !slices.Equal(x.Labels.Ints(), y.Labels.Ints()) {
 				t.Error("other labels")
@@ -59,8 +59,8 @@ func TestBytesDecodeToImages(t *testing.T) {
 			y.Release()
 		}
 	}
-	mixed, err := NewLoader(ds, LoaderConfig{Batch: 8, Bytes: true, Mix: transforms.Mixup{Alpha: 1}})
+	mixed, err := NewLoader(ds, LoaderConfig{Batch: 8, Uint8: true, Mix: transforms.Mixup{Alpha: 1}})
 	if err != nil || mixed.Stored() != nil {
-		t.Errorf("mixed batches are bytes (%v)", err)
+		t.Errorf("mixed batches are uint8 (%v)", err)
 	}
 }

@@ -1,20 +1,20 @@
 package data
 
-// top is the cut of a garment for the upper body. Lengths are in half sides of the
+// top holds the measures of a garment for the upper body. The unit is half the side of the
 // image; the garment spans about -0.8..0.8.
 type top struct {
 	neck, shoulder, chest, waist, hem float64 // half widths
-	up, down                          float64 // y of the shoulders' inner end and of the hem
-	drop                              float64 // of the shoulder
-	armpit                            float64 // y
+	up, down                          float64 // y of the inner end of the shoulders and of the hem
+	drop                              float64 // how much lower the outer end of a shoulder is
+	armpit                            float64 // y of the armpits
 	scoop                             float64 // depth of the neckline at the middle
-	sleeve                            float64 // length
-	wide, cuff                        float64 // sleeve's width at the shoulder and at its end
-	spread                            float64 // tangent of half its angle from straight down
+	sleeve                            float64 // length of a sleeve; 0 for none
+	wide, cuff                        float64 // width of a sleeve at the shoulder and at its end
+	spread                            float64 // tangent of half the angle of a sleeve from straight down
 }
 
-// newTop returns a cut common to all tops: the outline alone tells little about
-// the class.
+// newTop returns random measures whose distribution is the same for all tops, so that the
+// outline alone says little about the class.
 func (a *artist) newTop() top {
 	r := &a.random
 	t := top{
@@ -30,24 +30,25 @@ func (a *artist) newTop() top {
 	return t
 }
 
-// long and short choose the sleeves.
+// long chooses long sleeves.
 func (a *artist) long(t *top) {
 	t.sleeve, t.spread = a.random.between(0.95, 1.25), a.random.between(0.06, 0.20)
 }
 
+// short chooses short sleeves.
 func (a *artist) short(t *top) {
 	t.sleeve, t.spread = a.random.between(0.26, 0.46), a.random.between(0.18, 0.42)
 	t.cuff = t.wide - a.random.between(0.0, 0.06)
 }
 
-// side returns where a sleeve begins on the shoulder, its direction and the
-// direction across it; sign is 1 for the right one and -1 for the left one.
+// side returns the point on the shoulder where a sleeve begins, the direction of the sleeve
+// and the direction across it. sign is 1 for the right sleeve and -1 for the left one.
 func (t top) side(sign float64) (from, down, across pt) {
 	down = direction(t.spread)
 	return pt{float64(sign * t.shoulder), t.up + t.drop}, pt{float64(sign * down.x), down.y}, pt{float64(-sign * down.y), down.x}
 }
 
-// body paints sleeves and trunk and leaves the neckline open.
+// body paints the sleeves and the trunk up to the neckline.
 func (a *artist) body(t top) {
 	for _, sign := range []float64{1, -1} {
 		if t.sleeve == 0 {
@@ -86,14 +87,15 @@ func (a *artist) trunk(t top) []pt {
 	return mirrored(right)
 }
 
-// inside paints the back of the neckline, seen through it.
+// inside paints the inner back of the garment, which is visible through the neckline.
 func (a *artist) inside(t top) {
 	if a.random.chance(0.6) {
 		a.fill(float64(a.tone*0.5), mirrored([]pt{{0, t.up + 0.02}, {t.neck, t.up}, {float64(t.neck * 0.7), t.up + float64(t.scoop*0.75)}, {0, t.up + t.scoop}})...)
 	}
 }
 
-// tshirt has short sleeves or none, often a print, and no opening.
+// tshirt draws a top without an opening, mostly with short sleeves or none and often with a
+// print.
 func (a *artist) tshirt() {
 	r := &a.random
 	a.place(0.08, 1.8)
@@ -122,7 +124,8 @@ func (a *artist) tshirt() {
 	}
 }
 
-// pullover has long sleeves, and ribs at neck, cuffs and hem; no opening.
+// pullover draws a top without an opening, with long sleeves and with ribs at the neck, the
+// cuffs and the hem.
 func (a *artist) pullover() {
 	r := &a.random
 	a.place(0.08, 1.8)
@@ -155,7 +158,8 @@ func (a *artist) pullover() {
 	}
 }
 
-// coat is open or closed down the front, with lapels, large buttons and pockets.
+// coat draws a top that is open or closed at the front, with lapels, large buttons and
+// pockets.
 func (a *artist) coat() {
 	r := &a.random
 	a.place(0.08, 1.8)
@@ -168,7 +172,7 @@ func (a *artist) coat() {
 	depth := r.between(0.3, 0.62) // of the lapels
 	apex := pt{r.between(-0.05, 0.05), t.up + depth}
 	foot := pt{apex.x + r.between(-0.03, 0.03), t.down + 0.05}
-	if r.chance(0.35) { // worn open: another cloth, or nothing, between the fronts
+	if r.chance(0.35) { // worn open, with other cloth between the two fronts
 		gap := r.between(0.06, 0.14)
 		a.fill(float64(a.accent*0.6), pt{-t.neck, t.up}, pt{t.neck, t.up}, pt{apex.x + gap/2, apex.y}, pt{foot.x + gap, foot.y}, pt{foot.x - gap, foot.y}, pt{apex.x - gap/2, apex.y})
 	} else {
@@ -189,7 +193,7 @@ func (a *artist) coat() {
 	}
 }
 
-// shirt has a collar of two points, a placket with small buttons, and often a
+// shirt draws a top with a pointed collar, a placket with small buttons, and often a
 // pocket.
 func (a *artist) shirt() {
 	r := &a.random
@@ -217,13 +221,13 @@ func (a *artist) shirt() {
 		y := t.armpit + 0.02
 		a.line(dark, 0.03, pt{0.13, y}, pt{0.3, y}, pt{0.3, y + 0.18}, pt{0.13, y + 0.18}, pt{0.13, y})
 	}
-	// Tails: the hem is higher at the sides.
+	// The hem of a shirt is higher at the sides.
 	for _, sign := range []float64{1, -1} {
 		a.cut(pt{float64(sign * (t.hem + 0.03)), t.down - 0.12}, pt{float64(sign * (t.hem + 0.03)), t.down + 0.1}, pt{float64(float64(sign*t.hem) * 0.45), t.down + 0.1}, pt{float64(sign * (t.hem - 0.06)), t.down - 0.02})
 	}
 }
 
-// dress widens from a waist to a long skirt.
+// dress draws a bodice and a long skirt that widens from the waist.
 func (a *artist) dress() {
 	r := &a.random
 	a.place(0.08, 1.8)

@@ -7,11 +7,10 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// View is a data set that shows the images of another, all of them or a selection, in
-// any order. As finds through it what the other set can do, so a selection of a folder's
-// images is still decoded in part and still has the names of its files. A view whose
-// Image or Get shows other pixels than the set behind it, as one that crops, must be one
-// of Images itself.
+// View is a data set that shows the images of another one: all of them or a selection, in
+// any order. As looks through it for what the other data set can do, so a selection from a
+// folder is still decoded in part and still has the names of its files. A view that changes
+// pixels, such as one that crops, must implement Images itself.
 type View interface {
 	Dataset
 	// Unwrap returns the data set behind the view.
@@ -20,9 +19,9 @@ type View interface {
 	Index(i int) int
 }
 
-// As returns the first T among ds and the data sets behind it, which it reaches through
-// View.Unwrap, as errors.As does for errors; index returns the index in that set of an
-// image of ds. T is an interface such as Images, Described or Cacher.
+// As returns the first T among ds and the data sets behind it, as errors.As does for errors;
+// it follows View.Unwrap. The function index maps the index of an image of ds to its index
+// in that set. T is an interface such as Images, Described or Cacher.
 func As[T any](ds Dataset) (set T, index func(i int) int, ok bool) {
 	_, index = unwrap(ds, func(ds Dataset) bool {
 		set, ok = ds.(T)
@@ -39,8 +38,8 @@ func innermost(ds Dataset) (set Dataset, index func(i int) int) {
 	})
 }
 
-// unwrap returns the first of ds and the sets behind it that satisfies match, nil where
-// none does, and the function from the indices of ds to its own.
+// unwrap returns the first of ds and the data sets behind it that satisfies match, or nil,
+// and a function that maps indices of ds to indices of that set.
 func unwrap(ds Dataset, match func(Dataset) bool) (set Dataset, index func(i int) int) {
 	var views []View
 	for !match(ds) {
@@ -59,13 +58,13 @@ func unwrap(ds Dataset, match func(Dataset) bool) (set Dataset, index func(i int
 	}
 }
 
-// originals is the way to the images of a data set in their own sizes.
+// originals reads the images of a data set in their own sizes.
 type originals struct {
 	ds     Dataset
-	index  func(i int) int // in the sets below
-	images Images          // nil where ds has only images of one size
-	lender ImageLender     // images, where that can lend
-	parts  ImageParts      // images, where that can be read in part
+	index  func(i int) int // maps an index of ds to one of images
+	images Images          // nil when all images of ds have one size
+	lender ImageLender     // images, when it implements ImageLender
+	parts  ImageParts      // images, when it implements ImageParts
 }
 
 func originalsOf(ds Dataset) originals {
@@ -78,7 +77,7 @@ func originalsOf(ds Dataset) originals {
 	return s
 }
 
-// lend calls use with image i and returns its label.
+// lend calls use with image i and returns the label of the image.
 func (s originals) lend(i int, use func(m transforms.Image)) (label int, err error) {
 	if s.lender != nil {
 		return s.lender.Lend(s.index(i), use)
@@ -97,15 +96,16 @@ func (s originals) lend(i int, use func(m transforms.Image)) (label int, err err
 	return label, err
 }
 
-// Lend calls use with image i of ds in its own size, unless there is an error, and returns
-// the label. It reads the image in the best way that ds, or the set it is a view of, has:
-// ImageLender, Images or Get. use must not keep or change the pixels.
+// Lend calls use with image i of ds in its own size and returns the label; after an error
+// it does not call use. It reads the image by the best interface that ds, or a data set
+// behind it, implements: ImageLender, Images or Dataset. use must not keep or change the
+// pixels.
 func Lend(ds Dataset, i int, use func(m transforms.Image)) (label int, err error) {
 	return originalsOf(ds).lend(i, use)
 }
 
-// First returns a view of the first n images of ds, or ds where n is 0 or there are
-// no more than n.
+// First returns a view of the first n images of ds. It returns ds itself when n is 0 or ds
+// has no more than n images.
 func First(ds Dataset, n int) Dataset {
 	if n <= 0 || n >= ds.Len() {
 		return ds
@@ -113,7 +113,6 @@ func First(ds Dataset, n int) Dataset {
 	return first{ds, n}
 }
 
-// first is a data set cut short.
 type first struct {
 	Dataset
 	n int
@@ -123,8 +122,8 @@ func (f first) Len() int        { return f.n }
 func (f first) Unwrap() Dataset { return f.Dataset }
 func (f first) Index(i int) int { return i }
 
-// Subset returns a view of the images of ds at the indices, in that order and with
-// repetitions, as torch.utils.data.Subset does. It panics when an index is outside ds.
+// Subset returns a view of the images of ds at the given indices, in that order; an index
+// may repeat, as in torch.utils.data.Subset. It panics when an index is outside ds.
 func Subset(ds Dataset, indices []int) Dataset {
 	for _, i := range indices {
 		if i < 0 || i >= ds.Len() {
@@ -145,13 +144,13 @@ func (s subset) Index(i int) int { return s.indices[i] }
 
 func (s subset) Get(i int, pix []uint8) (int, error) { return s.Dataset.Get(s.indices[i], pix) }
 
-// Cacher is a data set that caches the images it has decoded.
+// Cacher is a data set that caches decoded images.
 type Cacher interface {
-	// Cached returns how many images are cached, their bytes, and how many bytes may be.
+	// Cached returns how many images are cached, their size in bytes, and the limit.
 	Cached() (images int, bytes, maxBytes int64)
 }
 
-// ResidentBytes returns how many bytes of images ds, or the set it is a view of, has in
+// ResidentBytes returns how many bytes of images ds, or the data set behind it, holds in
 // memory now.
 func ResidentBytes(ds Dataset) int64 {
 	if m, _, ok := As[*memory](ds); ok {

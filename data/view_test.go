@@ -8,22 +8,22 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// able has every ability that a view must forward.
-type able struct {
+// capable implements every optional interface that views must forward.
+type capable struct {
 	parted
 	lent *atomic.Int64
 }
 
-func (a able) Lend(i int, use func(m transforms.Image)) (int, error) {
+func (a capable) Lend(i int, use func(m transforms.Image)) (int, error) {
 	a.lent.Add(1)
 	m, label, err := a.sized.Image(i)
 	use(m)
 	return label, err
 }
-func (a able) Describe(i int) (int, string) { return i % 3, string(rune('a' + i)) }
-func (a able) Cached() (int, int64, int64)  { return 2, 720, 1000 }
+func (a capable) Describe(i int) (int, string) { return i % 3, string(rune('a' + i)) }
+func (a capable) Cached() (int, int64, int64)  { return 2, 720, 1000 }
 
-// reversed is a view of a user's own.
+// reversed is a view as a user may write it.
 type reversed struct{ Dataset }
 
 func (v reversed) Unwrap() Dataset { return v.Dataset }
@@ -32,9 +32,10 @@ func (v reversed) Get(i int, pix []uint8) (int, error) {
 	return v.Dataset.Get(v.Index(i), pix)
 }
 
-// Views of views read images in part, lend them, and know their names and what is cached.
+// Views, also of views, read parts of images, lend images, and know their names and the bytes
+// of the cache.
 func TestViewsForward(t *testing.T) {
-	base := able{parted{sized{augmentable(9)}, new(atomic.Int64), new(atomic.Int64)}, new(atomic.Int64)}
+	base := capable{parted{sized{augmentable(9)}, new(atomic.Int64), new(atomic.Int64)}, new(atomic.Int64)}
 	crop := transforms.RandomResizedCrop{Height: 6, Width: 6}
 	for name, v := range map[string]struct {
 		ds    Dataset
@@ -68,15 +69,15 @@ func TestViewsForward(t *testing.T) {
 			t.Errorf("%s: %d bytes are resident", name, ResidentBytes(ds))
 		}
 		base.parts.Store(0)
-		if _, _, err := walk(t, ds, LoaderConfig{Batch: 2, Transform: crop}, 0); err != nil || int(base.parts.Load()) != len(v.index) || base.wholes.Load() != 0 {
-			t.Errorf("%s: %d parts and %d full images were read, %v", name, base.parts.Load(), base.wholes.Load(), err)
+		if _, _, err := epochImages(t, ds, LoaderConfig{Batch: 2, Transform: crop}, 0); err != nil || int(base.parts.Load()) != len(v.index) || base.full.Load() != 0 {
+			t.Errorf("%s: %d parts and %d full images were read, %v", name, base.parts.Load(), base.full.Load(), err)
 		}
 	}
 }
 
-// A transform over a view that crops sees the crop, and not the image behind it.
+// A transform applied to a view that crops gets the cropped image.
 func TestCroppedViewsShowTheirOwnImages(t *testing.T) {
-	ds := Cropped(able{parted{sized{augmentable(4)}, new(atomic.Int64), new(atomic.Int64)}, new(atomic.Int64)}, transforms.ImageClassification{ResizeSize: 8, CropSize: 6})
+	ds := Cropped(capable{parted{sized{augmentable(4)}, new(atomic.Int64), new(atomic.Int64)}, new(atomic.Int64)}, transforms.ImageClassification{ResizeSize: 8, CropSize: 6})
 	pix := make([]uint8, ds.Info().Numel())
 	if _, err := ds.Get(1, pix); err != nil {
 		t.Fatal(err)

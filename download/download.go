@@ -1,11 +1,13 @@
-// Package download fetches files over HTTP: from several addresses, in several rounds, and
-// resumes where an answer broke off.
+// Package download fetches files over HTTP. It tries several addresses, in several rounds, and
+// resumes a download that broke off.
+//
+//	err := download.Downloader{}.Get(ctx, []string{address}, download.File{Path: "data.gz"})
 //
 // Downloader.Get fetches a File; the zero Downloader has sensible limits. Every download
-// ends: a file has a largest size, and a server that sends nothing, or sends too slowly, is
-// given up. A file appears under its name complete and verified or not at all; what an
-// unfinished download wrote is resumed by the next one or removed. An error that would come
-// again is marked as Permanent.
+// ends: a file has a largest size, and a server that sends nothing, or too slowly, is
+// abandoned. A file appears under its name complete and verified, or not at all. The next
+// download resumes or removes what an unfinished one wrote. Errors that trying again cannot
+// mend are marked as Permanent.
 package download
 
 import (
@@ -26,17 +28,17 @@ import (
 
 // The limits of a download.
 const (
-	rounds        = 3                // times every address is asked
+	rounds        = 3                // how often each address is tried
 	firstBackoff  = time.Second      // before the second round, doubled before each next one
-	stallLimit    = 30 * time.Second // an address that sends too little in this time is given up
+	stallLimit    = 30 * time.Second // an address that sends too little in this time is abandoned
 	minRate       = 1 << 10          // bytes a second; a slower server needs twelve days for a gigabyte
-	abandonedPart = time.Hour        // after which an unfinished file of a process that was killed is removed
+	abandonedPart = time.Hour        // age at which the unfinished file of a killed process is removed
 
-	// DefaultMaxBytes is the largest file that is taken where File.MaxBytes is 0.
+	// DefaultMaxBytes is the largest file that is accepted if File.MaxBytes is 0.
 	DefaultMaxBytes = 1 << 30
 )
 
-// Permanent marks an error of an address that will not go away when it is asked again.
+// Permanent marks an error of an address that would occur again on another try.
 type Permanent struct{ error }
 
 // Unwrap returns the error that was marked.
@@ -45,13 +47,14 @@ func (p Permanent) Unwrap() error { return p.error }
 // NewPermanent marks an error as permanent.
 func NewPermanent(err error) error { return Permanent{err} }
 
-// TooLargeError reports a file that is larger than the download may be. It is always
-// marked as permanent.
+// TooLargeError is the error of a file that is larger than File.MaxBytes. It is always marked
+// as permanent.
 type TooLargeError struct {
-	Offered int64 // bytes that the server offers; 0 where it names no length and kept sending
+	Offered int64 // length that the server states; 0 if it states none and kept sending
 	Max     int64 // bytes that are accepted
 }
 
+// Error says how large the file is and what is accepted.
 func (e *TooLargeError) Error() string {
 	if e.Offered > 0 {
 		return fmt.Sprintf("offers %d bytes where at most %d are accepted", e.Offered, e.Max)
@@ -59,45 +62,46 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("kept sending after %d bytes, the most that is accepted", e.Max)
 }
 
-// Downloader fetches files. The zero value has the limits above.
+// Downloader fetches files. A zero field stands for its default.
 type Downloader struct {
-	Client  *http.Client  // nil means a client of its own, which takes files as they are stored
-	Backoff time.Duration // before the second round
-	Stall   time.Duration // an address that sends less than MinRate over this time is given up
-	MinRate int64         // bytes a second, averaged over Stall
+	Client  *http.Client  // nil means NewClient
+	Backoff time.Duration // time before the second round, doubled before each next one; 0 means one second
+	Stall   time.Duration // an address that sends less than MinRate over this time is abandoned; 0 means 30 seconds
+	MinRate int64         // bytes per second, averaged over Stall; 0 means 1024
 }
 
 // File describes a download.
 type File struct {
-	Path string // where it shall lie; the folder exists
+	Path string // path of the complete file, in an existing folder
 
-	// Part, when set, is where an interrupted download stays, and from where the
-	// next one goes on. Its name must tell one content from another. Where it is
-	// empty a download goes on only within one Get.
+	// Part, if set, is the path of the unfinished file, which stays when a download is
+	// interrupted and which the next one resumes. It must be different for different
+	// contents. If Part is empty, a download is resumed only within one call of Get.
 	Part string
 
 	MaxBytes int64 // the largest file that is accepted; 0 means DefaultMaxBytes
 
-	// Verify, when set, reads the file back before it gets its name. An error that
-	// is not Permanent says that the file may come whole the next time.
+	// Verify, if set, checks the content before the file gets its name. An error that is not
+	// Permanent means that another try may deliver the right content.
 	Verify func(ctx context.Context, f *os.File) error
 
-	// Progress, when set, hears the bytes done and their total, 0 where it is not known.
+	// Progress, if set, is called with the bytes that have arrived and the total, 0 if it is not known.
 	Progress func(done, total int64)
 }
 
-// NewClient returns a client that takes files as they are stored and waits for an
-// answer for a limited time. The caller closes its idle connections.
+// NewClient returns a client that does not ask for compression, so that files arrive as they
+// are stored, and that limits the time to wait for an answer. The caller closes its idle
+// connections.
 func NewClient() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DisableCompression = true // a .gz is wanted as it is stored
+	t.DisableCompression = true // otherwise the transport would decompress a .gz file
 	t.ResponseHeaderTimeout = stallLimit
 	return &http.Client{Transport: t}
 }
 
-// Get asks the addresses in turn, several rounds long, until one gives the right
-// content. One that does not have it is not asked again. The error tells what each
-// of them answered, in one line.
+// Get tries the addresses in turn, for several rounds, until one delivers the right content.
+// An address whose error is permanent is not tried again. The error tells in one line what
+// each address answered.
 func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 	if d.Client == nil {
 		d.Client = NewClient()
@@ -141,7 +145,7 @@ func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 				return failed[i]
 			}
 			var local *os.PathError
-			if errors.As(failed[i], &local) { // a full or read-only disk is no address's fault
+			if errors.As(failed[i], &local) { // another address does not help against a full or read-only disk
 				return failed[i]
 			}
 			hope = hope || !errors.As(failed[i], &Permanent{})
@@ -159,9 +163,10 @@ func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 	return &failedError{failed}
 }
 
-// failedError holds what each address answered.
+// failedError holds the error of each address.
 type failedError struct{ answers []error }
 
+// Error joins the errors of all addresses in one line.
 func (e *failedError) Error() string {
 	var lines []string
 	for _, err := range e.answers {
@@ -170,17 +175,19 @@ func (e *failedError) Error() string {
 	return strings.Join(lines, "; ")
 }
 
+// Unwrap returns the errors of all addresses.
 func (e *failedError) Unwrap() []error { return e.answers }
 
-// part is the file that a download grows in.
+// part is the unfinished file of a download.
 type part struct {
 	*os.File
-	keep bool   // when it is not finished
-	done int64  // bytes that are there
-	from string // the address they came from in this Get
-	etag string // the server's name of the content
+	keep bool   // keep the file if it is not finished
+	done int64  // bytes that have arrived
+	from string // the address that they came from in this call of Get
+	etag string // the server's identifier of the content
 }
 
+// openPart creates the unfinished file, or opens one that an earlier download left.
 func openPart(f File) (*part, error) {
 	if f.Part == "" {
 		removeAbandoned(f.Path)
@@ -200,7 +207,7 @@ func openPart(f File) (*part, error) {
 		return nil, err
 	}
 	p := &part{File: file, keep: true, done: info.Size()}
-	if p.done > f.MaxBytes { // it cannot be the beginning of this file
+	if p.done > f.MaxBytes { // too long to be the beginning of this file
 		if err := p.restart(); err != nil {
 			file.Close()
 			return nil, err
@@ -210,7 +217,7 @@ func openPart(f File) (*part, error) {
 }
 
 // removeAbandoned removes the unfinished files of processes that were killed while they
-// downloaded path. A download that is under way writes to its file more often.
+// downloaded path. It recognises them by their age, since an active download keeps writing.
 func removeAbandoned(path string) {
 	dir := filepath.Dir(path)
 	entries, err := os.ReadDir(dir)
@@ -227,7 +234,7 @@ func removeAbandoned(path string) {
 	}
 }
 
-// close removes what is of no further use. After finish there is nothing to do.
+// close closes the unfinished file and removes it if it is of no further use. It does nothing after finish.
 func (p *part) close() {
 	if p.File == nil {
 		return
@@ -238,13 +245,13 @@ func (p *part) close() {
 	}
 }
 
-// restart forgets what is there.
+// restart discards what has arrived.
 func (p *part) restart() error {
 	p.done, p.from, p.etag = 0, "", ""
 	return p.Truncate(0)
 }
 
-// finish gives the file its name.
+// finish renames the complete file to path.
 func (p *part) finish(path string) error {
 	if err := p.Chmod(0o644); err != nil && runtime.GOOS != "windows" {
 		return err
@@ -258,7 +265,7 @@ func (p *part) finish(path string) error {
 	name := p.Name()
 	p.File = nil
 	if err := os.Rename(name, path); err != nil {
-		// Another program that fetched the same file was first to name it.
+		// The rename fails on Windows if another program has finished the same file first.
 		if _, there := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || there != nil {
 			os.Remove(name)
 			return err
@@ -267,11 +274,10 @@ func (p *part) finish(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// try downloads from one address, verifies, and gives the file its name.
+// try downloads the file from one address, verifies it and renames it.
 func (d Downloader) try(ctx context.Context, address string, p *part, f File) error {
-	// A part that this Get began holds the content of its address; whether another
-	// has the same is not known before the end, and without a digest or a name of
-	// the content not even whether the same one still has it.
+	// An unfinished file of this call holds content of its address. Another address may have
+	// other content. So may the same address, unless Verify or an ETag would reveal it.
 	if f.Part == "" && (p.from != address || f.Verify == nil && p.etag == "") {
 		if err := p.restart(); err != nil {
 			return err
@@ -290,7 +296,7 @@ func (d Downloader) try(ctx context.Context, address string, p *part, f File) er
 			if again := p.restart(); again != nil {
 				return again
 			}
-			if resumed && errors.As(err, &Permanent{}) { // the fault may lie in what was there before
+			if resumed && errors.As(err, &Permanent{}) { // the resumed beginning may be wrong, so another try may help
 				return fmt.Errorf("%v", err)
 			}
 			return err
@@ -299,8 +305,8 @@ func (d Downloader) try(ctx context.Context, address string, p *part, f File) er
 	return p.finish(f.Path)
 }
 
-// watch cancels an answer of which less than MinRate arrives over a time of Stall. It
-// returns what counts the bytes.
+// watch cancels the request if less than MinRate arrives over a time of Stall. The caller
+// adds the bytes that arrive to the counter that watch returns.
 func (d Downloader) watch(ctx context.Context, cancel context.CancelCauseFunc) *atomic.Int64 {
 	arrived := new(atomic.Int64)
 	go func() {
@@ -323,8 +329,8 @@ func (d Downloader) watch(ctx context.Context, cancel context.CancelCauseFunc) *
 	return arrived
 }
 
-// body adds an answer to the part. It ends early when the context does, when too little
-// arrives, or when more arrives than the file can have.
+// body appends the answer to the unfinished file. It stops if the context ends, if too little
+// arrives, or if more arrives than MaxBytes.
 func (d Downloader) body(ctx context.Context, address string, p *part, f File) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -349,7 +355,7 @@ func (d Downloader) body(ctx context.Context, address string, p *part, f File) e
 		return err
 	}
 	if p.etag = resp.Header.Get("ETag"); strings.HasPrefix(p.etag, "W/") {
-		p.etag = "" // the same for contents that only mean the same
+		p.etag = "" // a weak ETag may be the same for different bytes
 	}
 	if total > f.MaxBytes {
 		return NewPermanent(&TooLargeError{Offered: total, Max: f.MaxBytes})
@@ -386,12 +392,12 @@ func (d Downloader) body(ctx context.Context, address string, p *part, f File) e
 	}
 }
 
-// begin reads an answer's status: whether it goes on where the part ends, and how
-// long the file is, -1 where that is not said.
+// begin checks the status of an answer and that it continues where the part ends. It returns
+// the length of the whole file, or -1 if that is not known.
 func (p *part) begin(resp *http.Response) (total int64, err error) {
 	switch resp.StatusCode {
 	case http.StatusOK:
-		p.done = 0 // whatever was asked for, the file comes from its start
+		p.done = 0 // the server ignored the range and sends the file from its start
 		return resp.ContentLength, nil
 	case http.StatusPartialContent:
 		var first, last int64
@@ -399,12 +405,12 @@ func (p *part) begin(resp *http.Response) (total int64, err error) {
 		if err == nil && p.done > 0 && first == p.done && last == total-1 {
 			return total, nil
 		}
-		err = fmt.Errorf("answered with the part %q where bytes from %d were asked for", resp.Header.Get("Content-Range"), p.done)
+		err = fmt.Errorf("answered with the part %q instead of the bytes from %d", resp.Header.Get("Content-Range"), p.done)
 		if again := p.restart(); again != nil {
 			return 0, again
 		}
 		return 0, err
-	case http.StatusRequestedRangeNotSatisfiable: // all is there already, or it is another file
+	case http.StatusRequestedRangeNotSatisfiable: // the part is complete already, or belongs to another file
 		had := p.done
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes */%d", &total); err == nil && total == had && had > 0 {
 			return total, nil
@@ -412,13 +418,13 @@ func (p *part) begin(resp *http.Response) (total int64, err error) {
 		if err := p.restart(); err != nil {
 			return 0, err
 		}
-		return 0, fmt.Errorf("has no bytes behind the %d that were there; they are fetched anew", had)
+		return 0, fmt.Errorf("has no bytes after the first %d; the file is fetched again from its start", had)
 	}
 	return 0, StatusError(resp)
 }
 
-// StatusError describes an answer that is no success; a Permanent one where asking again
-// cannot help.
+// StatusError returns an error for an answer whose status is not a success. It is Permanent
+// if another try cannot help.
 func StatusError(resp *http.Response) error {
 	err := fmt.Errorf("answered %s", resp.Status)
 	if resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusRequestTimeout {
@@ -427,8 +433,8 @@ func StatusError(resp *http.Response) error {
 	return err
 }
 
-// Cause prefers the reason a context was cancelled for to the error that followed,
-// and leaves out the address, which the caller names.
+// Cause returns the reason why the context was cancelled, if it was, instead of the error that
+// followed. It also removes the address from err, since the caller adds it.
 func Cause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); c != nil {
 		return c
@@ -440,7 +446,7 @@ func Cause(ctx context.Context, err error) error {
 	return err
 }
 
-// syncFolder makes a rename durable where the system lets a folder be synced.
+// syncFolder makes a rename durable, on systems that can sync a folder.
 func syncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -16,18 +16,18 @@ import (
 	"time"
 )
 
-// content is what every server below has.
+// content is the file that every server below has.
 var content = bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 
-// server answers like http.ServeContent, but breaks the first answers off after
-// cut bytes of body, and remembers the ranges it was asked for.
+// server answers like http.ServeContent, but breaks off the first answers after cut bytes of
+// their body. It records the ranges of the requests.
 type server struct {
 	*httptest.Server
 	mu     sync.Mutex
 	cuts   []int
 	ranges []string
 	etag   func(asked int) string
-	plain  bool // it knows no ranges
+	plain  bool // it ignores ranges
 	body   []byte
 }
 
@@ -78,7 +78,7 @@ func whole(_ context.Context, f *os.File) error {
 
 var impatient = Downloader{Backoff: time.Millisecond, Stall: time.Second}
 
-// get downloads and checks that only the file, or only what is expected, is left.
+// get downloads a file and checks that nothing else, apart from left, is in its folder.
 func get(t *testing.T, f File, left string, addresses ...string) error {
 	t.Helper()
 	err := impatient.Get(context.Background(), addresses, f)
@@ -98,7 +98,7 @@ func get(t *testing.T, f File, left string, addresses ...string) error {
 	return err
 }
 
-func TestGoesOnWhereItBrokeOff(t *testing.T) {
+func TestResumesWithinOneGet(t *testing.T) {
 	s := serve(t, &server{cuts: []int{1000, 100_000}})
 	var told []int64
 	f := File{Path: filepath.Join(t.TempDir(), "f"), Verify: whole, Progress: func(done, total int64) {
@@ -115,7 +115,7 @@ func TestGoesOnWhereItBrokeOff(t *testing.T) {
 	}
 }
 
-func TestGoesOnTheNextTime(t *testing.T) {
+func TestResumesInTheNextGet(t *testing.T) {
 	dir := t.TempDir()
 	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: whole}
 	s := serve(t, &server{cuts: []int{1000, 10, 10}})
@@ -128,14 +128,14 @@ func TestGoesOnTheNextTime(t *testing.T) {
 	if got := strings.Join(s.ranges, " "); got != " bytes=1000- bytes=1010- bytes=1020-" {
 		t.Errorf("ranges %q", got)
 	}
-	// A part that is whole already.
+	// A part that is complete already.
 	if err := os.WriteFile(f.Part, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := get(t, f, "f", s.URL); err != nil {
 		t.Errorf("a whole part: %v", err)
 	}
-	// Parts of something else, shorter and longer: fetched anew.
+	// Parts of another file, shorter and longer, are discarded.
 	for _, wrong := range [][]byte{[]byte("wrong"), append([]byte("x"), content...), append([]byte("x"), content[1:]...)} {
 		if err := os.WriteFile(f.Part, wrong, 0o600); err != nil {
 			t.Fatal(err)
@@ -153,7 +153,7 @@ func TestServerWithoutRanges(t *testing.T) {
 	}
 }
 
-// Without a digest only a server's name of the content lets a download go on.
+// Without a digest, a download is resumed only if the server identifies the content by an ETag.
 func TestContentThatChanges(t *testing.T) {
 	for _, c := range []struct {
 		etag func(int) string

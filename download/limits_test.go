@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// endless serves chunks until the client has gone, and at most limit bytes, so that a
-// download without an end fails this test and not the machine.
+// endless serves chunks until the client closes the connection, but at most limit bytes, so
+// that an endless download fails the test without filling the disk.
 func endless(t *testing.T, chunk int, pause time.Duration, header http.Header) (address string, sent *atomic.Int64) {
 	const limit = 64 << 20
 	sent = new(atomic.Int64)
@@ -51,22 +51,22 @@ func TestEndlessAnswers(t *testing.T) {
 		if !errors.As(err, &large) || large.Max != most || large.Offered != 0 || !errors.As(err, &Permanent{}) {
 			t.Errorf("part %q: got %v", part, err)
 		}
-		if n := sent.Load(); n > 16*most { // what the system's buffers take, and the rest is the server's alone
+		if n := sent.Load(); n > 16*most { // the system's buffers may take more than the client reads
 			t.Errorf("part %q: the server sent %d bytes", part, n)
 		}
 	}
-	// A length that is too large is refused before a byte of it is written.
+	// A stated length that is too large is refused before anything is written.
 	address, _ = endless(t, 1, time.Millisecond, http.Header{"Content-Length": {fmt.Sprint(most + 1)}})
 	var large *TooLargeError
 	if err := get(t, f, "", address); !errors.As(err, &large) || large.Offered != most+1 {
 		t.Errorf("got %v", err)
 	}
-	// So it is where nobody said how large a file may be.
+	// The default limit applies if MaxBytes is 0.
 	address, _ = endless(t, 1, time.Millisecond, http.Header{"Content-Length": {fmt.Sprint(DefaultMaxBytes + 1)}})
 	if err := get(t, File{Path: f.Path}, "", address); !errors.As(err, &large) || large.Max != DefaultMaxBytes {
 		t.Errorf("got %v", err)
 	}
-	// An unfinished file that is larger than the file may be is no beginning of it.
+	// An unfinished file that is larger than MaxBytes is not resumed.
 	if err := os.WriteFile(f.Part, make([]byte, most+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestSlowAnswers(t *testing.T) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	// What the slow server sent is not lost: the next download goes on behind it.
+	// The next download resumes after what the slow server sent.
 	info, err := os.Stat(f.Part)
 	if err != nil || info.Size() == 0 {
 		t.Fatalf("no part is left: %v", err)
@@ -106,7 +106,7 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
-// A process that was killed cannot remove what it wrote.
+// The unfinished file of a killed process is removed later.
 func TestAbandonedParts(t *testing.T) {
 	dir := t.TempDir()
 	old, recent, other := filepath.Join(dir, ".f.123.part"), filepath.Join(dir, ".f.456.part"), filepath.Join(dir, ".g.123.part")

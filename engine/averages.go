@@ -42,6 +42,24 @@ func AdaptiveAverages(h, w, oh, ow int) [][]Share {
 	return out
 }
 
+// Interpolated is Averages for an upsampling of images of h by w pixels.
+func Interpolated(op graph.Upsample, h, w int) [][]Share {
+	rows, columns := op.Rows(h), op.Columns(w)
+	out := make([][]Share, 0, len(rows)*len(columns))
+	for _, row := range rows {
+		for _, column := range columns {
+			var s []Share
+			for _, r := range row {
+				for _, c := range column {
+					s = append(s, Share{r.Source*w + c.Source, float32(r.Weight * c.Weight)})
+				}
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func box(y0, y1, x0, x1, w, count int) []Share {
 	var s []Share
 	for y := y0; y < y1; y++ {

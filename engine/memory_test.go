@@ -42,7 +42,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 	compile := func(n int) error {
 		g := graph.New(graph.Eval)
 		x := g.Input("x", tensor.Float32, n, 1024)
-		_, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{x.Plus(x)}})
+		_, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{x.Add(x)}})
 		return err
 	}
 	if err := compile(64); err != nil { // a quarter of a megabyte in, and one out

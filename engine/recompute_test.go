@@ -45,7 +45,7 @@ func newFork(n int) *fork {
 func (f *fork) Forward(x *graph.Node) *graph.Node {
 	a := nn.Tanh{}.Forward(f.A.Forward(x))
 	b := nn.Sigmoid{}.Forward(f.B.Forward(a))
-	return f.C.Forward(a.Plus(b)).Plus(a).Plus(x).Plus(x.Graph.Apply(graph.Mul{}, a, b))
+	return f.C.Forward(a.Add(b)).Add(a).Add(x).Add(x.Graph.Apply(graph.Mul{}, a, b))
 }
 
 // netsToRecompute returns new networks on every call, with the same weights each time.

@@ -147,7 +147,7 @@ func (s *Compute) Reads() []*Value  { return s.In }
 func (s *Compute) Writes() []*Value { return []*Value{s.Out} }
 func (s *Compute) InPlace() [][2]*Value {
 	var pairs [][2]*Value
-	if _, ok := s.Op.(*graph.Reshape); ok {
+	if _, ok := s.Op.(graph.Reshape); ok {
 		if SameOrder(s.In[0], s.Out) {
 			pairs = append(pairs, [2]*Value{s.In[0], s.Out})
 		}

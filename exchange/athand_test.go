@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// renamed gives the parameters of a graph other names.
+// renamed renames the parameters of a graph.
 func renamed(m *onnx.Model, name func(i int, old string) string) *onnx.Model {
 	names := map[string]string{}
 	for i := range m.Graph.Initialisers {
@@ -39,9 +39,10 @@ func renamed(m *onnx.Model, name func(i int, old string) string) *onnx.Model {
 
 func nameless(i int, _ string) string { return fmt.Sprint("resnetv15_t", i) }
 
-// Two models compute the same once their batch norms are folded, and want other images: the names decide, whatever stands
-// before them; then the size, channels and classes; and what is open is asked for.
-func TestRecogniseByWhatIsAtHand(t *testing.T) {
+// Two models compute the same once their batch norms are folded but take different images. The
+// names decide, whatever their prefix; then the size, channels and classes; otherwise
+// Recognise returns an UnsaidError.
+func TestRecogniseAmongModelsThatComputeTheSame(t *testing.T) {
 	prefixed := func(_ int, name string) string { return "model.net." + name }
 	for _, c := range []struct {
 		channels, classes, side int
@@ -51,14 +52,14 @@ func TestRecogniseByWhatIsAtHand(t *testing.T) {
 	}{
 		{3, 5, 224, false, nameless, "resnet18"},
 		{3, 5, 224, true, nameless, "resnet18"},
-		{3, 1000, 96, false, nameless, ""}, // the size is the other's
+		{3, 1000, 96, false, nameless, ""}, // the size is that of the other model
 		{3, 5, 96, false, prefixed, "resnet18"},
 		{1, 10, 96, false, prefixed, "resnet18"},
 		{1, 10, 96, false, nameless, "d2l-resnet18"},
 		{1, 10, 96, true, nameless, "d2l-resnet18"},
 		{1, 10, 224, false, nameless, ""},
 		{2, 10, 224, false, nameless, ""},
-		{2, 7, 64, false, nameless, ""}, // nothing speaks for either
+		{2, 7, 64, false, nameless, ""}, // nothing matches either model
 	} {
 		what := fmt.Sprintf("%d channels, %d classes, %d pixels, any size %v", c.channels, c.classes, c.side, c.any)
 		e, err := models.Lookup("resnet18")
@@ -83,7 +84,7 @@ func TestRecogniseByWhatIsAtHand(t *testing.T) {
 	}
 }
 
-// write writes a graph of m that says nothing of itself.
+// write writes the graph of m to a file without metadata.
 func write(t *testing.T, m nn.Module, c ExportConfig, name func(int, string) string) string {
 	t.Helper()
 	g := exported(t, m, c)
@@ -97,8 +98,8 @@ func write(t *testing.T, m nn.Module, c ExportConfig, name func(int, string) str
 	return path
 }
 
-// Images are prepared for the size that a graph takes, with the proportion of the model's
-// own, a file's beside it, or what is asked for.
+// Images are prepared for the size that a graph takes. The ratio of the resize to the crop is
+// the model's own, that of a file beside the graph, or the one asked for.
 func TestPreparedForTheGraphsSize(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
@@ -125,7 +126,7 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 		{side: 96, config: ModelConfig{Crop: 0.9}, height: 96, shorter: 106},
 		{side: 96, config: ModelConfig{Squash: true}, height: 96, resize: 96},
 		{side: 96, config: ModelConfig{Size: 96}, height: 96, shorter: 109},
-		{side: 96, config: ModelConfig{Size: 224}, wantError: "takes images of 96x96, not of 224x224"},
+		{side: 96, config: ModelConfig{Size: 224}, wantError: "takes images of 96x96, not 224x224"},
 		{side: 96, beside: timm, height: 96, shorter: 101, interpolation: "bicubic"},
 		{side: 224, any: true, beside: timm, height: 224, shorter: 235, interpolation: "bicubic"},
 		{side: 224, any: true, beside: timm, config: ModelConfig{Size: 288}, height: 288, shorter: 303, interpolation: "bicubic"},
@@ -154,7 +155,7 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 	}
 }
 
-// config.json beside a graph tells which of two models it is, as timm writes it.
+// timm's config.json beside a graph decides between two models that compute the same.
 func TestRecogniseByConfig(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
@@ -176,8 +177,8 @@ func TestRecogniseByConfig(t *testing.T) {
 	}
 }
 
-// The classes of an ImageNet net have ImageNet's names where no file has any.
-func TestImageNetsNames(t *testing.T) {
+// The classes of an ImageNet model have ImageNet's names if no file gives any.
+func TestImageNetClassNames(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
 		t.Fatal(err)
@@ -191,13 +192,13 @@ func TestImageNetsNames(t *testing.T) {
 	}
 }
 
-// Graphs whose answers are not one class of several are named as what they are.
+// The error of a graph that does not give the logits of exclusive classes says what it gives.
 func TestGraphsThatClassifyOtherwise(t *testing.T) {
 	normal := ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
 	for want, last := range map[string][]nn.Module{
 		"ends in a Sigmoid":                  {nn.NewLinear(4, 5), nn.Sigmoid{}},
-		"gives one number for an image":      {nn.NewLinear(4, 1)},
-		"none of the networks known by name": {nn.NewLinear(4, 5)}, // without a mean
+		"returns one number for an image":    {nn.NewLinear(4, 1)},
+		"none of the networks known by name": {nn.NewLinear(4, 5)}, // no mean and std are given
 	} {
 		m := append(nn.Sequential{nn.NewConv2d(3, 4, 3, nn.Conv{}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}, last...)
 		path := write(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9}, nil)

@@ -10,22 +10,22 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// attributes reads a node's attributes and keeps the first error. What a node
-// has beyond those that were asked for is an error too, for it would change what
-// the node computes.
+// attributes reads the attributes of a node and remembers the first error. An attribute
+// that was never asked for is an error too, since it might change what the node computes.
 type attributes struct {
 	node  *onnx.Node
 	asked []string
 	err   error
 }
 
+// fail records an error unless there is one already.
 func (a *attributes) fail(format string, args ...any) {
 	if a.err == nil {
 		a.err = fmt.Errorf(format, args...)
 	}
 }
 
-// get returns the value of an attribute, nil where the node has none.
+// get returns the value of an attribute. ok is false if the node does not have it.
 func get[T any](a *attributes, name string) (v T, ok bool) {
 	a.asked = append(a.asked, name)
 	for _, attr := range a.node.Attributes {
@@ -33,7 +33,7 @@ func get[T any](a *attributes, name string) (v T, ok bool) {
 			continue
 		}
 		if v, ok = attr.Value.(T); !ok {
-			a.fail("attribute %s is of another kind than ONNX says", name)
+			a.fail("attribute %s has another type than ONNX defines", name)
 		}
 		return v, ok
 	}
@@ -54,7 +54,7 @@ func (a *attributes) text(name, otherwise string) string {
 	return otherwise
 }
 
-// float returns a number as it was written before it became a float32: 1e-5, not
+// float returns a float32 attribute as the decimal number that it was written as: 1e-5, not
 // 9.99999974738e-06.
 func (a *attributes) float(name string, otherwise float64) float64 {
 	v, ok := get[float32](a, name)
@@ -81,17 +81,17 @@ func (a *attributes) floats(name string) (list []float64) {
 	return list
 }
 
-// want demands the one value of an attribute that is supported.
+// want fails unless an attribute has the one value that is supported.
 func (a *attributes) want(name string, value, otherwise int64) {
 	if v := a.int(name, otherwise); v != value {
 		a.fail("%s=%d is not supported, only %d", name, v, value)
 	}
 }
 
-// ignore passes over attributes that change nothing here.
+// ignore accepts attributes that make no difference here.
 func (a *attributes) ignore(names ...string) { a.asked = append(a.asked, names...) }
 
-// done returns the first error.
+// done returns the first error, also for attributes that nobody asked for.
 func (a *attributes) done() error {
 	for _, attr := range a.node.Attributes {
 		if !slices.Contains(a.asked, attr.Name) {
@@ -101,7 +101,7 @@ func (a *attributes) done() error {
 	return a.err
 }
 
-// pair reads a list of two sizes from least to mostSize.
+// pair reads a list of two sizes, each from least to mostSize.
 func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 	v := a.ints(name)
 	switch {
@@ -120,10 +120,10 @@ func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 	return int(v[0]), int(v[1])
 }
 
-// Sizes beyond those of every network of images.
+// Bounds on sizes, larger than any image network needs.
 const (
-	mostSize = 512     // of a window
-	mostSide = 1 << 12 // of an image
+	mostSize = 512     // side of a window
+	mostSide = 1 << 12 // side of an image
 )
 
 // side is a window along one side of an image.
@@ -132,16 +132,16 @@ type side struct {
 	before, after            int // padding
 }
 
-// window is that of a convolution or pooling. With auto the padding depends on the image:
-// SAME_UPPER and SAME_LOWER, which make ceil(size / stride) outputs and put an odd one
-// behind or in front, or VALID, none.
+// window is the window of a convolution or pooling. If auto is SAME_UPPER or SAME_LOWER, the
+// padding depends on the image: it makes ceil(size / stride) outputs, and an odd pixel of
+// padding goes to the end or to the beginning. If auto is VALID, there is no padding.
 type window struct {
 	h, w side
 	auto string
 }
 
-// window reads the attributes of a window; the kernel is what kernel_shape must be, or 0
-// where it says so alone.
+// window reads the attributes of a window. kernelH and kernelW are the kernel that the weight
+// has; they are 0 if only kernel_shape tells.
 func (a *attributes) window(kernelH, kernelW int) (win window) {
 	h, w := &win.h, &win.w
 	h.kernel, w.kernel = a.pair("kernel_shape", 1, 0)
@@ -185,7 +185,7 @@ func (a *attributes) window(kernelH, kernelW int) (win window) {
 	return win
 }
 
-// reach is how far a window goes beyond its first element.
+// reach returns the distance from the first element of a window to its last.
 func (s side) reach() int { return s.dilation * (s.kernel - 1) }
 
 // same returns the side with the padding that makes ceil(size / stride) windows.
@@ -200,7 +200,7 @@ func (s side) same(size int, lower bool) side {
 	return s
 }
 
-// resolved returns the window with its padding for an image of h by w.
+// resolved returns the window with the padding that it has on an image of h by w pixels.
 func (win window) resolved(h, w int) window {
 	if win.auto != "" {
 		lower := win.auto == "SAME_LOWER"
@@ -209,14 +209,14 @@ func (win window) resolved(h, w int) window {
 	return win
 }
 
-// padded returns x with the window's padding round it.
+// padded returns x with the window's padding around it.
 func (win window) padded(x *graph.Node, fill float64) *graph.Node {
 	win = win.resolved(x.Shape[2], x.Shape[3])
 	return x.Pad(2, win.h.before, win.h.after, fill).Pad(3, win.w.before, win.w.after, fill)
 }
 
-// outputs returns how many windows there are along a side; with ceil a last one may hang
-// over the end of the padding, but begins before it.
+// outputs returns how many windows there are along a side. With ceil, the last one may reach
+// beyond the end of the padding, but it begins before it.
 func (s side) outputs(size int, ceil bool) int {
 	room := size + s.before + s.after - s.reach() - 1
 	if room < 0 && !(ceil && room > -s.stride) {
@@ -235,8 +235,8 @@ func (s side) outputs(size int, ceil bool) int {
 	return n
 }
 
-// transposed returns, for a transposed convolution of size inputs, how many outputs there
-// are before the padding is cut off, and what is cut off at both ends.
+// transposed describes one side of a transposed convolution of size inputs: how many outputs
+// it has before the padding is cut off, and how many are cut off at the beginning and end.
 func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
 	full = s.stride*(size-1) + s.reach() + 1
 	cut, end = s.before, s.after-more
@@ -254,7 +254,7 @@ func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
 		end = full - to - cut
 	}
 	if full-cut-end < 1 {
-		panic(tensor.Misusef("pads leave nothing of %d outputs", full))
+		panic(tensor.Misusef("pads cut off all of the %d outputs", full))
 	}
 	return full, cut, end
 }

@@ -19,25 +19,25 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// Names and shapes of weights do not tell the strides, the activations and the kinds of
-// pooling of their network, so that the weights of one network can be those of another,
-// which then gives other numbers. What a file at hand says of its network is held to what
-// is computed here.
+// The names and shapes of weights do not tell strides, activations or kinds of pooling. So
+// the weights of one network may fit another model, which then computes something else.
+// This file therefore compares what files say about a network with what the model computes.
 
-// claim is what a file at hand says of the network that weights are of.
+// claim is one thing that a file says about the network of the weights.
 type claim struct {
-	file  string // in words
-	key   string // of the entry, behind those it is within: model_args.act_layer
-	value any    // of JSON
+	file  string // which file, in words
+	key   string // path of the entry, such as model_args.act_layer
+	value any    // JSON value of the entry
 	rule  rule
 }
 
-// rule tells whether a value is what a match computes, and in words what that
-// computes in its place.
+// rule reports whether a value agrees with what the model of a match computes. computed says
+// in words what that is; it may be empty.
 type rule func(value any, m models.Match) (ok bool, computed string)
 
 func (c claim) String() string { return fmt.Sprintf("%s says %q: %s", c.file, c.key, shown(c.value)) }
 
+// shown returns a value as JSON, shortened if it is long.
 func shown(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -53,6 +53,7 @@ func shown(value any) string {
 	return string(text)
 }
 
+// remedy says how to withdraw a claim that is wrong.
 func (c claim) remedy() string {
 	if c.key == "name" {
 		return "rename the file"
@@ -60,8 +61,8 @@ func (c claim) remedy() string {
 	return "take that entry out"
 }
 
-// timmName is the name with which a file's name begins, of a network of timm's that none
-// here computes, such as resnetaa50_a1h-4cf422b3.pth; empty where there is none.
+// timmName returns the name of a timm network at the beginning of a file's name, such as
+// resnetaa50_a1h-4cf422b3.pth, if no model here computes that network; else "".
 func timmName(file string) string {
 	stem, _, _ := strings.Cut(file, ".")
 	stem, _, _ = strings.Cut(stem, "-")
@@ -77,8 +78,8 @@ func timmName(file string) string {
 	return ""
 }
 
-// claimsOf gathers what a file says itself, and where Residual did not write it also what
-// config.json beside it says.
+// claimsOf gathers the claims in a file and its name and, if Residual did not write the
+// file, in config.json beside it.
 func claimsOf(f *weights.File) ([]claim, error) {
 	if own, err := checkpoint.ModelIn(f.Metadata); err == nil {
 		return []claim{{file: "its metadata", key: "architecture", value: models.Title(own.Architecture, own.Blocks), rule: func(_ any, m models.Match) (bool, string) {
@@ -105,27 +106,28 @@ func claimsOf(f *weights.File) ([]claim, error) {
 		return all, nil
 	}
 	var config map[string]any
-	if err == nil && json.Unmarshal(text, &config) == nil { // that it cannot be read is said where images and classes are taken from it
+	if err == nil && json.Unmarshal(text, &config) == nil { // described reports a config.json that cannot be read
 		all = gather(all, configFile+" beside the weights", "", config, ofNetwork)
 	}
 	return all, nil
 }
 
-// settings says what the entries that stand together are settings of.
+// settings says what the entries of one object configure.
 type settings int
 
 const (
-	ofNetwork   settings = iota // and of other things that have other names
-	ofArguments                 // of timm's create_model, all of them
-	ofTraining                  // which name the network, but whose other words may mean anything
+	ofNetwork   settings = iota // the network, and other things with other names
+	ofArguments                 // timm's create_model: every entry is an argument of the network
+	ofTraining                  // a training: it may name the network, but its other entries may mean anything
 )
 
-// within are the entries that hold settings of the network themselves.
+// within lists the entries that are objects with settings of the network.
 var within = map[string]settings{
 	"model_args": ofArguments, "model_kwargs": ofArguments, "pretrained_cfg": ofNetwork, "default_cfg": ofNetwork, "model_config": ofNetwork, "model": ofNetwork,
 	"config": ofNetwork, "cfg": ofNetwork, "args": ofTraining, "opt": ofTraining, "hparams": ofTraining, "hyper_parameters": ofTraining, "meta": ofTraining,
 }
 
+// gather appends the claims among entries, an object at path within file.
 func gather(all []claim, file, path string, entries map[string]any, of settings) []claim {
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		value, full := entries[key], strings.TrimPrefix(path+"."+key, ".")
@@ -151,8 +153,8 @@ func gather(all []claim, file, path string, entries map[string]any, of settings)
 	return all
 }
 
-// contradicted is the error where a file at hand names another network than the
-// match, or settings of it that are not computed.
+// contradicted returns an error if a file names another network than the match, or settings
+// that its model does not compute.
 func (w *Weights) contradicted(m models.Match) error {
 	for _, c := range w.claims {
 		if ok, computed := c.rule(c.value, m); !ok {
@@ -160,21 +162,21 @@ func (w *Weights) contradicted(m models.Match) error {
 			if computed != "" {
 				text = ", where " + computed + " is computed"
 			}
-			return fmt.Errorf("its names and shapes are those of %s, but %v%s: as %s the weights would give other numbers than in their network; "+
-				"if they are those of %s nonetheless, %s", m.Title(), c, text, m.Title(), m.Title(), c.remedy())
+			return fmt.Errorf("its names and shapes fit %s, but %v%s: as %s the weights would give other results than in their own network; "+
+				"if they belong to %s nonetheless, %s", m.Title(), c, text, m.Title(), m.Title(), c.remedy())
 		}
 	}
 	return nil
 }
 
-// named reports whether a file at hand names the match.
+// named reports whether a file names the network of the match.
 func (w *Weights) named(m models.Match) bool {
 	return w.contradicted(m) == nil && slices.ContainsFunc(w.claims, func(c claim) bool {
 		return strings.HasSuffix(c.key, "architecture") || strings.HasSuffix(c.key, "arch")
 	})
 }
 
-// called says in brackets how a file at hand calls the network.
+// called returns, in parentheses, what a file says the network is; "" if it says nothing.
 func (w *Weights) called() string {
 	for _, c := range w.claims {
 		switch key := c.key[strings.LastIndex(c.key, ".")+1:]; key {
@@ -185,14 +187,14 @@ func (w *Weights) called() string {
 	return ""
 }
 
-// networkNames are the entries that say which network it is. The latter are also what people
-// call things, so that only the names of other networks count. gp is the pooling in the
-// args of timm's training script.
+// networkNames maps the entries that name the network to their rules. Values of the second
+// group may also be names that people gave to anything, so only the names of other networks
+// contradict. gp is the pooling in the arguments of timm's training script.
 var networkNames = map[string]rule{
 	"architecture": architecture, "arch": architecture, "model_arch": architecture,
 	"model": calledOther, "model_name": calledOther, "backbone": calledOther, "encoder_name": calledOther, "base_model": calledOther, "base_architecture": calledOther, "net": calledOther,
 	"gp": pooling,
-	// mmpretrain's configuration, a text of Python: the strides of its caffe style are those
+	// The configuration of mmpretrain, which is Python source. Its caffe style has the strides
 	// of the paper's first version, which no shape tells.
 	"cfg": caffe, "config": caffe,
 }
@@ -202,9 +204,9 @@ func caffe(value any, m models.Match) (bool, string) {
 	return !ok || !m.Entry.Bottleneck() || !strings.Contains(strings.ReplaceAll(text, `"`, "'"), "style='caffe'"), "style='pytorch'"
 }
 
-// rules are by the name of an entry, in small letters. One without a rule says nothing that
-// changes what is computed here, or what the tensors do not say themselves; what does not
-// stand here is of interest only among the arguments of timm's create_model.
+// rules maps the lower-case name of an entry to its rule. nil means that the entry makes no
+// difference to what is computed, or that the tensors tell it. An entry that is not listed
+// matters only among the arguments of timm's create_model.
 var rules = map[string]rule{
 	// timm's arguments: https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/resnet.py
 	"global_pool":       pooling,
@@ -229,7 +231,7 @@ var rules = map[string]rule{
 	"hidden_act":                only("relu", "relu"),
 	"downsample_in_first_stage": only("false", false),
 	"downsample_in_bottleneck": func(value any, m models.Match) (bool, string) {
-		return value == false || !m.Entry.Bottleneck(), "false" // basic blocks have no such choice
+		return value == false || !m.Entry.Bottleneck(), "false" // basic blocks do not have this option
 	},
 	"layer_type": func(value any, m models.Match) (bool, string) {
 		is := "basic"
@@ -257,7 +259,7 @@ var rules = map[string]rule{
 
 func unknownArgument(any, models.Match) (bool, string) { return false, "a network without it" }
 
-// only accepts some values, words in any case of letters.
+// only accepts the listed values; words may be in upper or lower case.
 func only(computed string, accepted ...any) rule {
 	return func(value any, _ models.Match) (bool, string) {
 		switch v := value.(type) {
@@ -272,12 +274,12 @@ func only(computed string, accepted ...any) rule {
 	}
 }
 
-// pooling is the mean over the image; a backbone has none.
+// pooling accepts average pooling over the image, or no pooling for a backbone.
 func pooling(value any, m models.Match) (bool, string) {
 	return value == "avg" || value == "fast" || value == "fastavg" || value == "" && m.Headless, "avg"
 }
 
-// nothingIn accepts no arguments for blocks, or none that have a value.
+// nothingIn accepts an object whose entries are all null, false or empty.
 func nothingIn(value any, _ models.Match) (bool, string) {
 	entries, ok := value.(map[string]any)
 	for _, v := range entries {
@@ -286,7 +288,7 @@ func nothingIn(value any, _ models.Match) (bool, string) {
 	return ok, "a block without it"
 }
 
-// classes are the names of classes in transformers.
+// classes accepts the names of the classes in transformers that are supported.
 func classes(value any, _ models.Match) (bool, string) {
 	list, ok := value.([]any)
 	for _, v := range list {
@@ -311,8 +313,8 @@ func equalNumbers(value any, want []int) bool {
 	return true
 }
 
-// architecture accepts the names under which a match is known, by timm or here: names of
-// a network of the same blocks, whose numbers the tensors tell.
+// architecture accepts the names by which timm or the registry knows a network with the same
+// blocks as the match; the tensors tell how many blocks it has.
 func architecture(value any, m models.Match) (bool, string) {
 	name, ok := value.(string)
 	if !ok {
@@ -324,7 +326,7 @@ func architecture(value any, m models.Match) (bool, string) {
 	return plainName(name) == cifarName(m), ""
 }
 
-// calledOther accepts what is no name of a network, too.
+// calledOther is architecture, but also accepts what is not the name of a network.
 func calledOther(value any, m models.Match) (bool, string) {
 	name, ok := value.(string)
 	if !ok {
@@ -334,7 +336,7 @@ func calledOther(value any, m models.Match) (bool, string) {
 	return !known || match.Entry.Name != "" && form(match.Entry) == form(m.Entry), ""
 }
 
-// cifarName is what programs call a CIFAR net, by its layers: resnet20.
+// cifarName returns the usual name of a CIFAR net, which counts its layers: resnet20.
 func cifarName(m models.Match) string {
 	_, kind, ok := strings.Cut(m.Entry.Name, "cifar-")
 	blocks := m.Config.Blocks
@@ -347,8 +349,8 @@ func cifarName(m models.Match) string {
 	return plainName(strings.TrimRight(kind, "0123456789")) + strconv.Itoa(6*blocks[0]+2)
 }
 
-// plainName is a name of a network without what it is written with: the owner, the
-// weights behind a dot, dashes.
+// plainName returns the bare name of a network, in lower case without the owner, dashes and
+// timm's tag for the weights after the dot.
 func plainName(name string) string {
 	name = strings.ToLower(name[strings.LastIndexAny(name, "/:")+1:])
 	name, _, _ = strings.Cut(name, ".")
@@ -358,8 +360,8 @@ func plainName(name string) string {
 //go:embed timm.txt
 var timmText string
 
-// timmNets are the names of timm's residual networks, without dashes, and the match that
-// computes the same, without an entry where none does.
+// timmNets maps the bare names of timm's residual networks to the match that computes the
+// same, which has no entry if none does.
 var timmNets = sync.OnceValue(func() map[string]models.Match {
 	nets := map[string]models.Match{}
 	for line := range strings.Lines(timmText) {
@@ -371,7 +373,7 @@ var timmNets = sync.OnceValue(func() map[string]models.Match {
 		if words[1] != "-" {
 			e, err := models.Lookup(words[1])
 			if err != nil {
-				panic(err) // a test reads them all
+				panic(err) // a test reads the whole file
 			}
 			m.Entry = e
 			for _, n := range strings.Split(words[2], ",") {
@@ -387,7 +389,7 @@ var timmNets = sync.OnceValue(func() map[string]models.Match {
 	return nets
 })
 
-// networkOf is the network of a name that timm has, or that is one here.
+// networkOf looks up the name of a network of timm or of the registry.
 func networkOf(name string) (m models.Match, known bool) {
 	plain := plainName(name)
 	if m, known = timmNets()[plain]; known {

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// What config.json says of a network is computed or refused, wherever weights are read.
+// What config.json says about a network is either computed or an error, wherever weights are read.
 func TestConfigNamesTheNetwork(t *testing.T) {
 	shallow := models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2}
 	dirs, modules := map[string]string{}, map[string]nn.Module{}
@@ -91,13 +91,13 @@ func TestConfigNamesTheNetwork(t *testing.T) {
 		}
 		_, err := exchange.Identify(path)
 		agrees("identified", err)
-		if i%7 == 5 { // that is not quick
+		if i%7 == 5 { // this case is slow
 			_, _, _, err = exchange.FromWeights(path, exchange.ModelConfig{})
 			agrees("imported", err)
 			_, _, _, err = exchange.FromWeights(path, exchange.ModelConfig{Model: c.net})
 			agrees("imported as "+c.net, err)
 		}
-		if e, _ := models.Lookup(c.net); c.net == "resnet18" { // the smaller
+		if e, _ := models.Lookup(c.net); c.net == "resnet18" { // a smaller one
 			w, err := exchange.OpenWeights(path)
 			if err == nil {
 				_, err = w.Load(modules[c.net], e)

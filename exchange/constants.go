@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// constantNode reads Constant as an initialiser of that name.
+// constantNode reads Constant, whose output becomes an initialiser.
 func (imp *importer) constantNode(n *onnx.Node, a *attributes) error {
 	var t *tensor.Tensor
 	if v, ok := get[*tensor.Tensor](a, "value"); ok {
@@ -33,14 +33,14 @@ func (imp *importer) constantNode(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// constantOfShape fills a shape with one number.
+// constantOfShape reads ConstantOfShape, which fills a tensor with one number.
 func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
 	fill, ok := get[*tensor.Tensor](a, "value")
 	if !ok {
 		fill = tensor.New(1)
 	}
 	if fill != nil && fill.Numel() != 1 {
-		a.fail("a value of %v, where one number is possible", fill.Shape())
+		a.fail("a value of shape %v, but it must be one number", fill.Shape())
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
 	return imp.filled(n, fill)
 }
 
-// filled notes a constant of one number, whose shape is the node's last input.
+// filled adds a constant that repeats one number; its shape is the node's last input.
 func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
 	names := imp.named(n, 1)
 	out, zero := n.Outputs[0], fill.DType() == tensor.Float32 && fill.Data()[0] == 0
@@ -60,7 +60,7 @@ func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
 	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
 		dims := in[0].integers("the shape")
 		if len(dims) > graph.MostDimensions {
-			panic(tensor.Misusef("asks for %d dimensions, where at most %d are possible", len(dims), graph.MostDimensions))
+			panic(tensor.Misusef("asks for %d dimensions, and at most %d are supported", len(dims), graph.MostDimensions))
 		}
 		limited(room, dims...)
 		shape := make(tensor.Shape, len(dims))
@@ -78,7 +78,7 @@ func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
 	return nil
 }
 
-// expand reads Expand, of one constant number as ConstantOfShape.
+// expand reads Expand, which broadcasts; for one constant number it does the same as ConstantOfShape.
 func (imp *importer) expand(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
@@ -107,8 +107,9 @@ func (imp *importer) expand(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// cast changes what is computed into floats alone, which are float32 here; of constants it
-// makes integers, flags and floats.
+// cast reads Cast and CastLike. Computed values are always float32, so casting them to a
+// float changes nothing and to another type is an error. Constants become integers, booleans
+// or floats.
 func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	a.ignore("saturate", "round_mode")
 	to := onnx.ElementType(a.int("to", 0))
@@ -133,7 +134,7 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	case err != nil:
 		return err
 	case v.data == nil && !to.IsFloat():
-		return fmt.Errorf("of what is computed to %v is not supported", to)
+		return fmt.Errorf("to %v is not supported for a computed value, only for a constant", to)
 	case v.data == nil || to.IsFloat() && v.data.DType() == tensor.Float32:
 		if names[0] == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
 			imp.prepared = ""
@@ -145,7 +146,7 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// named0 is named for nodes that do nothing to their input.
+// named0 returns the resolved names of the inputs of a node that does not change them.
 func (imp *importer) named0(n *onnx.Node) []string {
 	names := make([]string, max(1, len(n.Inputs)))
 	for i, name := range n.Inputs {
@@ -154,7 +155,7 @@ func (imp *importer) named0(n *onnx.Node) []string {
 	return names
 }
 
-// converted turns constants into another type: floats are cut off on the way to integers.
+// converted converts a constant to another type. Floats are truncated to integers.
 func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 	if to.IsFloat() {
 		return buffer(t).Value
@@ -168,7 +169,7 @@ func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 		case t.DType() == tensor.Int64:
 			ints[i] = t.Ints()[i]
 		case x != x || math.Abs(x) >= 1<<62:
-			panic(tensor.Misusef("%v is no integer", x))
+			panic(tensor.Misusef("%v cannot become an integer", x))
 		default:
 			ints[i] = int64(x)
 		}
@@ -176,7 +177,7 @@ func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 	return tensor.FromInts(ints, t.Shape()...)
 }
 
-// size reads Shape and Size, which are known when the graph is traced.
+// size reads Shape and Size; their values are constants once the graph is traced.
 func (imp *importer) size(n *onnx.Node, a *attributes) error {
 	start, end := a.int("start", 0), a.int("end", math.MaxInt64)
 	return imp.compute(n, a, func(in []value) value {
@@ -193,7 +194,7 @@ func (imp *importer) size(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// bounded counts a negative place from the end and keeps it between 0 and size.
+// bounded counts a negative index from the end and limits the result to 0..size.
 func bounded(at int64, size int) int {
 	if at < 0 {
 		at += int64(size)
@@ -201,7 +202,7 @@ func bounded(at int64, size int) int {
 	return int(min(max(at, 0), int64(size)))
 }
 
-// span reads Range of constants.
+// span reads Range, whose inputs must be constants.
 func (imp *importer) span(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))

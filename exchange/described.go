@@ -15,24 +15,24 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// The files that lie beside weights on Hugging Face and say what these do not.
+// The files beside weights on Hugging Face that describe classes and image preparation.
 const (
 	configFile       = "config.json"              // of timm or transformers
 	preprocessorFile = "preprocessor_config.json" // of transformers
 )
 
-// trouble is what a file says of images that cannot be done here.
+// trouble is something that a file asks for and that is not supported.
 type trouble struct {
 	text   string
-	fields []string // of ModelConfig that say otherwise
-	any    bool     // one of them is enough
+	fields []string // fields of ModelConfig that replace it
+	any    bool     // one of the fields is enough
 }
 
 func troubleWith(fields []string, format string, args ...any) trouble {
 	return trouble{text: fmt.Sprintf(format, args...), fields: fields, any: len(fields) > 2}
 }
 
-// The fields of a ModelConfig that settle a trouble.
+// The fields of ModelConfig that settle each kind of trouble.
 var (
 	resizeFields        = []string{"Resize", "Crop", "Squash"}
 	normaliseFields     = []string{"Mean", "Std"}
@@ -41,7 +41,7 @@ var (
 	sizeFields          = []string{"Size"}
 )
 
-// settled reports whether c, or the graph, says otherwise.
+// settled reports whether c, or the graph itself, gives what the file could not.
 func (t trouble) settled(c prepare.Choice, in Input) bool {
 	return map[string]bool{
 		"Resize": c.Resize != 0 || c.Crop != 0 || c.Squash, "Mean": c.Mean != nil || in.Bytes, "Scale": c.Scale != 0 || in.Bytes,
@@ -49,15 +49,14 @@ func (t trouble) settled(c prepare.Choice, in Input) bool {
 	}[t.fields[0]]
 }
 
-// description is what the files beside weights say of classes and images.
+// description is what the files beside weights say about classes and images.
 type description struct {
 	classes []string
 	images  prepare.Choice
 }
 
-// described reads what the files beside weights say of classes and images. A file that
-// cannot be read is left out, with a note that names it; what one says of images that
-// cannot be done is a trouble.
+// described reads the files beside weights. A file that cannot be read is ignored, with a
+// note that names it. open lists what the files ask for and is not supported.
 func described(path string) (d description, notes []string, open []trouble) {
 	for _, file := range []struct {
 		name string
@@ -70,7 +69,7 @@ func described(path string) (d description, notes []string, open []trouble) {
 		told := ""
 		var found []trouble
 		if err == nil {
-			next := d // as it stays where the file is odd
+			next := d // stays unused if the file is invalid
 			if told, found, err = file.read(text, &next); told != "" {
 				d = next
 				notes = append(notes, fmt.Sprintf("%s beside the weights gives %s", file.name, told))
@@ -80,7 +79,7 @@ func described(path string) (d description, notes []string, open []trouble) {
 			notes = append(notes, fmt.Sprintf("%s beside the weights: %v; that part of it is not used", file.name, err))
 		}
 		if file.name == preprocessorFile && told != "" {
-			open = nil // it says the same things
+			open = nil // preprocessor_config.json describes the same things again
 		}
 		for _, t := range found {
 			t.text = file.name + " beside the weights: " + t.text
@@ -90,18 +89,18 @@ func described(path string) (d description, notes []string, open []trouble) {
 	return d, notes, open
 }
 
-// fit drops from d what the weights contradict.
+// fit removes from d what contradicts the weights.
 func (d *description) fit(channels, classes int) (notes []string, open []trouble) {
 	c := &d.images
 	if n := len(d.classes); n > 0 && n != classes {
-		notes = append(notes, fmt.Sprintf("%s beside the weights names %d classes, and they tell %d apart; the names are not used", configFile, n, classes))
+		notes = append(notes, fmt.Sprintf("%s beside the weights names %d classes, but the weights have %d; the names are not used", configFile, n, classes))
 		d.classes = nil
 	}
 	if len(c.Mean) == 1 { // one number for all channels
 		c.Mean, c.Std = slices.Repeat(c.Mean, channels), slices.Repeat(c.Std, channels)
 	}
 	if n := len(c.Mean); n > 0 && n != channels {
-		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean of %d channels, and they take %d", n, channels))
+		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean for %d channels, but the weights take %d", n, channels))
 		c.Mean, c.Std = nil, nil
 	}
 	return notes, open
@@ -112,7 +111,7 @@ func readSmall(path string) ([]byte, error) {
 	return regular.ReadFile(path, most)
 }
 
-// timmImages is a pretrained_cfg of timm
+// timmImages is timm's pretrained_cfg
 // (https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/_pretrained.py).
 type timmImages struct {
 	InputSize     []int     `json:"input_size"` // channels, height, width
@@ -127,16 +126,17 @@ type timmImages struct {
 	LabelDescriptions map[string]string `json:"label_descriptions"`
 }
 
-// hubConfig is a config.json: timm's (_parse_model_cfg and save_config_for_hf in
-// timm/models/_hub.py), which in its older form has the fields of pretrained_cfg
-// beside the others, or that of transformers
-// (https://huggingface.co/docs/transformers/main_classes/configuration).
+// hubConfig is a config.json, written by timm or by transformers
+// (https://huggingface.co/docs/transformers/main_classes/configuration). Older versions of
+// timm write the fields of pretrained_cfg at the top level (_parse_model_cfg and
+// save_config_for_hf in timm/models/_hub.py).
 type hubConfig struct {
 	Pretrained *timmImages `json:"pretrained_cfg"`
 	timmImages
 	ID2Label map[string]string `json:"id2label"`
 }
 
+// readConfig reads a config.json into d; see readPreprocessor.
 func readConfig(text []byte, d *description) (told string, open []trouble, err error) {
 	var h hubConfig
 	if err := json.Unmarshal(text, &h); err != nil {
@@ -149,7 +149,7 @@ func readConfig(text []byte, d *description) (told string, open []trouble, err e
 	if d.classes, err = h.classes(images); err == nil {
 		told = countOf(d.classes)
 	}
-	if images.InputSize == nil && images.Mean == nil { // transformers has that elsewhere
+	if images.InputSize == nil && images.Mean == nil { // transformers describes images in preprocessor_config.json
 		if told == "" && err == nil {
 			err = errors.New("says nothing of classes or images")
 		}
@@ -160,6 +160,7 @@ func readConfig(text []byte, d *description) (told string, open []trouble, err e
 	return join(told, p.String()), open, err
 }
 
+// countOf says how many class names there are, "" for none.
 func countOf(classes []string) string {
 	if len(classes) == 0 {
 		return ""
@@ -167,6 +168,7 @@ func countOf(classes []string) string {
 	return fmt.Sprintf("the names of %d classes", len(classes))
 }
 
+// join joins two phrases; a may be empty.
 func join(a, b string) string {
 	if a == "" {
 		return b
@@ -174,8 +176,8 @@ func join(a, b string) string {
 	return a + ", and " + b
 }
 
-// classes are the names of the classes, nil where there are none. Of timm's, which
-// may be WordNet's numbers, those with a description go by that.
+// classes returns the class names, or nil if there are none. timm's names may be WordNet
+// numbers; a name that has a description is replaced by it.
 func (h *hubConfig) classes(p timmImages) ([]string, error) {
 	if len(h.ID2Label) > 0 {
 		return inOrder("id2label", h.ID2Label)
@@ -207,21 +209,21 @@ func (h *hubConfig) classes(p timmImages) ([]string, error) {
 	return nil, nil
 }
 
-// inOrder lists names by their indices, which must be those from 0 on.
+// inOrder lists names in the order of their indices, which must run from 0 without a gap.
 func inOrder(what string, by map[string]string) ([]string, error) {
 	names := make([]string, len(by))
 	seen := make([]bool, len(by))
 	for key, name := range by {
 		i, err := strconv.Atoi(key)
 		if err != nil || i < 0 || i >= len(names) || seen[i] {
-			return nil, fmt.Errorf("%s has %q among %d names, whose indices are not those from 0 on", what, key, len(by))
+			return nil, fmt.Errorf("%s has the index %q among %d names, but the indices must run from 0 without a gap", what, key, len(by))
 		}
 		names[i], seen[i] = name, true
 	}
 	return names, nil
 }
 
-// prepare is how timm prepares images to evaluate them: transforms_imagenet_eval in
+// choice returns timm's preparation of images for evaluation: transforms_imagenet_eval in
 // timm/data/transforms_factory.py.
 func (t *timmImages) choice() (c prepare.Choice, open []trouble) {
 	no := func(fields []string, format string, args ...any) {
@@ -232,7 +234,7 @@ func (t *timmImages) choice() (c prepare.Choice, open []trouble) {
 	if n := t.InputSize; len(n) == 3 && n[1] == n[2] {
 		c.Size = n[1]
 	} else {
-		no(sizeFields, "its input_size %v is no number of channels and two equal sides", n)
+		no(sizeFields, "its input_size %v is not a number of channels and two equal sides", n)
 	}
 	switch {
 	case !(c.Crop > 0 && c.Crop <= 1):
@@ -247,11 +249,11 @@ func (t *timmImages) choice() (c prepare.Choice, open []trouble) {
 	return possible(c, open)
 }
 
-// possible drops what files say and cannot be done from c, which becomes trouble.
+// possible removes from c what is not supported and adds it to the troubles.
 func possible(c prepare.Choice, open []trouble) (prepare.Choice, []trouble) {
 	const most = prepare.MaxSide
 	if c.Size < 0 || c.Size > most || c.Resize < 0 || c.Resize > most {
-		open = append(open, troubleWith(sizeFields, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
+		open = append(open, troubleWith(sizeFields, "images of %d pixels, resized to %d, and 1 to %d are supported", c.Size, c.Resize, most))
 		c.Size, c.Resize = 0, 0
 	}
 	if c.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Interpolation) {

@@ -19,8 +19,8 @@ const (
 	imageNetT = `"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]`
 )
 
-// What the files beside weights say becomes the model's; the figures are what timm's
-// and transformers' own code makes of these files.
+// The files beside weights set the model's classes and preprocessing. The expected numbers
+// come from timm's and transformers' own code.
 func TestDescribedWeights(t *testing.T) {
 	_, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2})
 	weights, err := os.ReadFile(foreign(t, nn.StateDict(m), same))
@@ -79,8 +79,8 @@ func TestDescribedWeights(t *testing.T) {
 		{"no JSON", `{"a":`, "", usual, 224, "class 0,class 1", "config.json beside the weights: cannot be read"},
 		{"nothing said", `{"a": 1}`, "", usual, 224, "class 0,class 1", "says nothing of classes or images"},
 		{"another type", `{"pretrained_cfg": {"mean": "grey"}}`, "", usual, 224, "class 0,class 1", "cannot be read"},
-		{"other classes", `{"id2label": {"0": "cat"}}`, "", usual, 224, "class 0,class 1", "names 1 classes, and they tell 2 apart"},
-		{"a gap", `{"id2label": {"0": "cat", "2": "dog"}}`, "", usual, 224, "class 0,class 1", `id2label has "2" among 2 names`},
+		{"other classes", `{"id2label": {"0": "cat"}}`, "", usual, 224, "class 0,class 1", "names 1 classes, but the weights have 2"},
+		{"a gap", `{"id2label": {"0": "cat", "2": "dog"}}`, "", usual, 224, "class 0,class 1", `id2label has the index "2" among 2 names`},
 		{"timm, both sides by bicubic", `{"pretrained_cfg": {"input_size": [3, 160, 160], "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash", ` + imageNet + `}}`, "", warped(160), 160, "class 0,class 1", "both sides as 160"},
 		{"timm, its defaults", `{"pretrained_cfg": {"input_size": [3, 224, 224]}}`, "", bicubic(256), 224, "class 0,class 1", "by bicubic"},
 		{"warped bicubic", "", `{"image_processor_type": "ViTImageProcessor", "resample": 3, "size": {"height": 224, "width": 224}}`, warped(224), 224, "class 0,class 1", "both sides as 224 pixels by bicubic"},
@@ -119,8 +119,8 @@ func TestDescribedWeights(t *testing.T) {
 	}
 }
 
-// What a file says of images and cannot be done is refused by name, unless what is asked for
-// says otherwise.
+// A file that asks for unsupported preprocessing gives an error that names the entry, unless
+// the ModelConfig replaces it.
 func TestDescribedWeightsRefuse(t *testing.T) {
 	_, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2})
 	weights, err := os.ReadFile(foreign(t, nn.StateDict(m), same))
@@ -142,12 +142,12 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "64000 pixels", sized},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "area"}}`, `interpolation "area"`, smooth},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "std 0", normal},
-		{"config.json", `{"pretrained_cfg": {"input_size": [1, 224, 224], "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "a mean of 2 channels", normal},
+		{"config.json", `{"pretrained_cfg": {"input_size": [1, 224, 224], "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "a mean for 2 channels", normal},
 		{hf, `{"do_resize": false, "size": 224}`, "images that are not resized", resized},
 		{hf, `{"crop_pct": 1, "resample": 6, "size": 224}`, "resample 6", smooth},
 		{hf, `{"crop_pct": 1, "resample": -1, "size": 224}`, "resample -1", smooth},
 		{hf, `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 200}}`, "no size of a square", sized},
-		{hf, `{"do_center_crop": true, "crop_size": 200, "size": {"height": 224, "width": 224}}`, "both sides resized", resized},
+		{hf, `{"do_center_crop": true, "crop_size": 200, "size": {"height": 224, "width": 224}}`, "after resizing both sides", resized},
 		{hf, `{"size": 224, "do_pad": true}`, "do_pad", resized},
 		{hf, `{"size": 224, "rescale_offset": true}`, "rescale_offset", scaled},
 		{hf, `{"size": 224, "rescale_factor": 0}`, "rescale_factor is 0", scaled},
@@ -171,7 +171,7 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 	}
 }
 
-// What is asked for goes before what the files say.
+// The ModelConfig takes precedence over the files.
 func TestDescribedWeightsGiveWay(t *testing.T) {
 	_, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2})
 	path := foreign(t, nn.StateDict(m), same)

@@ -11,13 +11,13 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// functions says which function of every element an operation is.
+// functions maps the operators that apply a function to each element to that function.
 var functions = map[string]func(a *attributes) graph.Unary{
 	"Exp": plain(graph.Exp), "Log": plain(graph.Log), "Sqrt": plain(graph.Sqrt), "Reciprocal": plain(graph.Reciprocal), "Abs": plain(graph.Abs),
 	"Sign": plain(graph.Sign), "Floor": plain(graph.Floor), "Ceil": plain(graph.Ceil), "Round": plain(graph.Round), "Erf": plain(graph.Erf),
 	"Sin": plain(graph.Sin), "Cos": plain(graph.Cos), "Tan": plain(graph.Tan), "Asin": plain(graph.Asin), "Acos": plain(graph.Acos), "Atan": plain(graph.Atan),
 	"Sinh": plain(graph.Sinh), "Cosh": plain(graph.Cosh), "Asinh": plain(graph.Asinh), "Acosh": plain(graph.Acosh), "Atanh": plain(graph.Atanh),
-	"HardSwish": plain(graph.HardSwish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
+	"HardSwish": plain(graph.Hardswish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
 	"LeakyRelu": func(a *attributes) graph.Unary {
 		return graph.Unary{Function: graph.LeakyReLU, A: a.float("alpha", 0.01)}
 	},
@@ -27,7 +27,7 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	},
 	"Celu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.CELU, A: a.float("alpha", 1)} },
 	"HardSigmoid": func(a *attributes) graph.Unary {
-		return graph.Unary{Function: graph.HardSigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
+		return graph.Unary{Function: graph.Hardsigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
 	},
 	"ThresholdedRelu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.Threshold, A: a.float("alpha", 1)} },
 	"Shrink": func(a *attributes) graph.Unary {
@@ -46,52 +46,55 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	},
 }
 
+// plain is for functions without attributes.
 func plain(f graph.Function) func(*attributes) graph.Unary {
 	return func(*attributes) graph.Unary { return graph.Unary{Function: f} }
 }
 
-// function reads an operation of functions.
+// function reads the operators in functions.
 func (imp *importer) function(n *onnx.Node, a *attributes) error {
 	op := functions[n.Op](a)
 	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return op.Function.Of(in[0], op.A, op.B) }))
 }
 
+// activation reads an operator as a module without parameters.
 func activation(m nn.Module) func(*importer, *onnx.Node, *attributes) error {
 	return func(imp *importer, n *onnx.Node, a *attributes) error {
 		return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node { return m.Forward(in[0]) }))
 	}
 }
 
-// pairs says which function of two tensors an operation is.
+// pairs maps the operators on two (or more) tensors to the function of two.
 var pairs = map[string]func(a, b *graph.Node) *graph.Node{
-	"Add": (*graph.Node).Plus, "Sub": (*graph.Node).Minus, "Mul": (*graph.Node).Times, "Div": (*graph.Node).Over, "Pow": powered,
+	"Add": (*graph.Node).Add, "Sub": (*graph.Node).Sub, "Mul": (*graph.Node).Mul, "Div": (*graph.Node).Div, "Pow": powered,
 	"Less": graph.Less.Of, "LessOrEqual": graph.LessOrEqual.Of, "Greater": graph.Greater.Of, "GreaterOrEqual": graph.GreaterOrEqual.Of,
-	"Equal": graph.Equal.Of, "And": (*graph.Node).Times, "Or": (*graph.Node).Maximum, "Xor": differs,
-	"Max": (*graph.Node).Maximum, "Min": (*graph.Node).Minimum, "Sum": (*graph.Node).Plus, "Mean": (*graph.Node).Plus,
+	"Equal": graph.Equal.Of, "And": (*graph.Node).Mul, "Or": (*graph.Node).Maximum, "Xor": differs,
+	"Max": (*graph.Node).Maximum, "Min": (*graph.Node).Minimum, "Sum": (*graph.Node).Add, "Mean": (*graph.Node).Add,
 }
 
+// differs is 1 where a and b differ, else 0.
 func differs(a, b *graph.Node) *graph.Node {
 	return graph.Not.Of(graph.Equal.Of(a, b), 0, 0)
 }
 
-// powered returns a power, by the function of one number where the exponent is one.
+// powered returns a to the power of b. If b is one constant, it uses the faster unary functions.
 func powered(a, b *graph.Node) *graph.Node {
 	c, ok := b.Op.(*graph.Constant)
 	switch {
 	case !ok || len(b.Shape) > len(a.Shape) || b.Shape.Numel() != 1:
 		return graph.Pow.Of(a, b)
 	case c.Value == 2:
-		return a.Times(a)
+		return a.Mul(a)
 	case c.Value == 0.5:
 		return a.Sqrt()
 	}
 	return a.Pow(c.Value)
 }
 
-// flags are the operations whose results are 0 and 1.
+// flags lists the operators whose results are 0 or 1.
 var flags = []string{"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "And", "Or", "Xor", "Not"}
 
-// several reads the operations of pairs over two or more inputs.
+// several reads the operators in pairs, applied to two or more inputs from the left.
 func (imp *importer) several(n *onnx.Node, a *attributes) error {
 	pair, result := pairs[n.Op], asInputs
 	if slices.Contains(flags, n.Op) {
@@ -121,13 +124,13 @@ func (imp *importer) several(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// arithmetic reads Add, Sub, Mul and Div: of an activation and a constant for each
-// channel as a layer, of others element by element.
+// arithmetic reads Add, Sub, Mul and Div. With an activation and a constant for each channel
+// they become a layer; otherwise they apply element by element.
 func (imp *importer) arithmetic(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
-	a.ignore("axis", "broadcast") // of old operators
+	a.ignore("axis", "broadcast") // attributes of versions before 7
 	for i, name := range n.Inputs {
 		t, ok := imp.constants[imp.resolve(name)]
 		if !ok || i == 0 && (n.Op == "Sub" || n.Op == "Div") {
@@ -175,6 +178,7 @@ func (imp *importer) perChannel(t *tensor.Tensor, x string, rank int) bool {
 	return shape == nil || shape[1] == t.Numel()
 }
 
+// mod reads Mod.
 func (imp *importer) mod(n *onnx.Node, a *attributes) error {
 	pairing := graph.Mod
 	if a.int("fmod", 0) != 0 {
@@ -186,7 +190,7 @@ func (imp *importer) mod(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return pairing.Of(in[0], in[1]) }))
 }
 
-// clip reads Clip: its bounds are attributes up to version 10 and inputs since.
+// clip reads Clip. Its bounds are attributes up to version 10 and inputs since then.
 func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 	low, high := a.float("min", math.Inf(-1)), a.float("max", math.Inf(1))
 	return imp.optional(n, a, func(in []value) value {
@@ -205,16 +209,18 @@ func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 	})
 }
 
+// pRelu reads PRelu.
 func (imp *importer) pRelu(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x, zero := in[0], in[0].Graph.Constant(0, in[0].Shape...)
-		return graph.Less.Of(x, zero).Where(x.Times(in[1].Broadcast(x.Shape...)), x)
+		return graph.Less.Of(x, zero).Where(x.Mul(in[1].Broadcast(x.Shape...)), x)
 	}))
 }
 
+// where reads Where.
 func (imp *importer) where(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
@@ -236,8 +242,8 @@ func (imp *importer) neg(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return in[0].Neg() }))
 }
 
-// reductions are the means, sums and so on along axes, put together of those that the
-// engine has.
+// reductions maps the operators that reduce axes, such as sums and means, to the function
+// that computes them.
 var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 	"ReduceMean":      func(x *graph.Node, axes []int) *graph.Node { return x.Mean(axes...) },
 	"ReduceSum":       func(x *graph.Node, axes []int) *graph.Node { return x.Sum(axes...) },
@@ -245,16 +251,16 @@ var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 	"ReduceMin":       func(x *graph.Node, axes []int) *graph.Node { return x.Min(axes...) },
 	"ReduceProd":      func(x *graph.Node, axes []int) *graph.Node { return graph.Product.Of(x, axes...) },
 	"ReduceL1":        func(x *graph.Node, axes []int) *graph.Node { return x.Abs().Sum(axes...) },
-	"ReduceL2":        func(x *graph.Node, axes []int) *graph.Node { return x.Times(x).Sum(axes...).Sqrt() },
-	"ReduceSumSquare": func(x *graph.Node, axes []int) *graph.Node { return x.Times(x).Sum(axes...) },
+	"ReduceL2":        func(x *graph.Node, axes []int) *graph.Node { return x.Mul(x).Sum(axes...).Sqrt() },
+	"ReduceSumSquare": func(x *graph.Node, axes []int) *graph.Node { return x.Mul(x).Sum(axes...) },
 	"ReduceLogSum":    func(x *graph.Node, axes []int) *graph.Node { return x.Sum(axes...).Log() },
 	"ReduceLogSumExp": func(x *graph.Node, axes []int) *graph.Node {
 		most := x.Max(axes...)
-		return x.Minus(most).Exp().Sum(axes...).Log().Plus(most)
+		return x.Sub(most).Exp().Sum(axes...).Log().Add(most)
 	},
 }
 
-// reduce reads the operations of reductions. A mean over height and width is a global
+// reduce reads the operators in reductions. A mean over height and width becomes a global
 // average pooling.
 func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 	listed, keep, none := a.ints("axes"), a.int("keepdims", 1) != 0, a.int("noop_with_empty_axes", 0) != 0
@@ -296,7 +302,7 @@ func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// positions turns axes into numbers of dimensions in order, without a repetition.
+// positions turns axes into sorted indices of dimensions. It panics if one is repeated.
 func positions(axes []int64, rank int) []int {
 	var at []int
 	for _, d := range axes {
@@ -309,7 +315,7 @@ func positions(axes []int64, rank int) []int {
 	return at
 }
 
-// position counts a negative axis from the end.
+// position returns the index of an axis, which counts from the end if it is negative.
 func position(d int64, rank int) int {
 	if d < -int64(rank) || d >= int64(rank) {
 		panic(tensor.Misusef("axis %d of %d dimensions", d, rank))
@@ -317,6 +323,7 @@ func position(d int64, rank int) int {
 	return int((d + int64(rank)) % int64(rank))
 }
 
+// counted returns 0, 1, ..., n-1.
 func counted(n int) []int {
 	list := make([]int, n)
 	for i := range list {
@@ -325,7 +332,7 @@ func counted(n int) []int {
 	return list
 }
 
-// without takes dimensions of size 1 out.
+// without removes dimensions of size 1.
 func without(x *graph.Node, at []int) *graph.Node {
 	var to tensor.Shape
 	for d, size := range x.Shape {

@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// A network becomes an ONNX file, and the file a network with the same names.
+// Export a network as an ONNX graph and import it again. The parameters keep their names.
 func Example() {
 	net := models.NewD2LBNLeNet(1, 10)
 	model, err := exchange.Export(net, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28, Fold: true})

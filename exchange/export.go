@@ -15,43 +15,43 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// The names of an exported graph's input and output, and of its batch dimension.
+// The names that an exported graph gives its input, its output and the batch dimension.
 const (
 	InputName  = "images"
 	OutputName = "logits"
 	BatchName  = "N"
 )
 
-// What is written: all operations are those of this version, which every reader
-// of today knows.
+// The versions of the ONNX format and of its operators that Export writes. All current
+// readers support them.
 const (
 	writtenIR    = 8
 	writtenOpset = 17
 )
 
-// ExportConfig says how a network is written as an ONNX graph.
+// ExportConfig describes the ONNX graph that Export writes.
 type ExportConfig struct {
-	Channels, Height, Width int // of the images that the network is traced with
+	Channels, Height, Width int // size of the images that the network is traced with
 
-	// AnySize lets the graph take images of other heights and widths too.
+	// AnySize lets the graph take images of any height and width.
 	AnySize bool
 
-	// Fold merges every batch norm into the convolution or linear layer before it.
+	// Fold merges each batch norm into the convolution or linear layer before it.
 	Fold bool
 
-	// Bytes makes the graph take images as bytes, and scale and normalise them as
-	// Preprocess says. Resizing and turning colours to grey are left to the caller.
+	// Bytes makes the graph take uint8 images, which it scales and normalises as
+	// Preprocess says. The caller still resizes images and converts colours to grey.
 	Bytes        bool
-	ChannelsLast bool // with Bytes: [N, H, W, C] in place of [N, C, H, W]
+	ChannelsLast bool // with Bytes: images are [N, H, W, C], not [N, C, H, W]
 	Preprocess   prepare.Steps
 
 	Metadata map[string]string
 }
 
-// Export writes the evaluation of a classifier as an ONNX graph: one input,
-// "images" [N, C, H, W] of floats, and one output, "logits" [N, classes], for any
-// batch. Its initialisers have the names of m's parameters. The error names the
-// operation that ONNX does not have.
+// Export writes a classifier in evaluation mode as an ONNX graph. The graph has one input,
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, classes], for any batch
+// size N. Its initialisers have the names of m's parameters. If m uses an operation that
+// ONNX does not have, the error names it.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
 		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
@@ -63,17 +63,17 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if err != nil || !c.AnySize {
 		return model, err
 	}
-	// A graph for any size must come out the same for another one.
+	// A graph for any size must come out the same when it is traced at another size.
 	other := c
 	other.Height, other.Width = c.Height+32, c.Width+64
 	second, err := export(m, other)
 	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !reflect.DeepEqual(shapes(model), shapes(second)) {
-		return nil, fmt.Errorf("%s depends on the size of its images, so that no graph serves every size; export it for one", nn.Class(m))
+		return nil, fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
 	}
 	return model, nil
 }
 
-// shapes lists the initialisers that are no weights.
+// shapes lists the integer initialisers, which hold shapes and not weights.
 func shapes(m *onnx.Model) (list []tensor.Named) {
 	for _, t := range m.Graph.Initialisers {
 		if t.Tensor.DType() == tensor.Int64 {
@@ -83,29 +83,30 @@ func shapes(m *onnx.Model) (list []tensor.Named) {
 	return list
 }
 
+// checkPreprocess reports whether the graph can prepare images as Preprocess says.
 func (c *ExportConfig) checkPreprocess() error {
 	p := c.Preprocess
 	if c.Bytes && p.BGR {
-		return fmt.Errorf("takes blue, green and red in this order, which a graph that takes bytes is not written for; leave Bytes out")
+		return fmt.Errorf("takes channels in the order blue, green, red, and a graph that takes uint8 images is only written for red, green, blue; leave Bytes out")
 	}
 	for i, values := range [][]float64{p.Mean, p.Std} {
 		name := []string{"mean", "std"}[i]
 		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
-			return fmt.Errorf("exchange.Export: a %s of %d values for %d channels", name, len(values), c.Channels)
+			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Channels)
 		}
 	}
 	if c.ChannelsLast && !c.Bytes {
-		return fmt.Errorf("exchange.Export: ChannelsLast is for images as bytes; set Bytes too")
+		return fmt.Errorf("exchange.Export: ChannelsLast is for uint8 images; set Bytes too")
 	}
 	return nil
 }
 
-// tracedBatch is a batch that no other size is taken for.
+// tracedBatch is the batch size of the trace. It is not 1, so that it differs from sizes that broadcast.
 const tracedBatch = 2
 
 // export traces m on images of one size and writes every node.
 func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
-	nn.Named(m) // so that parameters have names
+	nn.Named(m) // gives the parameters their names
 	g := graph.New(graph.Eval)
 	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Channels, c.Height, c.Width)
 	y, err := engine.Trace(m.Forward, x)
@@ -113,7 +114,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 		return nil, err
 	}
 	if len(y.Shape) != 2 || y.Shape[0] != tracedBatch {
-		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(m), y.Shape, x.Shape)
+		return nil, fmt.Errorf("%s returns %v for images of %v, but a classifier returns [N, classes]", nn.Class(m), y.Shape, x.Shape)
 	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
@@ -127,7 +128,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	}
 	e.values(x, y)
 	live := e.live(g)
-	// Parameters keep their names, whatever else wants one.
+	// Reserve the names of all parameters first, so that no other value takes them.
 	for _, n := range g.Nodes {
 		if l, ok := n.Op.(*graph.Leaf); ok && live[n] && l.Variable.Name != "" {
 			if e.used[l.Variable.Name] {
@@ -145,13 +146,13 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 			return nil, fmt.Errorf("%v: %w", n, err)
 		}
 	}
-	if e.names[y] != OutputName { // it is the input, or a weight
+	if e.names[y] != OutputName { // the output is the input itself, or a weight
 		e.emit(OutputName, "Identity", []string{e.names[y]}, OutputName)
 	}
 	return e.model, nil
 }
 
-// exporter writes the nodes of a trace in their order.
+// exporter writes the nodes of a trace as ONNX nodes, in their order.
 type exporter struct {
 	conf   ExportConfig
 	model  *onnx.Model
@@ -159,11 +160,11 @@ type exporter struct {
 	used   map[string]bool // names of values
 	titles map[string]bool // names of nodes
 	out    *graph.Node
-	uses   map[*graph.Node]int         // how often a node is taken
-	folded map[*graph.Node]*graph.Node // batch norms, by the layer that they are folded into
+	uses   map[*graph.Node]int         // how many nodes take a node's output
+	folded map[*graph.Node]*graph.Node // the batch norm that is folded into each layer
 }
 
-// values describes the input and output.
+// values describes the input and the output of the graph.
 func (e *exporter) values(x, y *graph.Node) {
 	batch := onnx.Dim{Name: BatchName}
 	side := func(size int, name string) onnx.Dim {
@@ -184,8 +185,8 @@ func (e *exporter) values(x, y *graph.Node) {
 	e.model.Graph.Outputs = []onnx.Value{{Name: OutputName, Type: onnx.Float, Shape: []onnx.Dim{batch, {Size: y.Shape[1]}}}}
 }
 
-// live marks what the output depends on, counts how often each node is taken,
-// and chooses the batch norms to fold.
+// live returns the nodes that the output depends on. It also counts how often each node is
+// used and chooses the batch norms to fold.
 func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
 	live := map[*graph.Node]bool{e.out: true}
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
@@ -206,7 +207,7 @@ func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
 			e.folded[n.Inputs[0]] = n
 		}
 	}
-	// What only a folded layer took is not written; their weights are written anew.
+	// A folded layer gets new weights, so its old ones and the batch norm's are not written.
 	for layer, bn := range e.folded {
 		for _, n := range append([]*graph.Node{bn.Inputs[1]}, append(bn.Inputs[1].Inputs, layer.Inputs[1:]...)...) {
 			delete(live, n)
@@ -218,8 +219,8 @@ func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
 	return live
 }
 
-// foldable reports whether a batch norm follows a layer whose output and weights
-// nothing else takes, and has statistics of its own.
+// foldable reports whether a batch norm has running statistics and follows a layer whose
+// output and weights no other node uses.
 func (e *exporter) foldable(bn *graph.Node) bool {
 	layer := bn.Inputs[0]
 	switch layer.Op.(type) {
@@ -243,7 +244,7 @@ func (e *exporter) foldable(bn *graph.Node) bool {
 	return true
 }
 
-// constantValues returns the numbers of a variable or a constant.
+// constantValues returns the elements of a variable or a constant. ok is false for other nodes.
 func constantValues(n *graph.Node) ([]float32, bool) {
 	switch op := n.Op.(type) {
 	case *graph.Leaf:
@@ -254,10 +255,10 @@ func constantValues(n *graph.Node) ([]float32, bool) {
 	return nil, false
 }
 
-// unique returns a name that no other value has.
+// unique returns a name that no other value of the graph has.
 func (e *exporter) unique(name string) string { return unique(e.used, name) }
 
-// unique returns the name, with a number behind it if it is used already.
+// unique returns the name itself, or with a number appended if it is used already.
 func unique(used map[string]bool, name string) string {
 	free := name
 	for i := 2; used[free]; i++ {
@@ -267,19 +268,19 @@ func unique(used map[string]bool, name string) string {
 	return free
 }
 
-// initialiser adds a tensor under a name and returns it.
+// initialiser adds a tensor under a name and returns the name.
 func (e *exporter) initialiser(name string, t *tensor.Tensor) string {
 	e.model.Graph.Initialisers = append(e.model.Graph.Initialisers, tensor.Named{Name: name, Tensor: t})
 	return name
 }
 
-// emit adds a node.
+// emit adds an ONNX node.
 func (e *exporter) emit(name, op string, in []string, out string, attributes ...onnx.Attribute) {
-	name = unique(e.titles, name) // of a layer that is called twice, too
+	name = unique(e.titles, name) // a layer that is called twice becomes two nodes
 	e.model.Graph.Nodes = append(e.model.Graph.Nodes, onnx.Node{Name: name, Op: op, Inputs: in, Outputs: []string{out}, Attributes: attributes})
 }
 
-// prepare names the images, after the nodes that make numbers of bytes.
+// prepare writes the nodes that convert and normalise uint8 images, and names the result.
 func (e *exporter) prepare(x *graph.Node) {
 	at := InputName
 	next := func(op string, in []string, attributes ...onnx.Attribute) {
@@ -315,8 +316,8 @@ func (e *exporter) prepare(x *graph.Node) {
 	e.names[x] = at
 }
 
-// fold returns weight and bias of a layer with its batch norm in it, computed in
-// float64:
+// fold merges a batch norm into the layer before it and returns the layer's new weight and
+// bias, computed in float64:
 //
 //	w'[o,...] = w[o,...]·gamma[o]/√(var[o]+eps)    b'[o] = (b[o]-mean[o])·gamma[o]/√(var[o]+eps) + beta[o]
 func fold(layer, bn *graph.Node) (weight, bias *tensor.Tensor) {

@@ -19,8 +19,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// shake gives every parameter and buffer of m numbers that hide nothing: batch
-// norms are not the identity afterwards.
+// shake sets every parameter and buffer of m to random numbers, so that batch norms are not
+// the identity.
 func shake(m nn.Module) nn.Module {
 	nn.Init(m, 1, nn.XavierUniform)
 	for _, p := range nn.Named(m) {
@@ -37,15 +37,15 @@ func shake(m nn.Module) nn.Module {
 	return m
 }
 
-// small is a residual network with what the registry's models have, and with the
-// operations that they do not have.
+// small is a residual network with the layers of the registry's models and with operations
+// that none of them uses.
 type small struct {
 	Stem   *nn.Conv2d
 	BN     *nn.BatchNorm2d
 	Pool   nn.MaxPool2d
 	Block  *nn.Residual
 	Groups *nn.Conv2d
-	Plain  *nn.BatchNorm2d // after a pooling, where it cannot be folded
+	Plain  *nn.BatchNorm2d // after a pooling, so it cannot be folded
 	Down   nn.AvgPool2d
 	Hidden *nn.Linear
 	BN1    *nn.BatchNorm1d
@@ -73,7 +73,7 @@ func (m *small) Forward(x *graph.Node) *graph.Node {
 	return m.FC.Forward(x)
 }
 
-// again writes a model and reads it.
+// again writes a model and reads it back.
 func again(t *testing.T, m *onnx.Model) *onnx.Model {
 	t.Helper()
 	var b bytes.Buffer
@@ -105,7 +105,7 @@ func imported(t *testing.T, m *onnx.Model) *Network {
 	return n
 }
 
-// pixels are whole numbers from 0 to 255.
+// pixels returns a tensor of integers from 0 to 255.
 func pixels(shape ...int) *tensor.Tensor {
 	x := tensor.New(shape...)
 	nn.NewSource(3, "pixels").Uniform(x, 128)
@@ -115,7 +115,7 @@ func pixels(shape ...int) *tensor.Tensor {
 	return x
 }
 
-// unit are numbers from 0 to 1.
+// unit returns a tensor of numbers from 0 to 1.
 func unit(shape ...int) *tensor.Tensor {
 	x := pixels(shape...)
 	for i := range x.Data() {
@@ -152,8 +152,7 @@ func examples() []example {
 	}
 }
 
-// What is exported and imported again has the same bits: of every weight, and of
-// the logits.
+// A network that is exported and imported again has the same weights and logits, bit for bit.
 func TestExportThenImportKeepsEveryBit(t *testing.T) {
 	for _, c := range examples() {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,8 +200,7 @@ func TestFoldedExportGivesTheSameLogits(t *testing.T) {
 	}
 }
 
-// A layer that is called twice is two nodes with names of their own, which share
-// its weights.
+// A layer that is called twice becomes two nodes with different names that share its weights.
 func TestExportOfALayerCalledTwice(t *testing.T) {
 	conv := nn.NewConv2d(3, 3, 3, nn.Conv{Padding: 1})
 	m := nn.Sequential{conv, nn.ReLU{}, conv, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
@@ -251,7 +249,7 @@ func TestRecognise(t *testing.T) {
 	}
 }
 
-// Graphs that take bytes say what they do to them, and the rest is the network.
+// A graph that takes uint8 images describes its preprocessing in Input; Forward computes the rest.
 func TestExportedPreprocessing(t *testing.T) {
 	m := shake(newSmall())
 	p := prepare.Steps{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
@@ -279,11 +277,11 @@ func TestExportedPreprocessing(t *testing.T) {
 func TestExportRefuses(t *testing.T) {
 	conf := ExportConfig{Channels: 3, Height: 30, Width: 30}
 	for want, m := range map[string]nn.Module{
-		"does not divide":            nn.Sequential{nn.AdaptiveAvgPool2d{H: 4, W: 4}, nn.Flatten{}},
-		"divisor of its own":         nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
-		"gives [2, 3, 30, 30]":       nn.Sequential{nn.ReLU{}},
-		"has no counterpart in ONNX": nn.Sequential{nn.Flatten{}, expand{}},
-		"has 3 channels, needs 5":    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"does not divide":                    nn.Sequential{nn.AdaptiveAvgPool2d{H: 4, W: 4}, nn.Flatten{}},
+		"cannot express AvgPool2d's Divisor": nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
+		"returns [2, 3, 30, 30]":             nn.Sequential{nn.ReLU{}},
+		"does not support this operation":    nn.Sequential{nn.Flatten{}, expand{}},
+		"has 3 channels, needs 5":            nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -295,16 +293,16 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
-// expand is a module of an operation that ONNX files here do not have.
+// expand is a module with an operation that Export does not support.
 type expand struct{}
 
 func (expand) Forward(x *graph.Node) *graph.Node {
 	g := x.Graph
-	return g.Apply(&graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
+	return g.Apply(graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
 }
 
-// TestExportFiles writes what testdata/check_export.py compares with another
-// runtime: into the folder that RESIDUAL_EXPORT_DIR names, to be kept, or one that goes.
+// TestExportFiles writes the files that testdata/check_export.py compares with another
+// runtime, into the folder that RESIDUAL_EXPORT_DIR names or else a temporary one.
 func TestExportFiles(t *testing.T) {
 	dir := cmp.Or(os.Getenv("RESIDUAL_EXPORT_DIR"), t.TempDir())
 	write := func(name string, m nn.Module, c ExportConfig, fed, x *tensor.Tensor) {

@@ -28,7 +28,7 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 	info := checkpoint.Model{Architecture: "d2l-bnlenet\"\n*/", Classes: make([]string, 10), Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	m := models.NewD2LBNLeNet(1, 10)
 	dir := filepath.Join(t.TempDir(), "new", "shoes")
-	for range 2 { // the second time over what it wrote itself
+	for range 2 { // the second time, it replaces its own files
 		if name, err := SaveGo(dir, m, info); err != nil || name != "shoes" {
 			t.Fatalf("%q, %v", name, err)
 		}
@@ -38,12 +38,12 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := SaveGo(dir, m, info); err == nil || !strings.Contains(err.Error(), source) {
-		t.Errorf("somebody's file: %v", err)
+		t.Errorf("another program's file: %v", err)
 	}
 	if b, _ := os.ReadFile(source); string(b) != "package shoes\n" {
 		t.Errorf("it became %q", b)
 	}
-	// A model that no package embeds is somebody's, too.
+	// A model file that no package embeds belongs to somebody else, too.
 	dir = t.TempDir()
 	for _, name := range []string{GoModelFile, GoGraphFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
@@ -66,8 +66,8 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 	}
 }
 
-// What the registry would not make again goes into the package as a graph; another
-// export into the folder leaves one model there.
+// A network that the registry cannot build is embedded as a graph. Another export into the
+// same folder leaves only one model file there.
 func TestSaveGoEmbedsWhatCanBeRead(t *testing.T) {
 	info := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	lenet := models.NewD2LBNLeNet(1, 10)
@@ -113,8 +113,8 @@ func TestSaveGoRefusesBeforeItWrites(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shoes")
 	info := checkpoint.Model{Architecture: "my-net", Classes: []string{"a", "b"}, Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	for want, m := range map[string]nn.Module{
-		"2 classes": nn.Sequential{nn.Flatten{}, nn.NewLinear(28*28, 3)},
-		"input":     nn.Sequential{nn.Flatten{}, nn.NewLinear(27*27, 2)},
+		"2 class names": nn.Sequential{nn.Flatten{}, nn.NewLinear(28*28, 3)},
+		"input":         nn.Sequential{nn.Flatten{}, nn.NewLinear(27*27, 2)},
 	} {
 		if _, err := SaveGo(dir, m, info); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error of %v is %v, want one of %q", m, err, want)

@@ -17,19 +17,19 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// GraphArchitecture is the architecture of a model whose network is the ONNX graph of its
-// own file, as it is none of those known by name.
+// GraphArchitecture is the architecture of a model that is none of the registry's, whose
+// network is the ONNX graph in its own file.
 const GraphArchitecture = "onnx-graph"
 
-// RecogniseFile is Recognise for the graph of the file at path, and returns what the file
-// says of itself. What is likely is the model that c names, or the one that the file, or
-// config.json beside it, says it is.
+// RecogniseFile opens the ONNX file at path and recognises its graph; see Recognise. It also
+// returns the file's metadata. The likely model is the one that c names, or else the one
+// that the file, or config.json beside it, names.
 func RecogniseFile(path string, c ModelConfig) (models.Match, nn.Module, map[string]string, error) {
 	h, err := fromONNX(path, c, false)
 	return h.match, h.module, h.metadata, err
 }
 
-// fromONNX reads a graph as a model known by name or, where graphs may be, as it stands.
+// fromONNX opens a graph as a model of the registry or, if graphs is true, as a *Network.
 func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
 	net, notes, err := open(path, c.Output)
 	if err != nil {
@@ -58,7 +58,7 @@ func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
 	return h, nil
 }
 
-// architectureBeside is what config.json beside a file calls the network, as timm writes it.
+// architectureBeside returns the architecture that timm's config.json beside a file names.
 func architectureBeside(path string) string {
 	var h struct {
 		Architecture string `json:"architecture"`
@@ -70,7 +70,7 @@ func architectureBeside(path string) string {
 	return h.Architecture
 }
 
-// unnamed is the match of a graph that is no model known by name.
+// unnamed returns the match of a graph that is none of the registry's models.
 func (n *Network) unnamed() models.Match {
 	return models.Match{
 		Entry:  models.Entry{Name: GraphArchitecture},
@@ -78,11 +78,11 @@ func (n *Network) unnamed() models.Match {
 	}
 }
 
-// classifies reports why the network's answers are not the logits of classes of which an
-// image has one.
+// classifies returns an error unless the network's outputs are logits of classes of which
+// every image has exactly one.
 func (n *Network) classifies() error {
 	if n.Classes < 2 {
-		return fmt.Errorf("the graph gives one number for an image, where a classifier has one for each class")
+		return fmt.Errorf("the graph returns one number for an image, but a classifier returns one for each class")
 	}
 	h, w := cmp.Or(n.Input.Height, n.Input.Width, 224), cmp.Or(n.Input.Width, n.Input.Height, 224)
 	y, err := traced(n.Forward, n.Input.Channels, h, w)
@@ -90,13 +90,13 @@ func (n *Network) classifies() error {
 		return err
 	}
 	if _, ok := essential(y).Op.(graph.Sigmoid); ok {
-		return fmt.Errorf("the graph ends in a Sigmoid, which gives every class a probability of its own, where an image has one class of all; export it without, if its numbers are logits of such classes")
+		return fmt.Errorf("the graph ends in a Sigmoid, which gives each class an independent probability, but here every image has exactly one class; if its inputs are logits of such classes, export the graph without the Sigmoid")
 	}
 	return nil
 }
 
-// open reads an ONNX file for one of its outputs: that of the name given, or that the file
-// says, or the first that has the shape of logits.
+// open reads an ONNX file for one of its outputs: the one given, or the one that Residual's
+// metadata names, or the first that has the shape of logits.
 func open(path, output string) (*Network, []string, error) {
 	m, err := onnx.Open(path)
 	if err != nil {
@@ -115,8 +115,8 @@ func open(path, output string) (*Network, []string, error) {
 	return nil, nil, at(path, err)
 }
 
-// chooseOutput leaves a graph of several outputs the one that is named, or else the first
-// whose shape is that of logits, and the nodes that it needs.
+// chooseOutput removes all outputs of a graph but the named one, or else the first that has
+// the shape of logits, and all nodes that it does not need.
 func chooseOutput(m *onnx.Model, name string, notes *[]string) error {
 	outputs := m.Graph.Outputs
 	if len(outputs) == 0 || len(outputs) == 1 && name == "" {
@@ -129,7 +129,7 @@ func chooseOutput(m *onnx.Model, name string, notes *[]string) error {
 	at := slices.Index(names, name)
 	switch {
 	case name != "" && at < 0:
-		return fmt.Errorf("has no output %q, only %s", name, strings.Join(names, ", "))
+		return fmt.Errorf("has no output %q; its outputs are %s", name, strings.Join(names, ", "))
 	case name == "":
 		if at = slices.IndexFunc(outputs, likeLogits); at < 0 {
 			return &UnsaidError{Why: fmt.Sprintf("none of the outputs %s says that it is [N, classes]", strings.Join(names, ", ")), Fields: []string{"Output"}}
@@ -138,7 +138,7 @@ func chooseOutput(m *onnx.Model, name string, notes *[]string) error {
 	}
 	m.Graph.Outputs = outputs[at : at+1]
 	needed := map[string]bool{names[at]: true}
-	nodes := m.Graph.Nodes // each after those whose outputs it takes
+	nodes := m.Graph.Nodes // in an order in which inputs come before outputs
 	for i := len(nodes) - 1; i >= 0; i-- {
 		if slices.ContainsFunc(nodes[i].Outputs, func(out string) bool { return needed[out] }) {
 			for _, in := range nodes[i].Inputs {
@@ -152,15 +152,15 @@ func chooseOutput(m *onnx.Model, name string, notes *[]string) error {
 	return nil
 }
 
-// likeLogits reports whether an output says that it is [N, classes], or that with one pixel.
+// likeLogits reports whether the shape of an output is [N, classes] or [N, classes, 1, 1].
 func likeLogits(v onnx.Value) bool {
 	pixel := func(d onnx.Dim) bool { return d.Size == 1 }
 	return v.Type.IsFloat() && (len(v.Shape) == 2 || len(v.Shape) == 4 && pixel(v.Shape[2]) && pixel(v.Shape[3]))
 }
 
-// SaveGraph writes the ONNX file at from to path, whole or not at all: its graph as it is,
-// with the weights that lie in other files inside, and info in its metadata, as Save writes
-// it.
+// SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes
+// it. Weights that lie in other files become part of it. The file is written completely or
+// not at all.
 func SaveGraph(path, from string, info checkpoint.Model) error {
 	metadata, err := info.Metadata()
 	if err == nil {

@@ -10,14 +10,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Residual nets for CIFAR have shortcuts without parameters: where a stage has more
-// channels than the one before, the others are zeros (He et al. 2015, section 3.3, option
-// A). In the code of the paper's authors, and in package models, they come last. Others put
-// half of them before and half behind, as https://github.com/akamaster/pytorch_resnet_cifar10
-// does, and nothing in names or shapes tells. Such a net computes the same as one of
-// package models whose channels are in another order, so that its weights are put in that.
+// The shortcuts of CIFAR residual nets have no parameters: where a stage has more channels
+// than the one before it, the additional channels are zeros (He et al. 2015, section 3.3,
+// option A). In the code of the paper's authors, and in package models, the zeros come last.
+// Other programs put one half of them before the channels and one half after, for example
+// https://github.com/akamaster/pytorch_resnet_cifar10. Names and shapes do not tell the two
+// apart. A net of the second kind computes the same as one of package models whose channels
+// are in another order, so this file reorders its weights.
 
-// Where the zeros of shortcuts without parameters are: see ModelConfig.Zeros.
+// The values of ModelConfig.Zeros: where shortcuts without parameters add their zeros.
 const (
 	ZerosLast = "last"
 	ZerosBoth = "both"
@@ -26,13 +27,14 @@ const (
 const zerosNote = "where shortcuts add channels of zeros, these are taken to come last, as in the code of He et al.; " +
 	"nothing in the file tells whether half of them come before the others, as ModelConfig.Zeros both says"
 
-// widens reports whether a net has shortcuts that add channels of zeros.
+// widens reports whether a model has shortcuts that add channels of zeros.
 func widens(e models.Entry) bool {
 	return strings.HasPrefix(e.Family, "CIFAR") && e.Kind != models.Plain
 }
 
-// reordered puts the channels of a net whose shortcuts pad on both sides in the order in
-// which its zeros are last. Channels inside the branches stay as they are.
+// reordered changes the weights of a net whose shortcuts pad on both sides so that the zeros
+// come last. Only the channels that flow from block to block are reordered, not those within
+// a block.
 func reordered(m nn.Module, kind models.Kind) {
 	order := streams(m)
 	for _, p := range nn.Named(m) {
@@ -44,9 +46,9 @@ func reordered(m nn.Module, kind models.Kind) {
 	}
 }
 
-// streams says for each stage which of the file's channels comes at each place of what
-// flows from block to block: those that the stage before has, which the file has behind a
-// quarter of the channels, in their order, and then the others.
+// streams returns, for each stage, the order of the channels that flow from block to block:
+// at each place, the number of the channel in the file. The channels of the stage before
+// come first; the file has them after a quarter of the stage's channels. The others follow.
 func streams(m nn.Module) (order [][]int) {
 	before := []int{}
 	for _, s := range m.(models.Net).Stages() {
@@ -74,8 +76,8 @@ func streams(m nn.Module) (order [][]int) {
 	return order
 }
 
-// orders are the channels in their order for each axis of a parameter, nil for an axis
-// that keeps its own.
+// orders returns the order of the channels along the first two axes of a parameter, nil for
+// an axis that is not reordered.
 func orders(name string, order [][]int, kind models.Kind) [2][]int {
 	words := strings.Split(name, ".")
 	switch words[0] {
@@ -83,7 +85,7 @@ func orders(name string, order [][]int, kind models.Kind) [2][]int {
 		if words[1] == "weight" {
 			return [2][]int{nil, order[len(order)-1]}
 		}
-	case "bn": // behind the last block of a pre-activation net
+	case "bn": // after the last block of a pre-activation net
 		return [2][]int{order[len(order)-1], nil}
 	}
 	rest, ok := strings.CutPrefix(words[0], "layer")
@@ -112,7 +114,7 @@ func orders(name string, order [][]int, kind models.Kind) [2][]int {
 	return [2][]int{}
 }
 
-// taken is t with the given places of an axis, in their order.
+// taken returns t with the given indices of an axis, in their order.
 func taken(t *tensor.Tensor, axis int, places []int) *tensor.Tensor {
 	s := t.Shape()
 	outer, inner := tensor.Shape(s[:axis]).Numel(), tensor.Shape(s[axis+1:]).Numel()
@@ -125,14 +127,14 @@ func taken(t *tensor.Tensor, axis int, places []int) *tensor.Tensor {
 	return out
 }
 
-// zeros does what ModelConfig.Zeros says, and tells what was taken where it says nothing.
+// zeros applies ModelConfig.Zeros, or adds a note about the default if it is empty.
 func (h *held) zeros(said string, own bool) error {
 	e := h.match.Entry
 	switch {
 	case said != "" && said != ZerosLast && said != ZerosBoth:
-		return fmt.Errorf("zeros %q of shortcuts without parameters; they are %s or %s", said, ZerosLast, ZerosBoth)
+		return fmt.Errorf("the shortcuts' zeros are said to be %q; they can be %s or %s", said, ZerosLast, ZerosBoth)
 	case said != "" && !widens(e):
-		return fmt.Errorf("%s has no shortcuts that add channels of zeros; leave out where they are", e.Name)
+		return fmt.Errorf("%s has no shortcuts that add channels of zeros; leave Zeros out", e.Name)
 	case said == ZerosBoth:
 		reordered(h.module, e.Kind)
 		h.notes = append(h.notes, "the channels are in another order than in the file, as the shortcuts here add their zeros last; the logits are the same")

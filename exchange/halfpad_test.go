@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Shortcuts that pad on both sides, and those that pad behind, give PyTorch's logits.
+// Nets whose shortcuts add zeros on both sides, or at the end, give PyTorch's logits.
 func TestZerosOfShortcuts(t *testing.T) {
 	text, err := os.ReadFile("testdata/half_padded.json")
 	if err != nil {
@@ -74,7 +74,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 	path := foreign(t, nn.StateDict(plain), same)
 	for want, c := range map[string]exchange.ModelConfig{
 		"no shortcuts that add channels":     {Model: "cifar-plain8", Zeros: exchange.ZerosBoth},
-		`zeros "middle"`:                     {Model: "cifar-resnet8", Zeros: "middle"},
+		`said to be "middle"`:                {Model: "cifar-resnet8", Zeros: "middle"},
 		"say which with Model, and with Zer": {},
 	} {
 		if _, _, _, err := exchange.FromWeights(path, c); err == nil || !strings.Contains(err.Error(), want) {

@@ -7,9 +7,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A small file is read within bounds, whatever it asks for: it is refused, or takes no
-// more memory than a network that is one.
-func TestSmallFilesAskForLittle(t *testing.T) {
+// A small file cannot make the reader use much memory: it is refused, or needs no more than an
+// honest network.
+func TestSmallFilesUseLittleMemory(t *testing.T) {
 	repeated := func(c *chain, times int, op string, a attrs, in ...string) *chain {
 		for range times {
 			c.then(op, a, in...)

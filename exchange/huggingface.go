@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// huggingFace are the names of ResNetForImageClassification and ResNetModel in
-// https://github.com/huggingface/transformers/blob/main/src/transformers/models/resnet/modeling_resnet.py,
-// and what torchvision calls the same.
+// huggingFace translates the names of ResNetForImageClassification and ResNetModel in
+// https://github.com/huggingface/transformers/blob/main/src/transformers/models/resnet/modeling_resnet.py
+// into torchvision's.
 var huggingFace = []struct {
 	pattern *regexp.Regexp
 	name    func(groups []string) string
@@ -34,8 +34,8 @@ var huggingFace = []struct {
 	{regexp.MustCompile(`^classifier\.1\.(\w+)$`), func(g []string) string { return "fc." + g[1] }},
 }
 
-// torchvisionName translates a name that Hugging Face's transformers give a
-// parameter of a ResNet; ok is false, and the name as it was, for any other.
+// torchvisionName translates the name of a ResNet's parameter in Hugging Face's
+// transformers. For any other name, ok is false and the name is returned unchanged.
 func torchvisionName(name string) (translated string, ok bool) {
 	for _, h := range huggingFace {
 		if groups := h.pattern.FindStringSubmatch(name); groups != nil {
@@ -45,7 +45,7 @@ func torchvisionName(name string) (translated string, ok bool) {
 	return name, false
 }
 
-// next counts stages and layers from one, as torchvision does.
+// next adds one to a number, as torchvision counts stages and layers from one.
 func next(digits string) string {
 	n, err := strconv.Atoi(digits)
 	if err != nil { // more digits than any count has

@@ -12,18 +12,19 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// UnsaidError is what a file of weights leaves open, or says in a way that cannot be
-// followed, and no ModelConfig settles.
+// UnsaidError is the error of a file that leaves something open which ModelConfig must say,
+// or that says it in a way that is not supported.
 type UnsaidError struct {
 	Path   string
 	Why    string
-	Fields []string // of ModelConfig that settle it
-	Any    bool     // one of them is enough
+	Fields []string // fields of ModelConfig that answer it
+	Any    bool     // one of the fields is enough
 }
 
+// Error names the fields of ModelConfig to set.
 func (e *UnsaidError) Error() string { return e.With(e.Fields, "in ModelConfig") }
 
-// With is the error with other names for the fields, such as flags, and where they are.
+// With returns the message with other names for the fields, such as flags; where says where they are set.
 func (e *UnsaidError) With(names []string, where string) string {
 	and := " and "
 	if e.Any {
@@ -36,7 +37,7 @@ func (e *UnsaidError) With(names []string, where string) string {
 	return strings.TrimSpace(text + " " + where)
 }
 
-// at puts the file before an error.
+// at adds the file's path to an error.
 func at(path string, err error) error {
 	if e := new(UnsaidError); errors.As(err, &e) {
 		return &UnsaidError{Path: path, Why: e.Why, Fields: e.Fields, Any: e.Any}
@@ -44,7 +45,7 @@ func at(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// choice is what c says of how images are prepared.
+// choice returns the part of c that says how images are prepared.
 func (c ModelConfig) choice() prepare.Choice {
 	return prepare.Choice{
 		Size: c.Size, Resize: c.Resize, Crop: c.Crop, Squash: c.Squash, Interpolation: c.Interpolation,
@@ -52,15 +53,15 @@ func (c ModelConfig) choice() prepare.Choice {
 	}
 }
 
-// Restate returns info as it is with what c says of images and classes in place of what
-// info says. Of a graph, net, images keep the size that it takes.
+// Restate returns info with the values that c sets in place of its own. net is the model's
+// network if that is a graph, else nil; images keep the size that a graph takes.
 func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Model, error) {
 	if c.Model != "" && c.Model != info.Architecture {
-		return info, fmt.Errorf("says that it is %s, not %s", info.Architecture, c.Model)
+		return info, fmt.Errorf("is %s, not %s", info.Architecture, c.Model)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {
-			return info, fmt.Errorf("tells %d classes apart, and %d names were given", n, len(c.Classes))
+			return info, fmt.Errorf("has %d classes, but %d names were given", n, len(c.Classes))
 		}
 		info.Classes = c.Classes
 	}
@@ -79,7 +80,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if err := in.suits(choice); err != nil {
 		return info, err
 	}
-	if info.Height != info.Width && c.Size == 0 { // which no Size says
+	if info.Height != info.Width && c.Size == 0 { // no Size stands for two different sides
 		in.Height, in.Width = info.Height, info.Width
 	}
 	choice = choice.Over(prepare.ChoiceOf(info.Input))
@@ -90,9 +91,9 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	return settled(info)
 }
 
-// beside returns what c says of classes and images, with what it leaves open taken from the
-// files beside the weights. What these say and neither can be done nor is said otherwise is
-// an error.
+// beside returns the class names and the image preparation of c, completed from the files
+// beside the weights. If these ask for something that is not supported, and c does not
+// say otherwise, that is an error.
 func (c ModelConfig) beside(path string, channels, classes int, in Input) (names []string, choice prepare.Choice, notes []string, err error) {
 	choice = c.choice()
 	if err := in.suits(choice); err != nil {
@@ -111,8 +112,8 @@ func (c ModelConfig) beside(path string, channels, classes int, in Input) (names
 	return names, choice.Over(d.images), append(notes, odd...), nil
 }
 
-// complete fills in the size of the input of a model of e, and how images become it: the size
-// is the one that a graph takes, or c's, or the model's own.
+// complete sets the input of a model of e: its size, which is the graph's, or c's, or the
+// model's own, and the preparation of images.
 func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (notes []string, err error) {
 	unsized, unnormal := size(to, e, c, in), error(nil)
 	if notes, unnormal = normalise(to, e, c, in); unsized != nil || unnormal != nil {
@@ -120,13 +121,13 @@ func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (no
 	}
 	var guessed bool
 	if *to, guessed = c.Sized(*to, e.Input()); guessed {
-		notes = append(notes, "nothing says how images come to their size, so it is taken to be as of most: the shorter side is resized, and the middle, 7/8 of it, cut out")
+		notes = append(notes, "nothing says how images are resized, so the usual way is assumed: the shorter side is resized, and a centre crop takes 7/8 of it")
 	}
 	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
 	return notes, nil
 }
 
-// both is one error of two, so that what is open is asked for at once.
+// both joins two errors, so that the user is asked for everything at once.
 func both(a, b error) error {
 	x, y := new(UnsaidError), new(UnsaidError)
 	if !errors.As(a, &x) || !errors.As(b, &y) {
@@ -135,22 +136,22 @@ func both(a, b error) error {
 	return &UnsaidError{Why: x.Why + "; " + y.Why, Fields: slices.Concat(x.Fields, y.Fields)}
 }
 
-// suits holds what is asked for to what a graph takes.
+// suits reports whether the graph can take images that are prepared as c says.
 func (in *Input) suits(c prepare.Choice) error {
 	h, w := in.Height, in.Width
 	switch {
 	case c.Size > 0 && (h > 0 && h != c.Size || w > 0 && w != c.Size):
-		return fmt.Errorf("the graph takes images of %dx%d, not of %dx%d", cmp.Or(w, h), cmp.Or(h, w), c.Size, c.Size)
+		return fmt.Errorf("the graph takes images of %dx%d, not %dx%d", cmp.Or(w, h), cmp.Or(h, w), c.Size, c.Size)
 	case in.Bytes && (c.Mean != nil || c.Std != nil || c.Scale != 0):
-		return fmt.Errorf("the graph takes bytes and makes numbers of them itself, so that no scale, mean or std can be given for it")
+		return fmt.Errorf("the graph takes uint8 images and normalises them itself, so no scale, mean or std can be given for it")
 	}
 	return nil
 }
 
-// size settles how large the model's input is.
+// size sets the size of the model's input.
 func size(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) error {
 	h, w := in.Height, in.Width
-	if h == 0 || w == 0 { // one that is open is as the other
+	if h == 0 || w == 0 { // an open side is as long as the other
 		h, w = cmp.Or(h, w), cmp.Or(w, h)
 	}
 	switch {
@@ -158,7 +159,7 @@ func size(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) error {
 	case c.Size > 0:
 		h, w = c.Size, c.Size
 	case e.Height == 0 || e.Width == 0:
-		return &UnsaidError{Why: "the graph takes images of any size, and nothing says which one it was made for", Fields: []string{"Size"}}
+		return &UnsaidError{Why: "the graph takes images of any size, and nothing says for which size it was made", Fields: []string{"Size"}}
 	default:
 		h, w = e.Height, e.Width
 	}
@@ -169,7 +170,7 @@ func size(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) error {
 	return nil
 }
 
-// normalise takes the mean and std of c, else the model's.
+// normalise sets the mean and std: c's, or else the model's.
 func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (notes []string, err error) {
 	p := &to.Preprocess
 	if in.Bytes {
@@ -180,7 +181,7 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 	case c.Mean != nil || c.Std != nil:
 		return nil, nil
 	case e.Name == GraphArchitecture:
-		return nil, &UnsaidError{Why: "the graph is none of the networks known by name, and nothing says by which mean and std images are normalised for it (0 and 1 where they are not)", Fields: []string{"Mean", "Std"}}
+		return nil, &UnsaidError{Why: "the graph is none of the networks known by name, and nothing says with which mean and std its images are normalised (0 and 1 if they are not)", Fields: []string{"Mean", "Std"}}
 	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Mean != nil:
 		return nil, &UnsaidError{Why: fmt.Sprintf("the mean and std of %s are for bytes over 255, not for bytes times %.6g", e.Name, c.Scale), Fields: []string{"Mean", "Std"}}
 	case e.Mean == nil:
@@ -197,28 +198,28 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 	return nil, nil
 }
 
-// normalise says in p what a graph that takes bytes makes of them.
+// normalise describes in p how a graph that takes uint8 images normalises them.
 func (in *Input) normalise(p *prepare.Steps) error {
 	p.Scale, p.Mean, p.Std = 1, nil, nil
 	for i, scale := range in.Scale {
 		if !(scale > 0) {
-			return fmt.Errorf("the graph makes %g·v%+g of a byte v in channel %d, where a scale above 0 is possible", scale, in.Shift[i], i)
+			return fmt.Errorf("the graph turns a byte v of channel %[3]d into %[1]g·v%+[2]g, but the factor must be above 0", scale, in.Shift[i], i)
 		}
 		p.Mean, p.Std = append(p.Mean, -in.Shift[i]/scale), append(p.Std, 1/scale)
 	}
 	return nil
 }
 
-// namesFor are the names of a model's classes where no file has any: ImageNet's, of a net
-// for as many that was made for them or is of no name, and else their numbers.
+// namesFor returns class names for a model if no file has any: ImageNet's names if the
+// model is one for ImageNet, or else "class 0" and so on.
 func namesFor(m models.Match) (names, notes []string) {
 	names = models.ImageNetClasses()
 	if n := m.Config.Classes; n == len(names) && (m.Entry.Classes == n || m.Entry.Name == GraphArchitecture) {
-		return names, []string{"the 1000 classes have the names of ImageNet's in the usual order, as the file has no names for them"}
+		return names, []string{"the 1000 classes have ImageNet's names in the usual order, as the file has no class names"}
 	}
 	names = nil
 	for i := range m.Config.Classes {
 		names = append(names, fmt.Sprintf("class %d", i))
 	}
-	return names, []string{fmt.Sprintf("the %d classes are numbered, as the file has no names for them", m.Config.Classes)}
+	return names, []string{fmt.Sprintf("the %d classes are numbered, as the file has no class names", m.Config.Classes)}
 }

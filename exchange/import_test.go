@@ -30,7 +30,7 @@ func call(t *testing.T, m nn.Module, x *tensor.Tensor) *tensor.Tensor {
 	return y
 }
 
-// near demands that y is within 1e-4 of the largest number of want.
+// near fails unless y differs from want by at most 1e-4 of want's largest number.
 func near(t *testing.T, what string, y, want []float32) {
 	t.Helper()
 	if len(y) != len(want) {
@@ -46,7 +46,7 @@ func near(t *testing.T, what string, y, want []float32) {
 	}
 }
 
-// fixture is a file that torch_export.py wrote.
+// fixture is the description of a network that torch_export.py wrote.
 type fixture struct {
 	Shape  []int
 	Images []float32 // in 64ths
@@ -97,15 +97,15 @@ func TestImportGivesPyTorchsLogits(t *testing.T) {
 			net.Probabilities = true
 			y := call(t, net, x)
 			near(t, "output", y.Data(), want)
-			// one image at a time, whatever batch the file was exported with
+			// one image at a time, whatever the batch size of the export
 			one := tensor.FromSlice(x.Data()[:3*32*32], 1, 3, 32, 32)
 			near(t, "one image", call(t, net, one).Data(), y.Data()[:5])
 		})
 	}
 }
 
-// A fixed batch stands for any, also where a shape is put together of constants, as
-// PyTorch's newer exporter does where it is told not to optimise.
+// A graph with a fixed batch takes any batch, also if it builds shapes from constants, as
+// PyTorch's newer exporter does without its optimiser.
 func TestImportOfAFixedBatch(t *testing.T) {
 	c := newChain().then("GlobalAveragePool", nil)
 	pooled := c.nodes[0].Outputs[0]
@@ -124,8 +124,7 @@ func TestImportOfAFixedBatch(t *testing.T) {
 	}
 }
 
-// The parameters of a graph in which batch norms are nodes have PyTorch's names
-// and values.
+// If batch norms are not folded, the parameters of a graph have PyTorch's names and values.
 func TestImportedNamesArePyTorchs(t *testing.T) {
 	for _, name := range []string{"unfolded", "bottleneck"} {
 		m, f, _, _ := load(t, name)
@@ -169,7 +168,7 @@ func TestImportedNamesArePyTorchs(t *testing.T) {
 	}
 }
 
-// Of weights and their averages in one file, it is said which were taken.
+// A note tells which of the weights and their averages in one file were taken.
 func TestWhichStateDict(t *testing.T) {
 	for file, want := range map[string]string{
 		"wrapped-model_ema-2.15.pth": "that under model_ema is taken, not model;", "wrapped-state_dict-2.15.pth": "",

@@ -14,10 +14,10 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// operations says how each operation of ONNX is read.
+// operations maps the name of each ONNX operator to the method that reads its nodes.
 var operations map[string]func(*importer, *onnx.Node, *attributes) error
 
-func init() { // not a literal, which would depend on itself through the list of names
+func init() { // a literal would refer to itself: node lists the names
 	operations = map[string]func(*importer, *onnx.Node, *attributes) error{
 		"Conv": (*importer).conv, "ConvTranspose": (*importer).convTranspose, "BatchNormalization": (*importer).batchNorm,
 		"Relu": activation(nn.ReLU{}), "Sigmoid": activation(nn.Sigmoid{}), "Tanh": activation(nn.Tanh{}), "Clip": (*importer).clip, "PRelu": (*importer).pRelu,
@@ -49,7 +49,7 @@ func init() { // not a literal, which would depend on itself through the list of
 	}
 }
 
-// node reads one node.
+// node reads one ONNX node.
 func (imp *importer) node(n *onnx.Node) error {
 	if n.Domain != "" {
 		return fmt.Errorf("belongs to the operator set %q; only ONNX's own is supported", n.Domain)
@@ -73,7 +73,7 @@ func (imp *importer) node(n *onnx.Node) error {
 	return nil
 }
 
-// image is activation for operations on [N, C, H, W].
+// image returns the name of a node's first input, which must be images [N, C, H, W].
 func (imp *importer) image(n *onnx.Node) (string, error) {
 	x, rank, err := imp.activation(n, 0)
 	if err == nil && rank != 4 {
@@ -82,6 +82,7 @@ func (imp *importer) image(n *onnx.Node) (string, error) {
 	return x, err
 }
 
+// conv reads Conv, as an nn.Conv2d.
 func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	if t, err := imp.constant(n, 1); err == nil && t != nil && len(t.Shape()) == 3 {
 		return imp.conv1(n, t)
@@ -118,7 +119,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	}
 	imp.keep(n, l, imp.title(n.Inputs[1]))
 	reachH, reachW := o.DilationH*(w[2]-1), o.DilationW*(w[3]-1)
-	if in := imp.net.Input; win.auto != "" && in.Height > 0 && in.Width > 0 { // what it comes to is known
+	if in := imp.net.Input; win.auto != "" && in.Height > 0 && in.Width > 0 { // the size is fixed, so the padding is known
 		if v, err := imp.value(x); err == nil {
 			win = win.resolved(v.node.Shape[2], v.node.Shape[3])
 		}
@@ -134,7 +135,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// conv1 reads a convolution along one dimension as one over images of height 1.
+// conv1 reads a one-dimensional Conv as a two-dimensional one on images of height 1.
 func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
 	lifted := *n
 	lifted.Attributes = slices.Clone(n.Attributes)
@@ -161,7 +162,7 @@ func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
 	if rank != 3 {
 		return fmt.Errorf("its input has %d dimensions, where a weight of three takes [N, C, L]", rank)
 	}
-	// Names that no ONNX graph which can be read has, so that nothing else takes them.
+	// No readable ONNX graph has a name with a NUL byte, so these names are free.
 	image, kernel, result := "\x00image "+n.Outputs[0], imp.resolve(n.Inputs[1])+"\x00", "\x00result "+n.Outputs[0]
 	s := weight.Shape()
 	imp.constants[kernel] = weight.Reshape(s[0], s[1], 1, s[2])
@@ -181,8 +182,8 @@ func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
 	return nil
 }
 
-// convTranspose reads the transposed convolution: the gradient of a convolution for its
-// input, of which the pads are cut off.
+// convTranspose reads ConvTranspose. It computes the gradient of a convolution with respect
+// to its input, and then cuts off the padding.
 func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 	x, err := imp.image(n)
 	if err != nil {
@@ -217,13 +218,14 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 		limited(0, y.Shape[0], y.Shape[1], h-cutH-endH, w-cutW-endW)
 		y = y.Pad(2, -cutH, -endH, 0).Pad(3, -cutW, -endW, 0)
 		if bias != nil {
-			y = y.Plus(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
+			y = y.Add(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
 		}
 		return value{node: y}
 	})
 	return nil
 }
 
+// batchNorm reads BatchNormalization, as an nn.BatchNorm1d or nn.BatchNorm2d.
 func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	if t, err := imp.constant(n, 0); err == nil && t != nil {
 		return imp.standardised(n, a)
@@ -268,8 +270,8 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// standardised reads a batch norm of constants, by which some networks standardise their
-// weights: in training mode, by the statistics of these.
+// standardised reads a BatchNormalization whose input is a constant. Some networks use it in
+// training mode to standardise their weights.
 func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
 	eps, training := a.float("epsilon", 1e-5), a.int("training_mode", 0) != 0
 	a.ignore("momentum", "spatial")
@@ -286,14 +288,14 @@ func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
 			axes := slices.Delete(counted(len(x.Shape)), 1, 2)
 			return affineOf(normalised(x, eps, axes...), in[1], in[2], to...)
 		}
-		std := in[4].Plus(x.Graph.Constant(eps)).Sqrt()
-		return affineOf(x.Minus(in[3].Reshape(to...)).Over(std.Reshape(to...)), in[1], in[2], to...)
+		std := in[4].Add(x.Graph.Constant(eps)).Sqrt()
+		return affineOf(x.Sub(in[3].Reshape(to...)).Div(std.Reshape(to...)), in[1], in[2], to...)
 	}))
 }
 
-// softmax reads Softmax and LogSoftmax: along one axis since version 13, before over all
-// dimensions from the axis on. One at the end over all numbers of an image is noted, not
-// computed.
+// softmax reads Softmax and LogSoftmax. Since version 13 they apply to one axis, before it to
+// all dimensions from the axis on. A softmax over all numbers of an image is also recorded,
+// so that the network can leave it out at its end.
 func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 	x, rank, err := imp.activation(n, 0)
 	if err != nil {
@@ -326,8 +328,8 @@ func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 		case len(x.Shape) == 2 && at == 1:
 			x = nn.Softmax{}.Forward(x)
 		default:
-			e := x.Minus(x.Max(at)).Exp()
-			x = e.Over(e.Sum(at))
+			e := x.Sub(x.Max(at)).Exp()
+			x = e.Div(e.Sum(at))
 		}
 		return value{node: x.Reshape(to...)}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
+// gemm reads Gemm, as a linear layer if its second input is a constant.
 func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 	alpha, beta := a.float("alpha", 1), a.float("beta", 1)
 	turnA, turnB := a.int("transA", 0) != 0, a.int("transB", 0) != 0
@@ -33,10 +34,10 @@ func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// isRow reports whether a shape is that of a list, or of one row.
+// isRow reports whether a shape is [n] or [1, n].
 func isRow(s tensor.Shape) bool { return len(s) == 1 || len(s) == 2 && s[0] == 1 }
 
-// product reads a Gemm that is no linear layer.
+// product reads a Gemm that is not a linear layer.
 func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB bool) error {
 	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
 		return fmt.Errorf("has no input 1")
@@ -58,7 +59,7 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB boo
 			}
 			y := scaled(a.MatMul(b), alpha)
 			if in[2] != nil && beta != 0 {
-				y = y.Plus(scaled(in[2], beta).Broadcast(y.Shape...))
+				y = y.Add(scaled(in[2], beta).Broadcast(y.Shape...))
 			}
 			return y
 		})(in)
@@ -66,6 +67,7 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB boo
 	return nil
 }
 
+// scaled returns x·factor.
 func scaled(x *graph.Node, factor float64) *graph.Node {
 	if factor == 1 {
 		return x
@@ -73,8 +75,8 @@ func scaled(x *graph.Node, factor float64) *graph.Node {
 	return x.Graph.Apply(graph.Scale{Factor: factor}, x)
 }
 
-// matMul reads the product with a constant matrix as a linear layer, over all dimensions
-// before the last.
+// matMul reads MatMul. The product with a constant matrix becomes a linear layer on all
+// dimensions before the last.
 func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
@@ -86,7 +88,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 			return err
 		}
 		if rank == 2 {
-			imp.matmuls[n.Outputs[0]] = l // an Add may bring its bias
+			imp.matmuls[n.Outputs[0]] = l // a following Add may be its bias
 			imp.layer(n, 2, x, l)
 			return a.done()
 		}
@@ -107,7 +109,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// matrices multiplies as NumPy does: a list is a row before a matrix and a column behind.
+// matrices multiplies like NumPy's matmul: a vector is a row on the left and a column on the right.
 func matrices(a, b *graph.Node) *graph.Node {
 	row, column := len(a.Shape) == 1, len(b.Shape) == 1
 	if len(a.Shape) == 0 || len(b.Shape) == 0 || row && column {
@@ -131,7 +133,7 @@ func matrices(a, b *graph.Node) *graph.Node {
 	return y
 }
 
-// longer returns the shape that both are broadcast to.
+// longer returns the shape that a and b are broadcast to.
 func longer(a, b tensor.Shape) []int {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -148,8 +150,8 @@ func longer(a, b tensor.Shape) []int {
 	return out
 }
 
-// linear makes a linear layer without bias of a node's second input, which is
-// [in, out] when it is transposed against ours.
+// linear makes a linear layer without bias from a node's second input, which is [out, in],
+// or [in, out] if transposed. The first input must have two dimensions.
 func (imp *importer) linear(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
 	x, rank, err := imp.activation(n, 0)
 	if err != nil {
@@ -162,7 +164,7 @@ func (imp *importer) linear(n *onnx.Node, transposed bool) (*nn.Linear, string, 
 	return l, x, err
 }
 
-// rows is linear over all dimensions before the last.
+// rows is linear for a first input of any number of dimensions.
 func (imp *importer) rows(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
 	x, _, err := imp.activation(n, 0)
 	if err != nil {
@@ -183,6 +185,7 @@ func (imp *importer) rows(n *onnx.Node, transposed bool) (*nn.Linear, string, er
 	return l, x, nil
 }
 
+// transpose returns the transposed matrix.
 func transpose(t *tensor.Tensor) *tensor.Tensor {
 	rows, columns := t.Shape()[0], t.Shape()[1]
 	out := tensor.New(columns, rows)

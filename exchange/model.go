@@ -14,60 +14,62 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// ModelConfig says what a file of weights does not. Zero values are what a file that
-// Residual wrote says of itself, or what the files beside it say, config.json and
-// preprocessor_config.json as timm and transformers write them, and where these are
-// silent, those of the model.
+// ModelConfig holds what the caller knows about a file of weights. A zero field is taken
+// from the first of these that says it: the file, if Residual wrote it; the files
+// config.json and preprocessor_config.json beside it, as timm and transformers write them;
+// the model's own values in the registry.
 type ModelConfig struct {
-	Model   string   // a name the registry knows; empty: found by names and shapes
-	Classes []string // in the order of the logits; nil: "class 0", "class 1" ...
+	Model   string   // a name in the registry; empty: found by the names and shapes of the tensors
+	Classes []string // names in the order of the logits; nil: "class 0", "class 1" ...
 
-	// Output is the output of an ONNX graph that the logits are, where it has several;
-	// empty: the first that is [N, classes].
+	// Output names the output of an ONNX graph that holds the logits, if the graph has
+	// several; empty: the first that is [N, classes].
 	Output string
 
-	// How images are prepared: see prepare.Choice. Where only Size is given, the shorter side
-	// keeps the proportion to it that the file or the model says.
-	Resize        int     // of the shorter side
-	Crop          float64 // in place of Resize: it is Size/Crop, rounded down, as timm's crop_pct
-	Size          int     // both sides of the middle that is cut out
+	// How images are prepared; see prepare.Choice. If only Size is given, the ratio of the
+	// resized shorter side to Size stays as the file or the model says.
+	Resize        int     // size of the shorter side
+	Crop          float64 // instead of Resize, which becomes Size/Crop rounded down; timm's crop_pct
+	Size          int     // side of the square centre crop
 	Interpolation string  // one of prepare.Interpolations
 	Mean, Std     []float64
-	Squash        bool    // both sides are resized to Size, and nothing is cut out
-	Scale         float64 // of a byte, before Mean and Std: 1 leaves 0 to 255; 0 means the file's, or 1/255
-	BGR           bool    // the channels are blue, green and red, in Mean and Std too
+	Squash        bool    // both sides are resized to Size, without a crop
+	Scale         float64 // factor on each byte, before Mean and Std: 1 keeps 0 to 255; 0 means the file's, or 1/255
+	BGR           bool    // the channels are in the order blue, green, red, also in Mean and Std
 
-	// Zeros says where the shortcuts of residual nets for CIFAR, which have no parameters,
-	// add channels of zeros: ZerosLast, which is taken where it is empty, or ZerosBoth for
-	// half of them before the others. Weights do not tell. An ONNX graph does.
+	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
+	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
+	// and one half after the others. Weights do not tell which is right; an ONNX graph does.
 	Zeros string
 
-	// Ignore lists tensors that are left out, by their names in the file or what these
-	// begin with: criterion stands for criterion.weight, too.
+	// Ignore lists tensors to leave out, by their name in the file or by a prefix of it that
+	// ends at a dot: criterion also stands for criterion.weight.
 	Ignore []string
 }
 
-// FromWeights makes a model of Residual's own out of a file of weights of any
-// format, or of shards by their index or their folder, and tells what it had to choose.
-// The model must have each of the file's tensors, PyTorch's counters of batches and what
-// clearly belongs to a loss or a metric aside; the error names the nearest model and how
-// the file differs from it.
+// FromWeights opens a file of weights of any format and returns the model of the registry
+// that they belong to. path may also be the index of sharded weights, or their folder. notes
+// tell what had to be chosen. Every tensor of the file must have its place in the model,
+// except PyTorch's batch counters (num_batches_tracked) and tensors that clearly belong to a
+// loss or a metric. The error names the nearest model and how the file differs from it.
 //
-// Names and shapes do not tell everything that a network computes. What config.json beside
-// the weights, or the file itself, says of the architecture must be what the model computes;
-// the error names the file, the entry and its value.
+// Names and shapes do not determine everything that a network computes. So FromWeights also
+// compares what the file, and config.json beside it, say about the architecture. If they
+// contradict the model, the error names the file, the entry and its value.
 func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	return openModel(path, c, false)
 }
 
-// OpenModel is FromWeights that takes any ONNX graph: one that is none of the models known
-// by name stays as it is, a *Network, and its architecture is GraphArchitecture. SaveGraph
-// writes a file of it that says the rest. What neither the file nor c says is an error: see
-// UnsaidError.
+// OpenModel is FromWeights for any ONNX graph, too. A graph that none of the registry's
+// models computes is returned as a *Network whose architecture is GraphArchitecture;
+// SaveGraph writes such a model. If neither the file nor c tells how images are prepared or
+// which output holds the logits, the error is an UnsaidError.
 func OpenModel(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	return openModel(path, c, true)
 }
 
+// openModel opens a file as OpenModel does. It returns a graph of no known model only if
+// graphs is true.
 func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
 		return nil, checkpoint.Model{}, nil, at(path, err)
@@ -85,7 +87,7 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	case format != weights.ONNX:
 		net, err = fromTensors(path, c)
 	case c.Zeros != "" || c.Ignore != nil:
-		err = field.Errorf("%s: is a graph, which says itself what it computes; leave {Zeros} and {Ignore} out", path)
+		err = field.Errorf("%s: is a graph, which defines what it computes; leave {Zeros} and {Ignore} out", path)
 	default:
 		net, err = fromONNX(path, c, graphs)
 	}
@@ -129,7 +131,7 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 		notes = append(notes, more...)
 	}
 	if n := len(info.Classes); n != config.Classes {
-		return fail(fmt.Errorf("tells %d classes apart, and %d names were given", config.Classes, n))
+		return fail(fmt.Errorf("has %d classes, but %d names were given", config.Classes, n))
 	}
 	if info.Architecture != GraphArchitecture {
 		info.Output = ""
@@ -140,10 +142,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	return net.module, info, notes, nil
 }
 
-const ownWordNote = "what was not given is as the file says itself: the names of the classes, and how images are prepared"
+const ownWordNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
 
-// ownWord is what a file says of itself that Residual wrote, as far as it is true of the
-// net that was found.
+// ownWord returns the description that Residual wrote into a file. ok is false if there is
+// none, or if it contradicts the model that was found.
 func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
@@ -152,7 +154,7 @@ func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Mod
 	return own, ok
 }
 
-// settled is info as a file would give it back, if such a model can be.
+// settled returns info as it would be read back from a file; the error says what is invalid in it.
 func settled(info checkpoint.Model) (checkpoint.Model, error) {
 	metadata, err := info.Metadata()
 	if err != nil {
@@ -161,20 +163,21 @@ func settled(info checkpoint.Model) (checkpoint.Model, error) {
 	return checkpoint.ModelIn(metadata)
 }
 
-// held is what a file of weights holds.
+// held is the model that was found in a file of weights.
 type held struct {
 	module   nn.Module
 	match    models.Match
 	metadata map[string]string
 	notes    []string
-	input    Input // what an ONNX graph says of its images; zero of other files
+	input    Input // the input of an ONNX graph; zero for other files
 }
 
+// notThat is the error of a graph that computes another model than the one asked for.
 func notThat(is models.Match, model string) error {
-	return fmt.Errorf("the graph is that of %s, not of %s", is.Title(), model)
+	return fmt.Errorf("the graph computes %s, not %s", is.Title(), model)
 }
 
-// recognised is the model that computes what the ONNX graph at path does.
+// recognised finds the model that computes the same as the ONNX graph at path.
 func recognised(path, likely string) (h held, err error) {
 	net, err := Open(path)
 	if err != nil {
@@ -187,6 +190,7 @@ func recognised(path, likely string) (h held, err error) {
 	return h, nil
 }
 
+// fromTensors finds the model of a file of named tensors and fills it.
 func fromTensors(path string, c ModelConfig) (h held, err error) {
 	w, err := openWeights(path, c.Ignore, false)
 	if err != nil {
@@ -213,7 +217,7 @@ func fromTensors(path string, c ModelConfig) (h held, err error) {
 	return h, nil
 }
 
-// choose finds the model of a name, or the only one that fits.
+// choose returns the model of a given name, or else the only one that fits the tensors.
 func (w *Weights) choose(model string) (models.Match, error) {
 	if model != "" {
 		e, err := models.Lookup(model)
@@ -223,7 +227,7 @@ func (w *Weights) choose(model string) (models.Match, error) {
 		return w.configured(e)
 	}
 	found := w.Identify()
-	if len(found) > 1 { // unless a file at hand says which
+	if len(found) > 1 { // a file beside the weights may say which
 		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.named(m) }); len(agreed) == 1 {
 			found = agreed
 		}
@@ -242,19 +246,19 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	return models.Match{}, w.unknown()
 }
 
-// headless says what a backbone lacks, and what makes a classifier of it. model is the name
-// to give where the file does not say it.
+// headless is the error of a backbone: it says what is missing and how to make a classifier.
+// model is the name to give, if the file does not name the model.
 func (w *Weights) headless(m models.Match, model string) error {
 	head := m.Entry.Head
-	lacks := fmt.Sprintf("holds no %s.weight and no %s.bias: it is %s, a backbone that tells no classes apart", head, head, m.Title())
+	lacks := fmt.Sprintf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier", head, head, m.Title())
 	if model != "" {
 		return field.Errorf("%s; a training with {Weights} %s and {Model} %s gives it a new last layer for the classes of {Data}", lacks, w.Path, model)
 	}
 	return field.Errorf("%s; a training with {Weights} %s gives it a new last layer for the classes of {Data}", lacks, w.Path)
 }
 
-// fill makes the model that matches and gives it the weights, which are read here, as
-// only now it is known that they are wanted.
+// fill makes the model of a match and gives it the weights. It reads the tensors only now,
+// after names and shapes have turned out to fit.
 func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 	c := match.Config
 	c.Blank = true
@@ -276,18 +280,18 @@ func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 	return m, n.notes, nn.TakeStateDict(m, w.in(n))
 }
 
-// configured reads off the shapes what the model's channels, classes and blocks are.
-// Those of a net that is not the model's are compared with the model as far as they go.
+// configured reads the number of channels, classes and blocks of a model off the tensors'
+// shapes. If the tensors do not fit, it returns the match whose differences are to be shown.
 func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	for _, n := range w.namings {
 		shapes := w.shapes(n)
 		m, failed := e.Configured(shapes)
 		if failed != nil {
-			err = cmp.Or(err, failed) // of the names as they stand
+			err = cmp.Or(err, failed) // keep the error of the file's own names
 			continue
 		}
-		if has, n := numbers(shapes), m.Count(); n > 2*has { // nor is a large net made in vain
-			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers; %w", e.Name, n, has, w.whose())
+		if has, n := numbers(shapes), m.Count(); n > 2*has { // do not build a large net that cannot fit
+			return match, fmt.Errorf("%s has %d parameters, but the file has only %d numbers; %w", e.Name, n, has, w.whose())
 		}
 		if !m.Fits(shapes) {
 			err = nil
@@ -300,7 +304,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 		return m, nil
 	}
 	if match.Entry.Name != "" {
-		return match, nil // what differs is said where it is filled
+		return match, nil // fill reports the differences
 	}
 	if len(w.Identify()) > 0 {
 		return match, fmt.Errorf("%w; %w", err, w.whose())
@@ -312,6 +316,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	return match, err
 }
 
+// numbers counts the elements of all tensors.
 func numbers(shapes map[string]tensor.Shape) (n int64) {
 	for _, s := range shapes {
 		n += int64(s.Numel())

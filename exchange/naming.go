@@ -11,16 +11,16 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// naming is one way to call the tensors of a file.
+// naming maps the names of a model's tensors to the names in a file, one possible way.
 type naming struct {
-	of    map[string]string // the file's name of each tensor, by its name here
-	notes []string          // what was left out or renamed to come to it
+	of    map[string]string // the name in the file, by the name in the model
+	notes []string          // what this naming leaves out or renames
 }
 
-// namings lists what the tensors may be called: as in the file, and without the
-// first words that all names share. A checkpoint's names have lost a prefix already;
-// it may have been a field of the net, so they are tried with it first. Behind these
-// come those for which something is left out or renamed, which their notes say.
+// listNamings lists the names that the tensors may have in a model: those of the file, and
+// those without the first words that all names share. A checkpoint's names have lost a
+// prefix already, which may have been a field of the net, so the names with it come first.
+// Namings that leave tensors out or rename a layer come last; their notes say so.
 func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 	all = namings(names, prefix)
 	var aside []string
@@ -57,6 +57,7 @@ func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 	return all
 }
 
+// identical reports whether every name is mapped to itself.
 func identical(of map[string]string) bool {
 	for name, own := range of {
 		if name != own {
@@ -66,6 +67,8 @@ func identical(of map[string]string) bool {
 	return true
 }
 
+// namings lists the names as they are, with prefix, and without up to four first words that
+// they share, each also translated from Hugging Face's names.
 func namings(names []string, prefix string) []naming {
 	plain := make(map[string]string, len(names))
 	for _, name := range names {
@@ -84,7 +87,7 @@ func namings(names []string, prefix string) []naming {
 		}
 		add(with)
 	}
-	const mostWords = 4 // module.model.backbone.resnet.
+	const mostWords = 4 // as in module.model.backbone.resnet.
 	for of, words := plain, 0; of != nil && words <= mostWords; of, words = stripped(of), words+1 {
 		add(of)
 		add(torchvisionNames(of))
@@ -92,7 +95,7 @@ func namings(names []string, prefix string) []naming {
 	return all
 }
 
-// stripped leaves out the first word, nil where the names do not share one.
+// stripped removes the first word of all names. It returns nil if they do not share one.
 func stripped(of map[string]string) map[string]string {
 	shorter := make(map[string]string, len(of))
 	word := ""
@@ -109,7 +112,7 @@ func stripped(of map[string]string) map[string]string {
 	return shorter
 }
 
-// torchvisionNames translates Hugging Face's names, nil where they are none.
+// torchvisionNames translates Hugging Face's names. It returns nil if there are none.
 func torchvisionNames(of map[string]string) map[string]string {
 	translated := make(map[string]string, len(of))
 	some := false
@@ -127,12 +130,12 @@ func torchvisionNames(of map[string]string) map[string]string {
 	return translated
 }
 
-// ofLosses are words in the names of what a training module holds beside its network:
-// weights of the classes in a loss, counts of a metric.
+// ofLosses matches the names of modules that hold tensors of a loss or a metric, such as
+// class weights and counts, beside the network.
 var ofLosses = regexp.MustCompile(`^(\w+_)?(criterion|criteria|loss|losses|loss_fn|loss_func|loss_function|metrics?|acc|accuracy|auroc|auc|f1|f1_?score|precision|recall|confmat|confusion_?matrix)$|^(criterion|loss|metrics?)_\w+$`)
 
-// bookkeeping reports whether a tensor is clearly none of a network's: one of a loss
-// or of a metric, or the count of torch.optim.swa_utils.AveragedModel.
+// bookkeeping reports whether a tensor clearly does not belong to a network: it belongs to a
+// loss or a metric, or is the counter of torch.optim.swa_utils.AveragedModel.
 func bookkeeping(name string) bool {
 	words := strings.Split(name, ".")
 	switch last := len(words) - 1; {
@@ -143,12 +146,12 @@ func bookkeeping(name string) bool {
 	}
 }
 
-// wrappers are words that programs put into names anywhere: torch.compile, FSDP,
-// activation checkpointing, DistributedDataParallel.
+// wrappers are words that PyTorch programs insert into names: torch.compile, FSDP,
+// activation checkpointing and DistributedDataParallel do.
 var wrappers = map[string]bool{"_orig_mod": true, "_fsdp_wrapped_module": true, "_checkpoint_wrapped_module": true, "_forward_module": true, "module": true}
 
-// unwrapped gives the file's names by those without the words of wrappers, or by
-// themselves where two become one.
+// unwrapped maps names without the words of wrappers to the file's names. If two names
+// become the same, it maps all names to themselves instead.
 func unwrapped(names []string) map[string]string {
 	of := make(map[string]string, len(names))
 	for _, own := range names {
@@ -168,16 +171,17 @@ func unwrapped(names []string) map[string]string {
 	return of
 }
 
-// ofTrunk are the names of residual networks of torchvision's form and of Hugging
-// Face's, in the middle of a longer name.
+// ofTrunk matches the part of a longer name that begins with a name of torchvision's
+// ResNets or of Hugging Face's.
 var ofTrunk = regexp.MustCompile(`(^|\.)((conv1|bn1|bn|fc|layer[1-4]|(resnet\.)?(embedder\.embedder|encoder\.stages)|classifier\.1)\..+)$`)
 
-// gathered puts together the tensors of one network whose names do not share their first
-// words: a backbone and a head. Of two networks in a file the averaged one is taken; of
-// others the first, and the rest is too much. ok is false where there is none.
+// gathered joins a backbone and a head whose names have different prefixes into the tensors
+// of one network. If the file holds two networks and one is the average of the other, it
+// takes the average; otherwise it takes the first, and the others' tensors stay as
+// unexpected ones. ok is false if there is no such network.
 func (w *Weights) gathered(plain map[string]string) (n naming, ok bool) {
 	parts := map[string]map[string]string{} // by prefix
-	of := map[string]string{}               // as they stand: what belongs to no network
+	of := map[string]string{}               // tensors of no network, under the file's names
 	for name, own := range plain {
 		m := ofTrunk.FindStringSubmatchIndex(name)
 		if m == nil {
@@ -224,11 +228,11 @@ func (w *Weights) gathered(plain map[string]string) (n naming, ok bool) {
 	return n, true
 }
 
-// averaged are words in the prefixes of averaged weights.
+// averaged matches the prefixes of averaged weights.
 var averaged = regexp.MustCompile(`(^|[._])(ema|averaged?|swa)([._]|$)`)
 
-// chooseTrunk chooses among the prefixes of the networks in a file, with a note where
-// one of two is the average of the other.
+// chooseTrunk chooses one of the prefixes of the networks in a file. The note is empty
+// unless one of two networks is the average of the other.
 func chooseTrunk(prefixes []string) (prefix, note string) {
 	var means []string
 	for _, p := range prefixes {
@@ -246,12 +250,12 @@ func chooseTrunk(prefixes []string) (prefix, note string) {
 	return means[0], fmt.Sprintf("of the networks in the file, that under %q is taken, whose weights are averaged, not that under %q", means[0], other)
 }
 
-// ofHeads are names of a last layer other than fc, among them a layer in a
-// sequence with others that have no weights, as dropout.
+// ofHeads matches the names of a last layer other than fc, also within a sequence of layers
+// without weights, such as dropout.
 var ofHeads = regexp.MustCompile(`^(?:\w+\.)*(?:fc|head|classifier|linear|last_linear|logits|output)(?:\.(?:fc|linear|\d+))*$`)
 
-// oneHead renames the last layer of a network of torchvision's form that is not called
-// fc, where there is one that can be it.
+// oneHead renames the last layer of a torchvision-like network to fc. ok is false unless
+// there is exactly one layer that can be it.
 func (w *Weights) oneHead(n naming) (headed naming, ok bool) {
 	if n.of["layer1.0.conv1.weight"] == "" || n.of["fc.weight"] != "" {
 		return n, false
@@ -272,7 +276,7 @@ func (w *Weights) oneHead(n naming) (headed naming, ok bool) {
 		delete(of, heads[0]+last)
 	}
 	first, _, _ := strings.Cut(heads[0], ".")
-	for name := range of { // a layer with weights of its own is no dropout
+	for name := range of { // dropout has no weights, so other weights mean another kind of layer
 		if strings.HasPrefix(name, first+".") && name != "fc.weight" && name != "fc.bias" {
 			return n, false
 		}
@@ -284,7 +288,7 @@ func (w *Weights) oneHead(n naming) (headed naming, ok bool) {
 	return naming{of: of, notes: slices.Concat(n.notes, []string{note})}, true
 }
 
-// some lists tensors by the names and with the shapes that the file has.
+// some lists up to four tensors with their shapes, under the file's names.
 func (w *Weights) some(names []string) string {
 	const most = 4
 	var parts []string
@@ -297,7 +301,7 @@ func (w *Weights) some(names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// withShape is the name of a tensor as it stands where it is a plain one, and its shape.
+// withShape returns the name of a tensor, quoted unless it is a plain word, and its shape.
 func withShape(name string, shape tensor.Shape) string {
 	if quoted := elements.Quote(name); quoted != `"`+name+`"` || strings.ContainsAny(name, " ,;") {
 		name = quoted

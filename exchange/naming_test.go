@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// Names as programs wrap, part and add to them, and what is said of it.
+// Weights are found under the names that other programs give them, and a note says what changed.
 func TestForeignNames(t *testing.T) {
 	e, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 5})
 	prefixed := func(prefix string) func(string) string {
@@ -107,7 +107,7 @@ func TestForeignNames(t *testing.T) {
 	}
 }
 
-// Where training starts from, the same is taken and said.
+// Load accepts the same names and gives the same notes.
 func TestLoadForeignNames(t *testing.T) {
 	e, m := net(t, small, models.Config{})
 	state := append(nn.StateDict(m), tensor.Named{Name: "criterion.weight", Tensor: tensor.New(10)})
@@ -131,7 +131,7 @@ func TestLoadForeignNames(t *testing.T) {
 	}
 }
 
-// Training starts from what an ONNX graph computes, as import takes it.
+// Load takes the weights of the model that an ONNX graph computes.
 func TestLoadONNX(t *testing.T) {
 	e, m := net(t, "cifar-resnet8", models.Config{})
 	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
@@ -152,12 +152,12 @@ func TestLoadONNX(t *testing.T) {
 	}
 	_, to := net(t, "cifar-resnet8", models.Config{})
 	changes, err := w.Load(to, e)
-	if err != nil || len(changes) != 1 || !strings.Contains(changes[0], "batch norms folded") {
+	if err != nil || len(changes) != 1 || !strings.Contains(changes[0], "batch norms are folded") {
 		t.Errorf("changes %q, %v", changes, err)
 	}
 	sameState(t, "folded", to, want)
 	plain, p := net(t, "cifar-plain8", models.Config{})
-	if _, err := w.Load(p, plain); err == nil || !strings.Contains(err.Error(), "not of cifar-plain8") {
+	if _, err := w.Load(p, plain); err == nil || !strings.Contains(err.Error(), "not cifar-plain8") {
 		t.Errorf("as a plain net: %v", err)
 	}
 	found, err := exchange.Identify(path)

@@ -13,15 +13,17 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Difference is the error of weights that are not those of a model: by names and with
-// shapes, what the file lacks, what it has too much, and what is of another shape.
+// Difference is the error of weights that do not fit a model. Its lists name the tensors,
+// with their shapes, that the file lacks, that the model does not have, and that have
+// another shape.
 type Difference struct {
-	Model                      string // as models.Match.Title has it
+	Model                      string // the title of the nearest model; see models.Match.Title
 	Missing, Unexpected, Other []string
 
-	aside []string // names of Unexpected alone, as the file has them
+	aside []string // the names of Unexpected in the file, without shapes
 }
 
+// Error lists the differences, up to four of each kind.
 func (d *Difference) Error() string {
 	const most = 4
 	var parts []string
@@ -40,9 +42,9 @@ func (d *Difference) Error() string {
 	return strings.Join(parts, ", ")
 }
 
-// Surplus lists what would have to be left out (see ModelConfig.Ignore) for the rest to be
-// the weights of the model. It is nil where more is different, or what is unexpected is
-// within the stages of the network.
+// Surplus returns the names to leave out (see ModelConfig.Ignore) for the other tensors to
+// fit the model. It returns nil if there are other differences, or if an unexpected tensor
+// lies within the stages of the network.
 func (d *Difference) Surplus() []string {
 	if len(d.Missing)+len(d.Other) > 0 || slices.ContainsFunc(d.aside, ofTrunk.MatchString) {
 		return nil
@@ -50,8 +52,8 @@ func (d *Difference) Surplus() []string {
 	return d.aside
 }
 
-// differs says how the tensors under a naming, whose shapes are given, differ from
-// those of m; nil where they do not.
+// differs returns a *Difference between the tensors under a naming, whose shapes are given,
+// and the parameters of m; nil if there is none.
 func (w *Weights) differs(m nn.Module, shapes map[string]tensor.Shape, n naming) error {
 	d := &Difference{}
 	known := map[string]bool{}
@@ -68,7 +70,7 @@ func (w *Weights) differs(m nn.Module, shapes map[string]tensor.Shape, n naming)
 	for name, own := range n.of {
 		here[own] = name
 	}
-	for _, own := range w.order { // as the file has them
+	for _, own := range w.order { // in the file's order
 		if name, ok := here[own]; ok && !known[name] && !nn.Counter(name) {
 			d.Unexpected, d.aside = append(d.Unexpected, withShape(own, w.stored[own])), append(d.aside, own)
 		}
@@ -79,6 +81,7 @@ func (w *Weights) differs(m nn.Module, shapes map[string]tensor.Shape, n naming)
 	return d
 }
 
+// shapesOf returns the shapes of tensors.
 func shapesOf(values map[string]*tensor.Tensor) map[string]tensor.Shape {
 	shapes := make(map[string]tensor.Shape, len(values))
 	for name, t := range values {
@@ -89,7 +92,7 @@ func shapesOf(values map[string]*tensor.Tensor) map[string]tensor.Shape {
 	return shapes
 }
 
-// whose says which models have the names and shapes, or how the nearest differs.
+// whose returns an error that says which models the tensors fit, or how the nearest differs.
 func (w *Weights) whose() error {
 	if found := w.Identify(); len(found) > 0 {
 		return fmt.Errorf("it holds the weights of %s", foundNames(found))
@@ -97,26 +100,26 @@ func (w *Weights) whose() error {
 	return w.unknown()
 }
 
-// unknown is the error of names and shapes that are those of no model: it says which is
-// nearest, and how they differ from it.
+// unknown is the error of tensors that fit no model. It names the nearest model and the
+// differences from it.
 func (w *Weights) unknown() error {
 	if len(w.order) == 0 {
 		return errors.New("holds no tensors of a network")
 	}
 	match, n, shared := w.nearest()
-	what := "its names and shapes are those of no network known by name; from the nearest"
+	what := "its names and shapes fit no model known by name; from the nearest"
 	if !shared {
 		match, n = w.nearestInSize(), w.namings[0]
-		what = "its tensors are not called as those of any network known by name; from the nearest in size"
+		what = "its tensors have other names than those of any model known by name; from the nearest in size"
 	}
 	err := w.differsFrom(match, n)
-	if err == nil { // where more is counted than names and shapes
+	if err == nil { // Configured counts more than names and shapes
 		err = fmt.Errorf("%d numbers", numbers(w.shapes(n)))
 	}
 	return fmt.Errorf("%s, %s, it differs in %w%s", what, match.Title(), err, w.called())
 }
 
-// differsFrom is differs for a match.
+// differsFrom returns how the tensors differ from the model of a match.
 func (w *Weights) differsFrom(match models.Match, n naming) error {
 	c := match.Config
 	c.Blank = true
@@ -127,7 +130,7 @@ func (w *Weights) differsFrom(match models.Match, n naming) error {
 	return err
 }
 
-// nearest finds the model that shares most names and shapes with the file.
+// nearest finds the model that shares the most names and shapes with the file. ok is false if none shares any.
 func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
 	most := 0
 	for _, o := range outlines() {
@@ -139,7 +142,7 @@ func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
 			}
 		}
 	}
-	for _, name := range models.Names() { // the one whose own blocks they are
+	for _, name := range models.Names() { // prefer the name of the model that has these blocks
 		if e, err := models.Lookup(name); err == nil && most > 0 && best.Same(models.Match{Entry: e}) {
 			best.Entry, best.Config.Blocks = e, nil
 			break
@@ -148,7 +151,7 @@ func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
 	return best, under, most > 0
 }
 
-// nearestInSize is the model that has most nearly as many parameters as the file numbers.
+// nearestInSize finds the model whose number of parameters is nearest to the file's.
 func (w *Weights) nearestInSize() (best models.Match) {
 	has := numbers(w.shapes(w.namings[0]))
 	far := func(e models.Entry) int64 { return max(e.Params-has, has-e.Params) }
@@ -160,12 +163,12 @@ func (w *Weights) nearestInSize() (best models.Match) {
 	return best
 }
 
-// form tells nets apart that differ in more than the numbers of their blocks.
+// form returns a key that is equal for models that differ only in the numbers of their blocks.
 func form(e models.Entry) string {
 	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}))
 }
 
-// oneBlockEach is one block a stage.
+// oneBlockEach returns the block counts with one block in each stage.
 func oneBlockEach(e models.Entry) []int {
 	if len(e.Blocks) == 0 {
 		return nil
@@ -173,14 +176,14 @@ func oneBlockEach(e models.Entry) []int {
 	return slices.Repeat([]int{1}, len(e.Blocks))
 }
 
-// outline is what the first blocks of a network are called, and their shapes.
+// outline holds the names and shapes of a model's parameters, with one block in each stage.
 type outline struct {
 	entry  models.Entry
 	names  []string
 	shapes []tensor.Shape
 }
 
-// outlines has one of every form.
+// outlines lists one outline of every form.
 var outlines = sync.OnceValue(func() (all []outline) {
 	seen := map[string]bool{}
 	for _, name := range models.Names() {
@@ -198,8 +201,8 @@ var outlines = sync.OnceValue(func() (all []outline) {
 	return all
 })
 
-// agreement counts the names that the shapes have, twice where the shape is the same
-// in a network of the channels and classes of c.
+// agreement scores how well the shapes fit a network with the channels and classes of c: one
+// point for each name that they share, and one more if its shape is the same.
 func (o outline) agreement(c models.Config, shapes map[string]tensor.Shape) (n int) {
 	for i, name := range o.names {
 		want, has := o.shapes[i], shapes[name]

@@ -1,6 +1,24 @@
-// Package exchange turns networks into ONNX graphs and ONNX graphs into
-// networks. It says what the nodes mean that package weights/onnx reads and
-// writes: https://onnx.ai/onnx/operators/.
+// Package exchange connects Residual's models with other programs: it opens files of
+// weights in any format, exports models as ONNX graphs and runs ONNX graphs as networks.
+//
+// OpenModel is the usual beginning. It finds out which model a file holds and returns
+// the module with its weights, a description (classes, image preparation) and notes on
+// every choice that the file left open:
+//
+//	m, info, notes, err := exchange.OpenModel("resnet18.pth", exchange.ModelConfig{})
+//
+// Save writes a model as an ONNX file, and SaveGo as a Go package that embeds it. The
+// Example exports a network and imports it again.
+//
+// The important types are:
+//
+//   - ModelConfig, what the caller knows about a file that the file does not say;
+//   - Weights, the named tensors of a file, which Load copies into a model of your own;
+//   - Network, an ONNX graph as an nn.Module;
+//   - ExportConfig, the form of the ONNX graph that Export and Save write.
+//
+// Package weights/onnx reads and writes the bytes of ONNX files; this package knows what
+// their operators compute (https://onnx.ai/onnx/operators/).
 package exchange
 
 import (
@@ -15,47 +33,47 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// Network is an ONNX graph as a module: images [N, C, H, W] -> logits [N, classes].
-// Its parameters have the names of the graph's initialisers where these are paths
-// of a module, as PyTorch's exporter and ours write them (layer1.0.conv1.weight);
-// those that an exporter has made up are named by their node.
+// Network is an ONNX graph as a module: it maps images [N, C, H, W] to logits
+// [N, classes]. A parameter keeps the name of its initialiser when that name is the path
+// of a module, as in the files of PyTorch's exporter and ours (layer1.0.conv1.weight).
+// Otherwise it is named after the node that uses it.
 type Network struct {
-	// Layers holds the modules with parameters, by their path.
+	// Layers holds the modules that have parameters, keyed by their path.
 	Layers map[string]nn.Module `nn:""`
 
 	Input   Input
 	Classes int
-	// Softmax says that the graph ends in a softmax. Forward leaves it out unless
-	// Probabilities is set: the networks here give logits.
+	// Softmax says that the graph ends in a softmax. Forward leaves the softmax out and
+	// returns logits, unless Probabilities is set.
 	Softmax       bool
 	Probabilities bool
 
-	Metadata map[string]string // of the file
+	Metadata map[string]string // the metadata of the ONNX file
 
 	steps  []step           `nn:"-"`
-	known  map[string]value `nn:"-"` // constants that steps take
-	from   string           // name of the value that the images are
-	to     string           // name of the value that the logits are
-	single bool             // the graph takes one image alone, so that those of a batch are traced one by one
-	flat   bool             // the logits are all numbers of an image, whatever their shape
+	known  map[string]value `nn:"-"` // constants that the nodes use
+	from   string           // name of the value that holds the images
+	to     string           // name of the value that holds the logits
+	single bool             // the graph takes one image at a time, so the images of a batch are traced one by one
+	flat   bool             // all numbers of an image are logits, whatever the shape of the output
 }
 
-// Input is what an ONNX graph says of its images.
+// Input describes the images that an ONNX graph takes.
 type Input struct {
 	Name                    string
-	Channels, Height, Width int // a height and width of 0 mean any
+	Channels, Height, Width int // a height or width of 0 means any
 
-	// Bytes says that the graph takes images as bytes and turns them into numbers
-	// itself: byte·Scale[c] + Shift[c] in channel c. Forward does not: it takes the
-	// numbers. Scale and Shift are nil otherwise.
+	// Bytes says that the graph takes uint8 images and converts them itself: channel c
+	// becomes byte·Scale[c] + Shift[c]. Forward takes images that are converted already.
+	// Scale and Shift are nil if Bytes is false.
 	Bytes        bool
 	Scale, Shift []float64
-	// ChannelsLast says that the graph takes [N, H, W, C]. Forward takes [N, C, H, W].
+	// ChannelsLast says that the graph takes [N, H, W, C]. Forward always takes [N, C, H, W].
 	ChannelsLast bool
 }
 
-// Forward runs the graph on images x [N, C, H, W]. It panics when they have not
-// the size that the graph takes; the panic names the node.
+// Forward runs the graph on images x [N, C, H, W]. It panics if x does not have the size
+// that the graph takes; the message names the node.
 func (n *Network) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
@@ -101,9 +119,9 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 	return x.Graph.Record(n, first, y)
 }
 
-// check traces the network on one image and notes the number of classes. On two images it
-// must give two rows, or it would mix the images of a batch; a graph that the file fixes to
-// one image takes them one by one then.
+// check traces the network on one image to learn the number of classes. Then it traces two
+// images, which must give two rows; anything else would mean that the network mixes the
+// images of a batch. A graph whose file fixes the batch to one image is marked single instead.
 func (n *Network) check(fixed int64) (err error) {
 	h, w := n.Input.sides()
 	nn.Named(n)
@@ -121,14 +139,14 @@ func (n *Network) check(fixed int64) (err error) {
 	case fixed == 1:
 		n.single = true
 	case err != nil:
-		return fmt.Errorf("takes one image and not two at once: %w", err)
+		return fmt.Errorf("takes one image but not two at once: %w", err)
 	default:
 		return fmt.Errorf("the output is %v for one image and %v for two, where a classifier gives [N, classes]: it mixes the images of a batch", y, two)
 	}
 	return nil
 }
 
-// sized returns the shape of the output for a batch of images.
+// sized returns the shape of the output for a batch of images of h by w pixels.
 func (n *Network) sized(batch, h, w int) (y tensor.Shape, err error) {
 	err = guarded(func() {
 		g := graph.New(graph.Eval)
@@ -137,20 +155,20 @@ func (n *Network) sized(batch, h, w int) (y tensor.Shape, err error) {
 	return y, err
 }
 
-// sides returns the size of the images that the graph is tried with.
+// sides returns the image size that the graph is traced with: its own, or 224 where it takes any.
 func (in *Input) sides() (h, w int) {
 	const any = 224
 	return cmp.Or(in.Height, any), cmp.Or(in.Width, any)
 }
 
-// Import turns an ONNX graph into a network that computes the same. The error
-// names the node that is not understood.
+// Import turns an ONNX graph into a network that computes the same logits. The error
+// names the node that is not supported.
 func Import(m *onnx.Model) (*Network, error) {
 	if m.Opset < oldestOpset {
-		return nil, fmt.Errorf("uses version %d of ONNX's operators, where %d is the oldest that is read; export with a newer opset_version", m.Opset, oldestOpset)
+		return nil, fmt.Errorf("uses version %d of ONNX's operators, and %d is the oldest that is supported; export with a newer opset_version", m.Opset, oldestOpset)
 	}
 	if n := len(m.Graph.Nodes); n > mostNodes {
-		return nil, fmt.Errorf("has %d nodes, where at most %d are possible", n, mostNodes)
+		return nil, fmt.Errorf("has %d nodes, and at most %d are supported", n, mostNodes)
 	}
 	imp := newImporter(m)
 	if err := imp.input(); err != nil {
@@ -169,32 +187,32 @@ func Import(m *onnx.Model) (*Network, error) {
 }
 
 const (
-	oldestOpset = 7     // since then batch norm has no mode of its own
-	mostNodes   = 5_000 // ten times the largest residual networks'
+	oldestOpset = 7     // older versions had a training mode in BatchNormalization
+	mostNodes   = 5_000 // ten times as many as the largest residual networks have
 )
 
-// importer reads the nodes of a graph in their order, and traces each on one image as
-// it reads it, so that shapes are known.
+// importer turns the nodes of an ONNX graph into nodes of a Network, in their order. It
+// traces each on one image right away, so that all shapes are known.
 type importer struct {
 	model      *onnx.Model
 	net        *Network
 	graph      *graph.Graph     // the trace
-	values     map[string]value // of what depends on the image, in the trace
+	values     map[string]value // the values of the trace that depend on the image
 	bounds     bounds
-	failed     error // of the node at hand
+	failed     error // the first error of the current node
 	constants  map[string]*tensor.Tensor
-	zeros      map[string]bool   // constants that stand for no bias
-	made       int64             // numbers of constants that nodes have made
-	folded     int64             // numbers of constants that these were worked out of
-	alias      map[string]string // of values that nothing changes
-	shaped     map[string]string // what a value was before it got another shape
-	softmaxes  map[string]string // what a softmax over all numbers of an image takes, by what it gives
-	uses       map[string]int    // how often each name is taken
+	zeros      map[string]bool   // constants of zeros, which a convolution ignores as its bias
+	made       int64             // elements of all constants that nodes have computed
+	folded     int64             // elements of all constants that they were computed from
+	alias      map[string]string // the input's name for the output of a node that changes nothing
+	shaped     map[string]string // the input's name for the output of a node that only reshapes
+	softmaxes  map[string]string // the input's name for the output of a softmax over all numbers of an image
+	uses       map[string]int    // how many nodes take each name
 	parameters map[string]*nn.Parameter
-	matmuls    map[string]*nn.Linear // by their output
-	copies     map[string]int        // of a path that several nodes want
-	prepared   string                // the images, as long as Input can say what is done to them
-	turn       bool                  // the images are [N, H, W, C] until a Transpose of prepared
+	matmuls    map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
+	copies     map[string]int        // how many more nodes ask for the same path
+	prepared   string                // the name of the images, as long as Input can describe everything done to them
+	turn       bool                  // the images are [N, H, W, C], and a Transpose of prepared will follow
 }
 
 func newImporter(m *onnx.Model) *importer {
@@ -218,7 +236,7 @@ func newImporter(m *onnx.Model) *importer {
 	return imp
 }
 
-// input reads what the graph says of its images.
+// input reads the description of the graph's images.
 func (imp *importer) input() error {
 	g := &imp.model.Graph
 	if len(g.Inputs) != 1 {
@@ -226,21 +244,21 @@ func (imp *importer) input() error {
 		for _, v := range g.Inputs[:min(len(g.Inputs), 6)] {
 			names = append(names, v.Name)
 		}
-		return fmt.Errorf("takes %d inputs (%s), where a classifier of images takes one", len(g.Inputs), strings.Join(names, ", "))
+		return fmt.Errorf("takes %d inputs (%s), but an image classifier takes one", len(g.Inputs), strings.Join(names, ", "))
 	}
 	v := g.Inputs[0]
 	in := &imp.net.Input
 	in.Name = v.Name
 	in.Bytes = v.Type == onnx.Uint8
 	if !in.Bytes && !v.Type.IsFloat() {
-		return fmt.Errorf("input %q: has elements of %v, where images are FLOAT or UINT8", v.Name, v.Type)
+		return fmt.Errorf("input %q: has elements of type %v, but images must be FLOAT or UINT8", v.Name, v.Type)
 	}
 	if len(v.Shape) != 4 {
-		return fmt.Errorf("input %q: has %d dimensions, where images have four: [N, C, H, W]; export with the shape of the input", v.Name, len(v.Shape))
+		return fmt.Errorf("input %q: has %d dimensions, but images have four: [N, C, H, W]; export with the shape of the input", v.Name, len(v.Shape))
 	}
 	for _, d := range v.Shape[1:] {
 		if d.Size > mostSide {
-			return fmt.Errorf("input %q: a size of %d, where at most %d are possible", v.Name, d.Size, mostSide)
+			return fmt.Errorf("input %q: a side of %d, and at most %d is supported", v.Name, d.Size, mostSide)
 		}
 	}
 	in.Channels, in.Height, in.Width = v.Shape[1].Size, v.Shape[2].Size, v.Shape[3].Size
@@ -254,7 +272,7 @@ func (imp *importer) input() error {
 	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
 	if imp.turn = direct; !direct {
 		imp.prepared = ""
-		imp.net.from = "\x00" + v.Name // no name of an ONNX graph that can be read
+		imp.net.from = "\x00" + v.Name // no readable ONNX graph has a name with a NUL byte
 		imp.apply("the input", v.Name, []string{imp.net.from}, func(in []value) value {
 			return value{node: in[0].node.Transpose(0, 2, 3, 1)}
 		})
@@ -262,9 +280,9 @@ func (imp *importer) input() error {
 	return imp.failed
 }
 
-// channelsLast reports whether what becomes of the images, element by element, is
-// transposed from [N, H, W, C] to [N, C, H, W]; direct says that Input tells all that is
-// done before that.
+// channelsLast follows the images through element-wise nodes. found reports whether they
+// end in a Transpose from [N, H, W, C] to [N, C, H, W]; direct reports whether Input can
+// describe everything that happens before it.
 func (imp *importer) channelsLast(name string) (found, direct bool) {
 	takers := map[string][]*onnx.Node{}
 	for i := range imp.model.Graph.Nodes {
@@ -299,14 +317,14 @@ func (imp *importer) channelsLast(name string) (found, direct bool) {
 	return false, false
 }
 
-// mostBeforeTurn is how many nodes are looked at before the images are transposed.
+// mostBeforeTurn is how many nodes channelsLast follows before it gives up.
 const mostBeforeTurn = 16
 
-// output finds where the logits are.
+// output finds the value that holds the logits.
 func (imp *importer) output() error {
 	g := &imp.model.Graph
 	if len(g.Outputs) != 1 {
-		return fmt.Errorf("gives %d outputs, where a classifier gives one; export the logits alone", len(g.Outputs))
+		return fmt.Errorf("has %d outputs, but a classifier has one; export the logits alone", len(g.Outputs))
 	}
 	name := imp.resolve(g.Outputs[0].Name)
 	in := &imp.net.Input
@@ -329,10 +347,12 @@ func (imp *importer) output() error {
 	return nil
 }
 
+// noChannels is the error of an input whose number of channels is unknown.
 func (imp *importer) noChannels() error {
 	return fmt.Errorf("input %q: does not say how many channels it has; export with the shape of the input", imp.net.Input.Name)
 }
 
+// resolve returns the name of the value that name is an alias of, or name itself.
 func (imp *importer) resolve(name string) string {
 	if to, ok := imp.alias[name]; ok {
 		return to

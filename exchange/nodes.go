@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// node writes one node of a trace.
+// node writes the ONNX node, or nodes, of one node of a trace.
 func (e *exporter) node(n *graph.Node) error {
 	switch op := n.Op.(type) {
 	case *graph.Leaf:
@@ -27,7 +27,7 @@ func (e *exporter) node(n *graph.Node) error {
 	case graph.Linear:
 		e.weighted(n, "Gemm", number("transB", 1))
 	case graph.Stack:
-		return nil // part of the batch norm that takes it
+		return nil // the batch norm that takes it writes its inputs
 	case graph.BatchNorm:
 		return e.batchNorm(n, op)
 	case graph.ReLU:
@@ -51,10 +51,10 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.adaptivePool(n, op)
 	case graph.PadChannels:
 		e.padChannels(n, op)
-	case *graph.Reshape:
+	case graph.Reshape:
 		return e.reshape(n, op)
 	default:
-		return fmt.Errorf("the operation has no counterpart in ONNX that is written here")
+		return fmt.Errorf("Export does not support this operation")
 	}
 	return nil
 }
@@ -78,8 +78,8 @@ func flag(name string, value bool) onnx.Attribute {
 	return number(name, 0)
 }
 
-// title names a node: by the path of the module whose weights it takes, or else
-// by its place.
+// title names an ONNX node after the module whose weights it takes, or else after its
+// number in the trace.
 func (e *exporter) title(n *graph.Node, op, path string) string {
 	if path == "" {
 		return fmt.Sprintf("%s_%d", op, n.ID)
@@ -87,7 +87,7 @@ func (e *exporter) title(n *graph.Node, op, path string) string {
 	return path + "/" + op
 }
 
-// name chooses the name of what a node gives.
+// name chooses the name of a node's output.
 func (e *exporter) name(n *graph.Node, op, path string) string {
 	if n == e.out {
 		return OutputName
@@ -95,7 +95,7 @@ func (e *exporter) name(n *graph.Node, op, path string) string {
 	return e.unique(e.title(n, op, path) + "_output")
 }
 
-// plain writes a node that takes what the trace's takes.
+// plain writes an ONNX node whose inputs are those of the traced node.
 func (e *exporter) plain(n *graph.Node, op string, attributes ...onnx.Attribute) {
 	var in []string
 	for _, node := range n.Inputs {
@@ -105,7 +105,7 @@ func (e *exporter) plain(n *graph.Node, op string, attributes ...onnx.Attribute)
 	e.emit(e.title(n, op, ""), op, in, e.names[n], attributes...)
 }
 
-// path is the module that a parameter belongs to.
+// path returns the path of the module that a parameter belongs to, "" for other nodes.
 func path(n *graph.Node) string {
 	l, ok := n.Op.(*graph.Leaf)
 	if !ok {
@@ -117,8 +117,8 @@ func path(n *graph.Node) string {
 	return ""
 }
 
-// weighted writes a convolution or linear layer, with the batch norm that is
-// folded into it.
+// weighted writes a convolution or linear layer, together with the batch norm that is
+// folded into it, if any.
 func (e *exporter) weighted(n *graph.Node, op string, attributes ...onnx.Attribute) {
 	at, result := path(n.Inputs[1]), n
 	in := []string{e.names[n.Inputs[0]]}
@@ -148,7 +148,7 @@ func (e *exporter) batchNorm(n *graph.Node, op graph.BatchNorm) error {
 	}
 	stats := n.Inputs[1]
 	if _, ok := stats.Op.(graph.Stack); !ok || !op.Frozen {
-		return fmt.Errorf("takes its statistics from %v, where ONNX wants a mean and a variance", stats)
+		return fmt.Errorf("takes its statistics from %v, but ONNX needs a running mean and variance", stats)
 	}
 	at := path(n.Inputs[2])
 	if at == "" {
@@ -166,18 +166,18 @@ func (e *exporter) batchNorm(n *graph.Node, op graph.BatchNorm) error {
 
 func (e *exporter) averagePool(n *graph.Node, op graph.AvgPool2d) error {
 	if op.Divisor != 0 && (op.Divisor != op.KH*op.KW || op.ExcludePad || op.CeilMode) {
-		return fmt.Errorf("ONNX has no average with a divisor of its own; leave Divisor out")
+		return fmt.Errorf("ONNX cannot express AvgPool2d's Divisor; leave Divisor out")
 	}
 	if op.CeilMode && !op.ExcludePad && (op.PadH > 0 || op.PadW > 0) {
-		return fmt.Errorf("ONNX's runtimes differ about windows that hang over the padding; leave CeilMode out or set ExcludePad")
+		return fmt.Errorf("ONNX's runtimes disagree about windows that reach beyond the padding; leave CeilMode out or set ExcludePad")
 	}
 	e.plain(n, "AveragePool", sizes("kernel_shape", op.KH, op.KW), sizes("strides", op.StrideH, op.StrideW),
 		sizes("pads", op.PadH, op.PadW, op.PadH, op.PadW), flag("ceil_mode", op.CeilMode), flag("count_include_pad", !op.ExcludePad))
 	return nil
 }
 
-// adaptivePool writes the pooling to one pixel as it is, and others as windows of
-// one size where such divide the image.
+// adaptivePool writes the pooling to one pixel as GlobalAveragePool. Other sizes become an
+// AveragePool, which is possible if they divide the image into windows of equal size.
 func (e *exporter) adaptivePool(n *graph.Node, op graph.AdaptiveAvgPool2d) error {
 	x := n.Inputs[0].Shape
 	if op.H == 1 && op.W == 1 {
@@ -185,23 +185,23 @@ func (e *exporter) adaptivePool(n *graph.Node, op graph.AdaptiveAvgPool2d) error
 		return nil
 	}
 	if x[2]%op.H != 0 || x[3]%op.W != 0 {
-		return fmt.Errorf("an image of %dx%d does not divide into %dx%d windows of one size, and ONNX has no others; choose another size of images", x[2], x[3], op.H, op.W)
+		return fmt.Errorf("an image of %dx%d does not divide into %dx%d windows of equal size, as ONNX requires; choose another image size", x[2], x[3], op.H, op.W)
 	}
 	h, w := x[2]/op.H, x[3]/op.W
 	e.plain(n, "AveragePool", sizes("kernel_shape", h, w), sizes("strides", h, w))
 	return nil
 }
 
-func (e *exporter) reshape(n *graph.Node, op *graph.Reshape) error {
+func (e *exporter) reshape(n *graph.Node, op graph.Reshape) error {
 	from := n.Inputs[0].Shape
 	if len(from) < 1 || len(op.To) < 1 || from[0] != tracedBatch || op.To[0] != tracedBatch {
-		return fmt.Errorf("from %v moves the batch, which an ONNX graph for any batch cannot", from)
+		return fmt.Errorf("from %v changes the batch dimension, which is impossible in an ONNX graph for any batch size", from)
 	}
 	if len(op.To) == 2 {
 		e.plain(n, "Flatten", number("axis", 1))
 		return nil
 	}
-	to := []int64{0} // the batch as it is
+	to := []int64{0} // 0 keeps the batch size
 	for _, d := range op.To[1:] {
 		to = append(to, int64(d))
 	}
@@ -211,8 +211,8 @@ func (e *exporter) reshape(n *graph.Node, op *graph.Reshape) error {
 	return nil
 }
 
-// padChannels writes the sizes of the padding, begins and then ends, as ONNX wants
-// them.
+// padChannels writes a Pad node. ONNX lists the padding at the beginning of every dimension
+// first, then that at the end.
 func (e *exporter) padChannels(n *graph.Node, op graph.PadChannels) {
 	pads := tensor.FromInts([]int64{0, 0, 0, 0, 0, int64(op.To - n.Inputs[0].Shape[1]), 0, 0}, 8)
 	in := []string{e.names[n.Inputs[0]], e.initialiser(e.unique(fmt.Sprintf("pads_%d", n.ID)), pads)}

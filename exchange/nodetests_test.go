@@ -18,15 +18,15 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// nodeTest is a graph of one image with what it must give, as node_tests.py writes it.
+// nodeTest is a graph on one image with its expected output, as node_tests.py writes it.
 type nodeTest struct {
-	Model          string // base64; empty where it is a file of its own
+	Model          string // base64; empty if it is in a file of its own
 	Shape          []int
 	Images, Output realNumbers
-	RTol, ATol     float64 // of the test; some of the numbers are written with four digits
+	RTol, ATol     float64 // tolerances of the test; some of the numbers are written with four digits
 }
 
-// realNumbers are read from JSON, where those that are not finite are strings.
+// realNumbers are floats whose JSON has strings for numbers that are not finite.
 type realNumbers []float32
 
 func (n *realNumbers) UnmarshalJSON(b []byte) error {
@@ -49,7 +49,7 @@ func (n *realNumbers) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// outcome runs a node test: refused with a reason, or computed, rightly or not.
+// outcome runs a node test. refused is the error of importing it; right reports whether the output is correct.
 func (c nodeTest) outcome(t *testing.T, dev engine.Device, m *onnx.Model) (refused error, right bool) {
 	t.Helper()
 	net, err := Import(m)
@@ -83,7 +83,7 @@ func (c nodeTest) outcome(t *testing.T, dev engine.Device, m *onnx.Model) (refus
 	return nil, true
 }
 
-// inBF16 computes in bfloat16 and returns how far the output is off, as a part of its
+// inBF16 computes in bfloat16 and returns the largest error of the output, relative to its
 // largest number.
 func (c nodeTest) inBF16(t *testing.T, dev engine.Device, net *Network) (off float64) {
 	t.Helper()
@@ -122,10 +122,10 @@ func channelsFirst(x *tensor.Tensor) *tensor.Tensor {
 	return y
 }
 
-// The node tests of the onnx package with one image, as far as they are kept here: each is
-// computed rightly. RESIDUAL_NODE_TESTS names a folder with all of them, which
-// testdata/node_tests.py writes: then none is computed wrongly, and those that are refused
-// are by the name of a node.
+// The node tests of the onnx package that work on one image and are stored here are computed
+// correctly. If RESIDUAL_NODE_TESTS names a folder with all of them, which
+// testdata/node_tests.py writes, each must be computed correctly or refused with the name of
+// a node.
 func TestNodeTests(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -143,7 +143,7 @@ func TestNodeTests(t *testing.T) {
 	}
 }
 
-// graphsOf reads a file of graphs.
+// graphsOf reads a file of node tests.
 func graphsOf(t testing.TB, name string) (all map[string]nodeTest) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name + ".json")
@@ -174,8 +174,8 @@ func (c nodeTest) model(t testing.TB, name string) *onnx.Model {
 	return m
 }
 
-// Graphs as TensorFlow, Keras, Caffe and others write them give what ONNX Runtime gives,
-// for one image as for a batch.
+// Graphs in the style of TensorFlow, Keras, Caffe and others give ONNX Runtime's outputs, for
+// one image and for a batch.
 func TestForeignGraphs(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -198,7 +198,7 @@ func TestForeignGraphs(t *testing.T) {
 		if off := c.inBF16(t, dev, net); !(off <= 0.05) {
 			t.Errorf("%s in bfloat16: differs by %g of the largest number", name, off)
 		}
-		// Twice the first image is twice its row, whatever batch the file was written for.
+		// A batch of the first image twice gives its row twice, whatever the batch size of the file.
 		size := tensor.Shape(c.Shape[1:]).Numel()
 		c.Shape = append([]int{2}, c.Shape[1:]...)
 		c.Images = append(c.Images[:size:size], c.Images[:size]...)

@@ -9,8 +9,8 @@ import (
 )
 
 // lrn reads the local response normalisation of Krizhevsky et al. 2012, section 3.3:
-// y = x / (bias + alpha/size · Σ x²)^beta, the sum over size neighbouring channels. It is
-// a convolution of the squares with ones near the diagonal.
+// y = x / (bias + alpha/size · Σ x²)^beta, where the sum is over size neighbouring channels.
+// It computes the sum as a 1x1 convolution of x² with ones near the diagonal.
 func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 	x, err := imp.image(n)
 	if err != nil {
@@ -42,28 +42,28 @@ func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
 		x, g := in[0].node, in[0].node.Graph
 		o := graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
-		sums := g.Apply(o, x.Times(x), g.Variable(near))
-		return value{node: x.Times(scaled(sums, alpha/float64(size)).Plus(g.Constant(bias)).Pow(-beta))}
+		sums := g.Apply(o, x.Mul(x), g.Variable(near))
+		return value{node: x.Mul(scaled(sums, alpha/float64(size)).Add(g.Constant(bias)).Pow(-beta))}
 	})
 	return nil
 }
 
-// normalised returns (x - mean) / √(variance + eps) along some dimensions.
+// normalised returns (x - mean) / √(variance + eps), with mean and variance over some axes.
 func normalised(x *graph.Node, eps float64, axes ...int) *graph.Node {
-	d := x.Minus(x.Mean(axes...))
-	return d.Over(d.Times(d).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt())
+	d := x.Sub(x.Mean(axes...))
+	return d.Div(d.Mul(d).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt())
 }
 
-// affineOf scales and shifts x by constants of the given shape.
+// affineOf returns x·scale + shift, with both reshaped to shape; a nil one is left out.
 func affineOf(x, scale, shift *graph.Node, shape ...int) *graph.Node {
 	for i, p := range []*graph.Node{scale, shift} {
 		if p == nil {
 			continue
 		}
 		if p = p.Reshape(shape...); i == 0 {
-			x = x.Times(p)
+			x = x.Mul(p)
 		} else {
-			x = x.Plus(p)
+			x = x.Add(p)
 		}
 	}
 	return x
@@ -83,7 +83,7 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 	}))
 }
 
-// ones is a shape of ones but for one dimension, without those before it.
+// ones returns the shape [s[kept], 1, 1, ...], which broadcasts over the dimensions after kept.
 func ones(s tensor.Shape, kept int) []int {
 	to := make([]int, len(s)-kept)
 	for i := range to {
@@ -93,8 +93,8 @@ func ones(s tensor.Shape, kept int) []int {
 	return to
 }
 
-// groupNorm reads group normalisation, whose scale is one number for each channel, or for
-// each group up to version 20.
+// groupNorm reads group normalisation. The scale has one number for each channel or, up to
+// version 20, for each group.
 func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 	eps, groups := a.float("epsilon", 1e-5), a.int("num_groups", 0)
 	a.want("stash_type", 1, 1)
@@ -118,7 +118,7 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 	}))
 }
 
-// layerNorm reads LayerNormalization and RMSNormalization, which subtracts no mean.
+// layerNorm reads LayerNormalization, and RMSNormalization, which does not subtract the mean.
 func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 	eps, axis := a.float("epsilon", 1e-5), a.int("axis", -1)
 	a.want("stash_type", 1, 1)
@@ -132,11 +132,11 @@ func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 		x := in[0]
 		axes := counted(len(x.Shape))[position(axis, len(x.Shape)):]
 		if n.Op == "RMSNormalization" {
-			return x.Over(x.Times(x).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt()).Times(in[1].Broadcast(x.Shape...))
+			return x.Div(x.Mul(x).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt()).Mul(in[1].Broadcast(x.Shape...))
 		}
-		y := normalised(x, eps, axes...).Times(in[1].Broadcast(x.Shape...))
+		y := normalised(x, eps, axes...).Mul(in[1].Broadcast(x.Shape...))
 		if in[2] != nil {
-			y = y.Plus(in[2].Broadcast(x.Shape...))
+			y = y.Add(in[2].Broadcast(x.Shape...))
 		}
 		return y
 	}))
@@ -150,9 +150,9 @@ func (imp *importer) meanVariance(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
-		d := x.Minus(x.Mean(positions(axes, len(x.Shape))...))
-		std := d.Times(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
-		return d.Over(std.Plus(x.Graph.Constant(1e-9)))
+		d := x.Sub(x.Mean(positions(axes, len(x.Shape))...))
+		std := d.Mul(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
+		return d.Div(std.Add(x.Graph.Constant(1e-9)))
 	}))
 }
 
@@ -166,8 +166,8 @@ func (imp *importer) lpNorm(n *onnx.Node, a *attributes) error {
 		d := position(axis, len(x.Shape))
 		norm := x.Abs().Sum(d)
 		if p == 2 {
-			norm = x.Times(x).Sum(d).Sqrt()
+			norm = x.Mul(x).Sum(d).Sqrt()
 		}
-		return norm.Where(x.Over(norm), x.Graph.Constant(0)) // 0 where all are
+		return norm.Where(x.Div(norm), x.Graph.Constant(0)) // 0 where the norm is 0
 	}))
 }

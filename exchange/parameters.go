@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// parameter returns input i of a node as a parameter of so many dimensions. Nodes
-// that take the same initialiser share it.
+// parameter returns input i of a node as a parameter with the given number of dimensions.
+// Nodes that take the same initialiser share its parameter.
 func (imp *importer) parameter(n *onnx.Node, i, rank int, trainable bool) (*nn.Parameter, error) {
 	t, err := imp.constant(n, i)
 	if err != nil {
@@ -32,8 +32,8 @@ func (imp *importer) parameter(n *onnx.Node, i, rank int, trainable bool) (*nn.P
 	return p, nil
 }
 
-// vector returns input i as a parameter of one number for each channel, nil
-// where it is left out.
+// vector returns input i as a parameter with one number for each channel, or nil if the
+// input is left out.
 func (imp *importer) vector(n *onnx.Node, i int, what string, channels int, trainable bool) (*nn.Parameter, error) {
 	t, err := imp.constant(n, i)
 	if t == nil || err != nil {
@@ -49,8 +49,8 @@ func (imp *importer) vector(n *onnx.Node, i int, what string, channels int, trai
 	return p, err
 }
 
-// title is the path of the module whose parameters have these names: what comes
-// before their last word. It is empty when they are no such names.
+// title returns the path of the module that parameters of these names belong to, which is
+// everything before the last word. It returns "" if no name ends like a parameter's.
 func (imp *importer) title(names ...string) string {
 	for _, name := range names {
 		name = imp.resolve(name)
@@ -63,22 +63,22 @@ func (imp *importer) title(names ...string) string {
 	return ""
 }
 
-// keep lists a layer with parameters by its path, which is that of its node when
-// its parameters do not tell.
+// keep adds a layer with parameters to the network under the given path, or under the path
+// of its node if that is empty. A path that is in use gets a number.
 func (imp *importer) keep(n *onnx.Node, m nn.Module, path string) {
 	if path == "" {
 		path = scope(n)
 	}
 	unique := path
 	for imp.net.Layers[unique] != nil {
-		imp.copies[path]++ // counted on, for a file may share a weight among thousands of nodes
+		imp.copies[path]++ // remember the count: thousands of nodes may share one weight
 		unique = fmt.Sprintf("%s_%d", path, imp.copies[path]+1)
 	}
 	imp.net.Layers[unique] = m
 }
 
-// scope is the path of the module that a node comes from, as far as its name
-// tells. PyTorch calls the convolution conv1 of layer1.0 /layer1/layer1.0/conv1/Conv.
+// scope returns the path of the module that a node was exported from, as far as its name
+// tells. PyTorch names the convolution conv1 of layer1.0 "/layer1/layer1.0/conv1/Conv".
 func scope(n *onnx.Node) string {
 	name := n.Name
 	if name == "" {
@@ -99,12 +99,12 @@ func scope(n *onnx.Node) string {
 	return strings.Join(path, ".")
 }
 
-// affine reads the sum, difference, product or quotient of an activation and a
-// constant: one number, or one for each channel.
+// affine reads the sum, difference, product or quotient of an activation and a constant
+// that has one number, or one for each channel.
 func (imp *importer) affine(n *onnx.Node, x string, rank int, name string, t *tensor.Tensor) error {
 	channels := t.Numel()
 	s := t.Shape()
-	axis := len(s) - (rank - 1) // of the channels, in the constant's own dimensions
+	axis := len(s) - (rank - 1) // of the channels, among the constant's dimensions
 	if t.DType() != tensor.Float32 || channels != 1 && (axis < 0 || axis > 1 || axis >= len(s) || s[axis] != channels) || channels == 0 {
 		return fmt.Errorf("the constant %q is %v %v, where only one number or one for each channel is supported", name, t.DType(), s)
 	}
@@ -142,7 +142,7 @@ func (imp *importer) affine(n *onnx.Node, x string, rank int, name string, t *te
 	return nil
 }
 
-// prepare notes what the graph does to bytes before its first layer.
+// prepare records in Input how the graph scales and shifts uint8 images before its first layer.
 func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) error {
 	in := &imp.net.Input
 	if in.Channels == 0 {
@@ -166,14 +166,14 @@ func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) err
 	return nil
 }
 
-// pass makes a node's output another name of its input.
+// pass makes a node's output an alias of its input.
 func (imp *importer) pass(n *onnx.Node, x string) { imp.alias[n.Outputs[0]] = x }
 
-// Affine scales and shifts every channel, y[n,c,...] = Scale[c]·x[n,c,...] + Shift[c],
-// or all of them alike when it has one number. Both are buffers.
+// Affine scales and shifts every channel: y[n,c,...] = Scale[c]·x[n,c,...] + Shift[c]. If
+// it has one number only, this is used for all channels. Scale and Shift are not trained.
 type Affine struct{ Scale, Shift *nn.Parameter }
 
-// Forward computes it as a batch norm of mean 0 and variance 1, which engines fuse.
+// Forward applies a batch norm with mean 0 and variance 1, which the engines fuse with other layers.
 func (l *Affine) Forward(x *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	channels := x.Shape[1]
@@ -190,4 +190,5 @@ func (l *Affine) Forward(x *graph.Node) *graph.Node {
 	return g.Record(l, first, g.Apply(graph.BatchNorm{Frozen: true}, x, stats, node(l.Scale), node(l.Shift)))
 }
 
+// String returns the module's name and its number of channels.
 func (l *Affine) String() string { return fmt.Sprintf("Affine(%d)", l.Scale.Value.Numel()) }

@@ -9,15 +9,15 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// symmetric reports whether the padding is the same at both ends and at most half the
-// window, which is what the layers know.
+// symmetric reports whether the padding is equal at both ends and at most half the kernel,
+// as the pooling layers of package nn require.
 func (win window) symmetric() bool {
 	known := func(s side) bool { return s.before == s.after && s.before <= s.kernel/2 }
 	return win.auto == "" && known(win.h) && known(win.w)
 }
 
-// fitting returns the window with its padding for an image, lengthened at the end for a
-// window that hangs over, and how many windows there are.
+// fitting returns the window with the padding that an image of x's size needs, and the size
+// of the output. The padding at the end is extended for a last window that reaches beyond it.
 func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 	if win.auto != "" {
 		win.h.agreed(x.Shape[2])
@@ -34,7 +34,7 @@ func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 	return win, oh, ow
 }
 
-// agreed panics where ONNX and its runtimes do not agree on what SAME means for a pooling.
+// agreed panics if ONNX and its runtimes disagree on the SAME padding of a pooling.
 func (s side) agreed(size int) {
 	outputs := (size + s.stride - 1) / s.stride
 	if s.dilation != 1 || (outputs-1)*s.stride+s.kernel-size < -1 {
@@ -42,12 +42,12 @@ func (s side) agreed(size int) {
 	}
 }
 
-// paddedLess reports whether padding is narrower than the window, so that each looks at
-// the image.
+// paddedLess fails if the padding is wider than the window reaches, so that an output would
+// see only padding.
 func (a *attributes) paddedLess(win window) {
 	for _, s := range []side{win.h, win.w} {
 		if s.before > s.reach() || s.after > s.reach() {
-			a.fail("pads %d, %d are wider than the window reaches, which makes outputs of padding alone", s.before, s.after)
+			a.fail("pads %d, %d are wider than the window reaches, so some outputs would see only padding", s.before, s.after)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (imp *importer) maxPool(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	win, ceil := a.window(0, 0), a.int("ceil_mode", 0) != 0
-	a.ignore("storage_order") // of the indices, which are not supported
+	a.ignore("storage_order") // is for the second output, the indices, which is not supported
 	a.paddedLess(win)
 	if err := a.done(); err != nil {
 		return err
@@ -101,17 +101,17 @@ func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
 		x := in[0].node
 		ones := x.Graph.Constant(1, 1, 1, x.Shape[2], x.Shape[3])
-		if counted { // what hangs over the padding is not
+		if counted { // the part of a window beyond the padding is not counted
 			own := win.resolved(x.Shape[2], x.Shape[3])
 			ones = x.Graph.Constant(1, 1, 1, x.Shape[2]+own.h.before+own.h.after, x.Shape[3]+own.w.before+own.w.after)
 		}
-		return value{node: win.sums(x, x, ceil).Over(win.sums(ones, x, ceil))}
+		return value{node: win.sums(x, x, ceil).Div(win.sums(ones, x, ceil))}
 	})
 	return nil
 }
 
-// sums adds up every window of x, which may have the padding of the window already when
-// like has not.
+// sums adds up every window of x. like has the size of the image; x may already have the
+// window's padding added to it.
 func (win window) sums(x, like *graph.Node, ceil bool) *graph.Node {
 	fit, oh, ow := win.fitting(like, ceil)
 	moreH, moreW := x.Shape[2]-like.Shape[2], x.Shape[3]-like.Shape[3]
@@ -127,7 +127,7 @@ func (win window) sums(x, like *graph.Node, ceil bool) *graph.Node {
 	return fit.w.along(fit.h.along(x, 2, oh), 3, ow)
 }
 
-// along adds up the windows along one dimension, one of their elements after the other.
+// along adds up the windows along one dimension: the sum of one strided slice for each element of the window.
 func (s side) along(x *graph.Node, axis, outputs int) (sum *graph.Node) {
 	for u := range s.kernel {
 		index := make([]int, outputs)
@@ -137,13 +137,13 @@ func (s side) along(x *graph.Node, axis, outputs int) (sum *graph.Node) {
 		if part := x.Gather(axis, index...); sum == nil {
 			sum = part
 		} else {
-			sum = sum.Plus(part)
+			sum = sum.Add(part)
 		}
 	}
 	return sum
 }
 
-// lpPool reads the p-th root of the sum of p-th powers of a window.
+// lpPool reads LpPool: the p-th root of the sum of p-th powers over a window.
 func (imp *importer) lpPool(n *onnx.Node, a *attributes) error {
 	x, err := imp.image(n)
 	if err != nil {
@@ -164,7 +164,7 @@ func (imp *importer) lpPool(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// globalPool reads the pooling of all pixels, by their mean, maximum or p-th powers.
+// globalPool reads the pooling over all pixels: GlobalAveragePool, GlobalMaxPool and GlobalLpPool.
 func (imp *importer) globalPool(n *onnx.Node, a *attributes) error {
 	x, err := imp.image(n)
 	if err != nil {

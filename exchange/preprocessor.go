@@ -13,10 +13,9 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// preprocessor is a preprocessor_config.json of transformers: of its image processors,
-// whose documentation is
-// https://huggingface.co/docs/transformers/main_classes/image_processor. ResNets come
-// with ConvNextImageProcessor (models/convnext/image_processing_convnext.py).
+// preprocessor is a preprocessor_config.json, which describes an image processor of
+// transformers (https://huggingface.co/docs/transformers/main_classes/image_processor).
+// ResNets use ConvNextImageProcessor (models/convnext/image_processing_convnext.py).
 type preprocessor struct {
 	Type      string `json:"image_processor_type"`
 	OlderType string `json:"feature_extractor_type"`
@@ -24,20 +23,20 @@ type preprocessor struct {
 	Resize     *bool     `json:"do_resize"`
 	Size       sides     `json:"size"`
 	CropPct    float64   `json:"crop_pct"`
-	Resample   *int      `json:"resample"` // in Pillow's numbers
+	Resample   *int      `json:"resample"` // a number of Pillow's Image.Resampling
 	CenterCrop bool      `json:"do_center_crop"`
 	CropSize   sides     `json:"crop_size"`
 	Rescale    *bool     `json:"do_rescale"`
 	Factor     *float64  `json:"rescale_factor"`
 	Normalize  *bool     `json:"do_normalize"`
 	Flip       bool      `json:"do_flip_channel_order"`
-	Offset     bool      `json:"rescale_offset"` // EfficientNet's: less 1
-	Twice      bool      `json:"include_top"`    // EfficientNet's: normalised again, by the std alone
+	Offset     bool      `json:"rescale_offset"` // of EfficientNet: subtracts 1 from the scaled values
+	Twice      bool      `json:"include_top"`    // of EfficientNet: divides by the std once more
 	Mean       oneOrMore `json:"image_mean"`
 	Std        oneOrMore `json:"image_std"`
 }
 
-// sides is a number or an object.
+// sides is a size: one number, or an object with one or two sides.
 type sides struct {
 	Shortest int `json:"shortest_edge"`
 	Height   int `json:"height"`
@@ -53,7 +52,7 @@ func (s *sides) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(s))
 }
 
-// square is the side of a square, 0 where it is none.
+// square returns the side of a square, or 0 if the size is not a square.
 func (s sides) square() int {
 	if s.Height == s.Width && s.Height != 0 {
 		return s.Height
@@ -61,7 +60,7 @@ func (s sides) square() int {
 	return s.Number
 }
 
-// oneOrMore is a list of numbers, or one.
+// oneOrMore is a list of numbers, or a single number.
 type oneOrMore []float64
 
 func (f *oneOrMore) UnmarshalJSON(b []byte) error {
@@ -73,9 +72,11 @@ func (f *oneOrMore) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]float64)(f))
 }
 
-// known are the steps of image processors that are read, or change nothing of an RGB image.
+// known lists the steps of image processors that are supported or do not change an RGB image.
 var known = []string{"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order", "do_convert_rgb", "do_reduce_labels"}
 
+// readPreprocessor reads a preprocessor_config.json into d. told says in words what it
+// gives, and open lists what it says but cannot be done here.
 func readPreprocessor(text []byte, d *description) (told string, open []trouble, err error) {
 	var p preprocessor
 	var all map[string]any
@@ -92,6 +93,7 @@ func readPreprocessor(text []byte, d *description) (told string, open []trouble,
 	return next.String(), open, nil
 }
 
+// choice returns the image preparation that the processor describes.
 func (p *preprocessor) choice() (c prepare.Choice, open []trouble) {
 	off := func(b *bool) bool { return b != nil && !*b }
 	no := func(fields []string, format string, args ...any) {
@@ -132,9 +134,9 @@ func (p *preprocessor) choice() (c prepare.Choice, open []trouble) {
 	return possible(c, open)
 }
 
-// sizes reads how an image comes to its size: of the processors that resize the
-// shorter side and cut out the middle, ConvNext's (below 384 pixels; from there on it
-// resizes both sides) and those with a crop_size; of the others both sides are resized.
+// sizes reads how the processor brings an image to its size. ConvNext's resizes the shorter
+// side and takes a centre crop, but from 384 pixels on it resizes both sides. Processors with
+// a crop_size also take a centre crop. All others resize both sides.
 func (p *preprocessor) sizes(c *prepare.Choice) error {
 	shortest := p.Size.Shortest
 	switch {
@@ -163,10 +165,10 @@ func (p *preprocessor) sizes(c *prepare.Choice) error {
 		switch {
 		case shortest > 0:
 			c.Resize = shortest
-		case p.Size.square() == c.Size: // nothing is left to cut
+		case p.Size.square() == c.Size: // a crop of the full size
 			c.Squash = true
 		default:
-			return errors.New("a middle that is cut out of images with both sides resized is not known here")
+			return errors.New("a centre crop after resizing both sides is not supported")
 		}
 	default:
 		c.Size, c.Squash = p.Size.square(), true

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
+// tile reads Tile, which repeats the input along each dimension.
 func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
@@ -42,8 +43,8 @@ func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// pad reads Pad in every mode. Zeros behind the channels are the shortcut without
-// parameters of residual networks.
+// pad reads Pad in every mode. Zeros added after the channels become nn.PadChannels, the
+// shortcut without parameters of residual networks.
 func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	listed, mode, fill := a.ints("pads"), a.text("mode", "constant"), a.float("value", 0)
 	switch mode {
@@ -65,7 +66,7 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 		if in[3].there() {
 			at = at[:0]
 			axes := in[3].integers("the list of axes")
-			positions(axes, len(s)) // none twice
+			positions(axes, len(s)) // panics if an axis is given twice
 			for _, d := range axes {
 				at = append(at, position(d, len(s)))
 			}
@@ -97,10 +98,10 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// mostPadding is beyond the channels that a shortcut gains.
+// mostPadding bounds the padding of one side; no shortcut adds as many channels.
 const mostPadding = 1 << 14
 
-// onlyAfter reports whether pads are all zero but for that behind a dimension.
+// onlyAfter reports whether all pads are zero, except the one at the end of a dimension.
 func onlyAfter(pads []int64, at []int, dimension int) bool {
 	for i, p := range pads {
 		if p != 0 && (i < len(at) || at[i-len(at)] != dimension) {
@@ -110,7 +111,7 @@ func onlyAfter(pads []int64, at []int, dimension int) bool {
 	return true
 }
 
-// paddedBy pads one dimension.
+// paddedBy pads one dimension; negative numbers cut it.
 func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *graph.Node {
 	size := x.Shape[d]
 	if mode == "constant" {
@@ -139,7 +140,7 @@ func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *g
 	return x.Gather(d, index...)
 }
 
-// depthToSpace reads DepthToSpace, which spreads channels over blocks of pixels.
+// depthToSpace reads DepthToSpace, which moves channels into blocks of pixels.
 func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	block, mode := int(a.int("blocksize", 0)), a.text("mode", "DCR")
 	if mode != "DCR" && mode != "CRD" {
@@ -158,6 +159,7 @@ func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	}))
 }
 
+// spaceToDepth reads SpaceToDepth, the inverse of DepthToSpace.
 func (imp *importer) spaceToDepth(n *onnx.Node, a *attributes) error {
 	block, mode := int(a.int("blocksize", 0)), a.text("mode", "DCR")
 	if mode != "DCR" && mode != "CRD" {

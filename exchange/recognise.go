@@ -16,18 +16,17 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Recognise finds the model of the registry that computes what the network does,
-// operation by operation, and returns it with the network's weights: so they get
-// the model's own names, and can be trained further. Where the network's batch
-// norms are folded into its convolutions, the model's become ones that only add
-// the bias. Where none has as many blocks, those with the blocks that the network's
-// names count are tried.
+// Recognise finds the model of the registry that computes the same as the network, operation
+// by operation, and returns it with the network's weights. So the weights get the model's own
+// names, and the model can be trained further. If the network's batch norms are folded into
+// its convolutions, the model's batch norms are set to only add the bias. Models with other
+// numbers of blocks are tried if no model with its own numbers fits.
 //
-// Models may compute the same, also because folding makes them so, and want other images.
-// Then the one called likely is taken; or else the one that shares most names with the
-// network, whatever stands before them; or else the one whose own size, channels and
-// classes are the network's, where no other has one of these that it has not. What is
-// open then is an UnsaidError. Any other error lists the models that were tried.
+// Several models may compute the same, also because folding hides a difference, and yet take
+// images that are prepared differently. Recognise then takes the one named likely; or else
+// the one that shares the most names with the network, whatever their prefix; or else the one
+// whose size, channels and classes match the network's best. If this does not decide, the
+// error is an UnsaidError. If no model fits, the error lists the models that were tried.
 func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 	shapes := n.shapes()
 	var own, others []models.Match
@@ -54,6 +53,7 @@ func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 	return models.Match{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(models.Names(), ", "))
 }
 
+// recognise is Recognise among the tried matches. The module is nil if none of them fits.
 func recognise(n *Network, tried []models.Match, likely string) (models.Match, nn.Module, error) {
 	var found []candidate
 	for _, t := range tried {
@@ -62,7 +62,7 @@ func recognise(n *Network, tried []models.Match, likely string) (models.Match, n
 				return t, m, nil
 			}
 			twin := func(c candidate) bool { return c.match.Entry.Family == t.Entry.Family && t.Entry.Family != "" }
-			if !slices.ContainsFunc(found, twin) { // nets that differ in their blocks alone are the same
+			if !slices.ContainsFunc(found, twin) { // models of a family differ only in their blocks
 				found = append(found, candidate{t, m, n.sharedNames(m)})
 			}
 		}
@@ -80,26 +80,26 @@ func recognise(n *Network, tried []models.Match, likely string) (models.Match, n
 		for _, c := range found {
 			names = append(names, c.match.Title())
 		}
-		return models.Match{}, nil, &UnsaidError{Why: fmt.Sprintf("the graph computes what %s compute, which take images that are prepared otherwise, and neither its names nor its size, channels and classes tell which it is",
+		return models.Match{}, nil, &UnsaidError{Why: fmt.Sprintf("the graph computes the same as %s, which take differently prepared images; neither its names nor its size, channels and classes tell which model it is",
 			strings.Join(names, " and ")), Fields: []string{"Model"}}
 	}
 	return found[0].match, found[0].module, nil
 }
 
-// candidate is a model that computes what a network does.
+// candidate is a model that computes the same as the network.
 type candidate struct {
 	match  models.Match
 	module nn.Module
-	shared int // names
+	shared int // how many names it shares with the network
 }
 
-// fits reports whether all that speaks for other speaks for c, too, and something more.
+// fits reports whether c matches the network in everything in which other does, and in more.
 func (c candidate) fits(n *Network, other candidate) bool {
 	mine, theirs := n.likeness(c.match.Entry), n.likeness(other.match.Entry)
 	return mine != theirs && mine&theirs == theirs
 }
 
-// likeness has a bit for each of an entry's own figures that the network has, too.
+// likeness has a bit for each of channels, classes and size that is equal in the entry and the network.
 func (n *Network) likeness(e models.Entry) (bits int) {
 	in := n.Input
 	for i, same := range []bool{
@@ -113,13 +113,12 @@ func (n *Network) likeness(e models.Entry) (bits int) {
 	return bits
 }
 
-// mostPrefix is how many words may stand before the names of a net in those of a graph, such
-// as module.model.backbone.
+// mostPrefix is how many words a graph may put before the names of a net, such as
+// module.model.backbone.
 const mostPrefix = 4
 
-// named visits the names that a parameter of a graph may have in a net that is a part of it,
-// with what stands before: as it is, without its first words, and translated from Hugging
-// Face's.
+// named visits the names that a parameter of a graph may have in a net: its name without up
+// to mostPrefix first words, the prefix, and each of these translated from Hugging Face's.
 func named(name string, visit func(prefix, name string)) {
 	rest := name
 	for range mostPrefix + 1 {
@@ -135,8 +134,8 @@ func named(name string, visit func(prefix, name string)) {
 	}
 }
 
-// shapes lists the network's parameters by the names of a net that is a part of it: for each
-// of the first words that it may stand behind.
+// shapes lists the shapes of the network's parameters by the names that they may have in a
+// model, one map for each prefix.
 func (n *Network) shapes() []map[string]tensor.Shape {
 	by := map[string]map[string]tensor.Shape{}
 	for _, p := range nn.Named(n) {
@@ -156,7 +155,7 @@ func (n *Network) shapes() []map[string]tensor.Shape {
 	return all
 }
 
-// filled returns the model of a match with the network's weights, nil where it
+// filled builds the model of a match with the network's weights. It returns nil if the model
 // computes something else.
 func filled(n *Network, match models.Match) nn.Module {
 	e, c := match.Entry, match.Config
@@ -169,10 +168,10 @@ func filled(n *Network, match models.Match) nn.Module {
 	}
 	theirs, err := traced(n.Forward, n.Input.Channels, h, w)
 	if err != nil {
-		return nil // as of an image too small for it
+		return nil // for example, the image is too small
 	}
-	// Folding takes away the weights of the batch norms, far less than a fifth of
-	// all; so a large model is not made in vain.
+	// Compare the numbers of parameters first, so that no large model is built in vain.
+	// Folding removes those of the batch norms, far less than a fifth of all.
 	if e.Check(c) != nil {
 		return nil
 	}
@@ -194,8 +193,8 @@ func filled(n *Network, match models.Match) nn.Module {
 	return nil
 }
 
-// sharedNames counts the parameters of m whose names the network has too, all behind the
-// same words.
+// sharedNames counts the parameters of m whose names the network has too, behind one common
+// prefix.
 func (n *Network) sharedNames(m nn.Module) (most int) {
 	have := map[string]bool{}
 	for _, p := range nn.Named(m) {
@@ -213,30 +212,30 @@ func (n *Network) sharedNames(m nn.Module) (most int) {
 	return most
 }
 
-// traced returns the result of forward on one image.
+// traced returns the output node of forward for one image.
 func traced(forward func(*graph.Node) *graph.Node, channels, h, w int) (*graph.Node, error) {
 	g := graph.New(graph.Eval)
 	return engine.Trace(forward, g.Input(InputName, tensor.Float32, 1, channels, h, w))
 }
 
-// matcher compares the trace of a model (a) with that of an imported network (b),
-// from their outputs back.
+// matcher compares the trace of a model (a) with that of an imported network (b), from the
+// output towards the input.
 type matcher struct {
-	pairs  map[[2]*graph.Node]bool // known answers of same
+	pairs  map[[2]*graph.Node]bool // the results of same so far
 	values map[*graph.Variable][]float32
 }
 
-// essential passes over what changes nothing.
+// essential skips reshapes that do not change the shape.
 func essential(n *graph.Node) *graph.Node {
 	for {
-		if _, ok := n.Op.(*graph.Reshape); !ok || !n.Shape.Equal(n.Inputs[0].Shape) {
+		if _, ok := n.Op.(graph.Reshape); !ok || !n.Shape.Equal(n.Inputs[0].Shape) {
 			return n
 		}
 		n = n.Inputs[0]
 	}
 }
 
-// same reports whether a and b compute the same, whatever their weights.
+// same reports whether a and b compute the same apart from the values of their weights.
 func (m *matcher) same(a, b *graph.Node) bool {
 	a, b = essential(a), essential(b)
 	key := [2]*graph.Node{a, b}
@@ -248,6 +247,7 @@ func (m *matcher) same(a, b *graph.Node) bool {
 	return answer
 }
 
+// compare is same without the memory of earlier results.
 func (m *matcher) compare(a, b *graph.Node) bool {
 	if !a.Shape.Equal(b.Shape) {
 		return false
@@ -266,8 +266,8 @@ func (m *matcher) compare(a, b *graph.Node) bool {
 	return m.order(a, b) != nil
 }
 
-// foldedInto reports whether a is a batch norm after a layer, and b a layer that can
-// hold both. PyTorch's newer exporter leaves its bias out where it is 0.
+// foldedInto reports whether a is a batch norm after a layer and b a layer that may combine
+// both. b may lack a bias, since PyTorch's newer exporter leaves out a bias of 0.
 func foldedInto(a, b *graph.Node) bool {
 	if _, ok := a.Op.(graph.BatchNorm); !ok {
 		return false
@@ -279,8 +279,8 @@ func foldedInto(a, b *graph.Node) bool {
 	return false
 }
 
-// order returns b's inputs in the order in which they match a's, nil when they
-// do not. Sums and products do not mind theirs.
+// order returns b's inputs in the order in which they match a's, or nil if they do not. The
+// inputs of sums and products may be swapped.
 func (m *matcher) order(a, b *graph.Node) []*graph.Node {
 	in := b.Inputs
 	match := func(in []*graph.Node) bool {
@@ -303,6 +303,7 @@ func (m *matcher) order(a, b *graph.Node) []*graph.Node {
 	return nil
 }
 
+// sameOp reports whether the operations of two nodes are equal.
 func sameOp(a, b *graph.Node) bool {
 	switch x := a.Op.(type) {
 	case *graph.Input:
@@ -311,8 +312,8 @@ func sameOp(a, b *graph.Node) bool {
 	case graph.BatchNorm:
 		y, ok := b.Op.(graph.BatchNorm)
 		return ok && x.Frozen == y.Frozen && math.Abs(x.Eps-y.Eps) <= 1e-6*x.Eps
-	case *graph.Reshape:
-		_, ok := b.Op.(*graph.Reshape)
+	case graph.Reshape:
+		_, ok := b.Op.(graph.Reshape)
 		return ok
 	case graph.AdaptiveAvgPool2d:
 		if y, ok := b.Op.(graph.AvgPool2d); ok { // one window over the whole image
@@ -323,8 +324,8 @@ func sameOp(a, b *graph.Node) bool {
 	return reflect.DeepEqual(a.Op, b.Op)
 }
 
-// take notes the weights of a pair that is the same, and of what it depends on.
-// It reports whether each of the model's gets one value.
+// take records the weights of b, and of everything b depends on, as those of a. It reports
+// false if a parameter of the model would get two different values.
 func (m *matcher) take(a, b *graph.Node) bool {
 	seen := map[[2]*graph.Node]bool{}
 	var visit func(a, b *graph.Node) bool
@@ -350,7 +351,7 @@ func (m *matcher) take(a, b *graph.Node) bool {
 	return visit(a, b)
 }
 
-// note gives a variable its values; a constant must have them already.
+// note records the values of a variable. A constant must have these values already.
 func (m *matcher) note(n *graph.Node, values []float32) bool {
 	if l, ok := n.Op.(*graph.Leaf); ok {
 		old, again := m.values[l.Variable]
@@ -361,8 +362,8 @@ func (m *matcher) note(n *graph.Node, values []float32) bool {
 	return slices.Equal(own, values)
 }
 
-// unfold gives the layer before the batch norm bn the weight of b, and bn its
-// bias: with mean 0 and a variance of 1 less eps, so that it divides by 1.
+// unfold gives b's weight to the layer before the batch norm bn, and b's bias to bn, whose
+// mean becomes 0 and whose variance becomes 1 - eps, so that it divides by 1.
 func (m *matcher) unfold(bn, b *graph.Node) bool {
 	layer := bn.Inputs[0]
 	weight, _ := constantValues(b.Inputs[1])
@@ -384,7 +385,7 @@ func (m *matcher) unfold(bn, b *graph.Node) bool {
 		m.note(bn.Inputs[2], all(1)) && m.note(bn.Inputs[3], bias)
 }
 
-// fill copies the values into the model; all of its parameters must have one.
+// fill copies the recorded values into the model. It reports false if a parameter has none.
 func (m *matcher) fill(module nn.Module) bool {
 	for _, p := range nn.Named(module) {
 		values, ok := m.values[p.Variable]

@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// basic and resnet are the networks of torch_export.py with basic blocks, which
-// have torchvision's names.
+// basic and resnet are the networks with basic blocks in torch_export.py. They have
+// torchvision's names.
 type basic struct {
 	Conv1, Conv2 *nn.Conv2d
 	BN1, BN2     *nn.BatchNorm2d
@@ -24,7 +24,7 @@ func (b *basic) Forward(x *graph.Node) *graph.Node {
 	if b.Downsample != nil {
 		x = b.Downsample.Forward(x)
 	}
-	return nn.ReLU{}.Forward(x.Plus(y)) // the sum the other way round than PyTorch's
+	return nn.ReLU{}.Forward(x.Add(y)) // the summands are in the other order than PyTorch's
 }
 
 type resnet struct {
@@ -57,7 +57,7 @@ func newResnet(blocks, channels, classes int) *resnet {
 	return m
 }
 
-// tried are matches of entries as they stand.
+// tried returns matches of entries with their own blocks.
 func tried(n *Network, entries ...models.Entry) (all []models.Match) {
 	for _, e := range entries {
 		all = append(all, models.Match{Entry: e, Config: models.Config{Channels: n.Input.Channels, Classes: n.Classes}})
@@ -65,7 +65,7 @@ func tried(n *Network, entries ...models.Entry) (all []models.Match) {
 	return all
 }
 
-// What PyTorch exports, folded or not, lands under PyTorch's names.
+// The weights of PyTorch's exports, folded or not, get PyTorch's names.
 func TestRecognisePyTorchsExports(t *testing.T) {
 	entry := func(name string, blocks int) models.Entry {
 		return models.Entry{Name: name, Channels: 3, Height: 32, Width: 32, Classes: 5,
@@ -103,8 +103,8 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 	}
 }
 
-// plainShortcut is resnet with a bias in place of the shortcut's batch norm: once
-// folded, the two are one graph.
+// plainShortcut is resnet with a bias in place of the shortcut's batch norm. Folded, the two
+// have the same graph.
 func plainShortcut(channels, classes int) *resnet {
 	m := newResnet(1, channels, classes)
 	m.Layer2[0].(*basic).Downsample = nn.Sequential{nn.NewConv2d(4, 8, 1, nn.Conv{Stride: 2})}
@@ -129,8 +129,8 @@ func TestRecogniseByNamesWhereFoldingHidesTheDifference(t *testing.T) {
 	}
 }
 
-// A net with blocks of its own is recognised by its names; one whose blocks are those
-// of another model goes by that model's name.
+// A net with unusual numbers of blocks is recognised by its names. If another model of the
+// registry has these numbers, the net gets that model's name.
 func TestRecogniseOtherBlocks(t *testing.T) {
 	for _, c := range []struct {
 		from, want   string
@@ -159,7 +159,7 @@ func TestRecogniseOtherBlocks(t *testing.T) {
 	}
 }
 
-// A batch norm of a net that was never trained may be folded into no bias at all.
+// A batch norm that was never trained may be folded without leaving a bias.
 func TestRecogniseWithoutBias(t *testing.T) {
 	e, err := models.Lookup("cifar-resnet20")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 type attrs map[string]any
 
-// chain is a graph of images [N, 3, 8, 8] in which each node takes the output of
-// the one before and constants; "x" is the image, "y" the output of the last.
+// chain is a graph on images [N, 3, 8, 8] in which each node takes the output of the one
+// before it, and constants. "x" is the input and "y" the output of the last node.
 type chain struct {
 	opset  int64
 	nodes  []onnx.Node
@@ -24,7 +24,7 @@ type chain struct {
 
 func newChain() *chain { return &chain{opset: 17, consts: map[string]*tensor.Tensor{}} }
 
-// then adds a node on the last value; in may name constants.
+// then adds a node that takes the last output and the constants named in.
 func (c *chain) then(op string, a attrs, in ...string) *chain {
 	last := "x"
 	if n := len(c.nodes); n > 0 {
@@ -38,7 +38,7 @@ func (c *chain) then(op string, a attrs, in ...string) *chain {
 	return c
 }
 
-// free adds a node on values of one's choice.
+// free adds a node that takes the named values.
 func (c *chain) free(op string, in ...string) *chain {
 	c.nodes = append(c.nodes, onnx.Node{Name: "the-" + op, Op: op, Inputs: in, Outputs: []string{op + strings.Repeat("'", len(c.nodes))}})
 	return c
@@ -69,7 +69,7 @@ func floats(shape ...int) *tensor.Tensor {
 	return t
 }
 
-// What is not supported is refused by the name of its node, and why.
+// The error of what is not supported names the node and says why.
 func TestImportRefuses(t *testing.T) {
 	w, flat := floats(2, 3, 3, 3), attrs{}
 	conv := func(a attrs) *chain { return newChain().with("w", w).then("Conv", a, "w").then("Flatten", flat) }
@@ -90,11 +90,11 @@ func TestImportRefuses(t *testing.T) {
 		{"huge groups", conv(attrs{"group": int64(1 << 62)}), "group=4611686018427387904"},
 		{"kernel shape", conv(attrs{"kernel_shape": []int64{5, 5}}), "kernel_shape=[5 5] for a weight of 3x3"},
 		{"unknown attribute", conv(attrs{"future": int64(1)}), `attribute "future" is not known`},
-		{"kind of attribute", conv(attrs{"group": float32(1)}), "attribute group is of another kind"},
+		{"kind of attribute", conv(attrs{"group": float32(1)}), "attribute group has another type"},
 		{"kernel larger than the image", newChain().with("w", floats(2, 3, 9, 9)).then("Conv", nil, "w").then("Flatten", nil), "does not fit the padded image"},
 		{"weight without pixels", newChain().with("w", floats(2, 3)).then("Conv", nil, "w"), "float tensor of 4 dimensions"},
 		{"integer weight", newChain().with("w", tensor.FromInts(make([]int64, 54), 2, 3, 3, 3)).then("Conv", nil, "w"), "is int64"},
-		{"computed weight", newChain().then("Conv", nil, "x"), `input "x" is computed, where only a constant`},
+		{"computed weight", newChain().then("Conv", nil, "x"), `input "x" is computed, but must be constant`},
 		{"no weight", newChain().then("Conv", nil), "has no input 1"},
 		{"bias", newChain().with("w", w).with("b", floats(3)).then("Conv", nil, "w", "b"), "bias of 3 numbers for 2 channels"},
 		{"batch norm in training", newChain().with("c", floats(3)).then("BatchNormalization", attrs{"training_mode": int64(1)}, "c", "c", "c", "c"), "training_mode=1 is not supported, only 0; export the network in evaluation mode"},
@@ -113,7 +113,7 @@ func TestImportRefuses(t *testing.T) {
 		{"channels that differ", newChain().with("c", floats(5, 1, 1)).then("Add", nil, "c").then("Flatten", nil), "5 numbers for 3 channels"},
 		{"Flatten of the batch", newChain().then("Flatten", attrs{"axis": int64(0)}), "it mixes the images of a batch"},
 		{"Flatten of nothing", newChain().then("Flatten", attrs{"axis": int64(5)}), "axis=5 of 4 dimensions"},
-		{"Reshape by floats", newChain().with("s", floats(2)).then("Reshape", nil, "s"), "no short list of integers"},
+		{"Reshape by floats", newChain().with("s", floats(2)).then("Reshape", nil, "s"), "not a short list of integers"},
 		{"Reshape to more", newChain().with("s", ints(0, 1000)).then("Reshape", nil, "s"), "cannot become"},
 		{"Reshape to a negative", newChain().with("s", ints(0, -7)).then("Reshape", nil, "s"), "cannot become"},
 		{"Reshape to a product that wraps", newChain().with("s", ints(192, 192, 192, 192, 192, 192, 192, 192)).then("Reshape", nil, "s"), "cannot become"},
@@ -149,7 +149,7 @@ func TestImportRefuses(t *testing.T) {
 		{"Relu of a constant's shape", newChain().with("w", floats(4)).free("Shape", "w").then("Relu", nil), "does not depend on the input"},
 		{"the images as a shape", newChain().then("Reshape", nil, "x"), "is computed from the images"},
 		{"Cast to integers", newChain().then("Cast", attrs{"to": int64(7)}), "to INT64 is not supported"},
-		{"Dropout at work", newChain().with("r", floats()).with("t", tensor.FromInts([]int64{1}, []int{}...)).then("Dropout", nil, "r", "t"), "works as in training"},
+		{"Dropout at work", newChain().with("r", floats()).with("t", tensor.FromInts([]int64{1}, []int{}...)).then("Dropout", nil, "r", "t"), "is in training mode"},
 	} {
 		_, err := Import(c.graph.model())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -162,11 +162,11 @@ func TestImportRefusesOtherInputs(t *testing.T) {
 	for want, change := range map[string]func(*onnx.Model){
 		"takes 0 inputs":                      func(m *onnx.Model) { m.Graph.Inputs = nil },
 		"takes 2 inputs (x, z)":               func(m *onnx.Model) { m.Graph.Inputs = append(m.Graph.Inputs, onnx.Value{Name: "z", Type: onnx.Float}) },
-		"elements of INT64":                   func(m *onnx.Model) { m.Graph.Inputs[0].Type = onnx.Int64 },
+		"elements of type INT64":              func(m *onnx.Model) { m.Graph.Inputs[0].Type = onnx.Int64 },
 		"has 2 dimensions":                    func(m *onnx.Model) { m.Graph.Inputs[0].Shape = m.Graph.Inputs[0].Shape[:2] },
-		"a size of 100000":                    func(m *onnx.Model) { m.Graph.Inputs[0].Shape[2].Size = 100_000 },
+		"a side of 100000":                    func(m *onnx.Model) { m.Graph.Inputs[0].Shape[2].Size = 100_000 },
 		"does not say how many channels":      func(m *onnx.Model) { m.Graph.Inputs[0].Shape[1].Size = 0 },
-		"gives 2 outputs":                     func(m *onnx.Model) { m.Graph.Outputs = append(m.Graph.Outputs, m.Graph.Outputs[0]) },
+		"has 2 outputs":                       func(m *onnx.Model) { m.Graph.Outputs = append(m.Graph.Outputs, m.Graph.Outputs[0]) },
 		`output "w" does not depend`:          func(m *onnx.Model) { m.Graph.Outputs[0].Name = "w" },
 		`belongs to the operator set "other"`: func(m *onnx.Model) { m.Graph.Nodes[0].Domain = "other" },
 	} {
@@ -190,8 +190,7 @@ func TestImportManyNodesWithOneWeight(t *testing.T) {
 	}
 }
 
-// Forms of a network that other exporters write, each against the same in our
-// own layers.
+// Forms of a network that other exporters write give the same as our own layers.
 func TestImportOtherForms(t *testing.T) {
 	x := unit(2, 3, 8, 8)
 	pooled := nn.Sequential{nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
@@ -230,8 +229,7 @@ func TestImportOtherForms(t *testing.T) {
 	}
 }
 
-// Whatever a file holds, it is refused with an error or becomes a network that
-// can be traced.
+// Any file is either refused with an error or becomes a network that can be traced.
 func FuzzImport(f *testing.F) {
 	for _, name := range fixtures {
 		b, err := os.ReadFile("testdata/" + name + ".onnx")

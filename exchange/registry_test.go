@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/models"
 )
 
-// Every model that has a name can be exported, comes back to the bit, and is
+// Every model of the registry can be exported and imported with the same bits, and is
 // recognised, folded or not.
 func TestEveryModelOfTheRegistry(t *testing.T) {
 	const quick, largest = 300_000, 30_000_000

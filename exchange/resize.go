@@ -8,15 +8,15 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// resizing is what Resize says of all axes.
+// resizing holds the attributes of Resize that apply to all axes.
 type resizing struct {
 	mode, coordinates, nearest string
 	cubic, outside             float64
 	excludeOutside, antialias  bool
 }
 
-// resize reads Resize and Upsample, axis by axis: to the nearest by taking elements, linear
-// and cubic as products with a matrix of weights.
+// resize reads Resize and Upsample, one axis after the other. Nearest takes elements by
+// their index; linear and cubic multiply with a matrix of interpolation weights.
 func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 	r := resizing{
 		mode: a.text("mode", "nearest"), coordinates: a.text("coordinate_transformation_mode", "half_pixel"),
@@ -88,7 +88,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 				switch {
 				case scales != nil:
 					g.scale = scales[i]
-					g.exact = float64(float32(x[d]) * float32(g.scale)) // as the runtimes round it
+					g.exact = float64(float32(x[d]) * float32(g.scale)) // ONNX's runtimes compute it in float32
 					g.to = int(math.Floor(min(max(g.exact, 0), mostSide*4)))
 				case one > 0:
 					g.scale = one
@@ -108,7 +108,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// common returns the one scale of all axes that a policy asks for, 0 for none.
+// common returns the one scale for all axes that keep_aspect_ratio_policy asks for, or 0 if each has its own.
 func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64) {
 	if policy == "stretch" || to == nil {
 		return 0
@@ -122,25 +122,25 @@ func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64)
 	return scale
 }
 
-// replaced puts one value where an index of some dimension is -1.
+// replaced puts fill at every element for which the index of some dimension is -1.
 func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
 	for _, list := range index {
 		if list != nil {
-			return x.Graph.Apply(&graph.Take{Index: index, Fill: fill}, x)
+			return x.Graph.Apply(graph.Take{Index: index, Fill: fill}, x)
 		}
 	}
 	return x
 }
 
-// stretching is what is done to one dimension.
+// stretching says how one dimension is resized.
 type stretching struct {
 	from, to   int
 	scale      float64
-	exact      float64 // the size before it is rounded down, where the scale is given
-	start, end float64 // of the region that is taken, as parts of the dimension
+	exact      float64 // if the scale is given: the size before it is rounded down
+	start, end float64 // the region of tf_crop_and_resize, as fractions of the dimension
 }
 
-// batch is the fixed batch of the graph's input, which stands for any; 0 where it has none.
+// batch returns the batch size that the graph's input is fixed to, or 0 if it takes any.
 func (imp *importer) batch() int64 {
 	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
 		return int64(d.Size)
@@ -148,8 +148,8 @@ func (imp *importer) batch() int64 {
 	return 0
 }
 
-// along resizes one dimension, and lists the places outside the image that a region has,
-// as -1 among their numbers; nil where there are none.
+// along resizes one dimension. none lists, for tf_crop_and_resize, the indices of the
+// outputs, with -1 for those that lie outside the image; it is nil if there are none.
 func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none []int) {
 	if g.to == g.from && g.scale == 1 && g.start == 0 && g.end == 1 {
 		return x, nil
@@ -193,7 +193,7 @@ func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none
 			matrix.Data()[min(max(first+k, 0), from-1)*g.to+i] += float32(w / total)
 		}
 	}
-	// The dimension goes to the end for the product, and back.
+	// Move the dimension to the end for the product, and back.
 	axes := counted(len(x.Shape))
 	last := len(axes) - 1
 	axes[d], axes[last] = last, d
@@ -204,7 +204,7 @@ func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none
 	return rows.MatMul(value{data: matrix}.on(x.Graph)).Reshape(to...).Transpose(axes...), none
 }
 
-// source returns where output i lies in the input.
+// source returns the coordinate of output i in the input.
 func (r resizing) source(i int, g stretching) float64 {
 	x, last := float64(i), float64(g.from-1)
 	switch r.coordinates {
@@ -212,7 +212,7 @@ func (r resizing) source(i int, g stretching) float64 {
 		return x / g.scale
 	case "align_corners":
 		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
-			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes differ there", g.exact))
+			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes disagree there", g.exact))
 		}
 		if g.to == 1 {
 			return 0
@@ -235,7 +235,7 @@ func (r resizing) source(i int, g stretching) float64 {
 	return (x+0.5)/g.scale - 0.5
 }
 
-// rounded chooses the nearest element.
+// rounded returns the index of the nearest element, by nearest_mode.
 func (r resizing) rounded(x float64) float64 {
 	switch r.nearest {
 	case "floor":
@@ -250,8 +250,9 @@ func (r resizing) rounded(x float64) float64 {
 	panic(tensor.Misusef("nearest_mode=%s is not known", r.nearest))
 }
 
-// weights returns those of the elements round a place, t behind the inner left one, and how
-// many lie before that. With antialiasing the window is as wide as what becomes one element.
+// weights returns the interpolation weights of the elements around a coordinate that lies t
+// to the right of its left neighbour, and how many of them come before that neighbour. With
+// antialiasing the window covers all elements that are merged into one output.
 func (r resizing) weights(t, scale float64) (weights []float64, before int) {
 	reach, weight := 1.0, func(x float64) float64 { return max(1-x, 0) }
 	if a := r.cubic; r.mode == "cubic" {

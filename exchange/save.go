@@ -11,10 +11,10 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// Save exports a trained network into an ONNX file, whole or not at all, and
-// returns what it has written. Of c it wants the form of the graph; images and
-// preprocessing are those of info, which goes into the file's metadata under the
-// name residual, as JSON.
+// Save exports a trained network to an ONNX file and returns the model that it wrote. The
+// file is written completely or not at all. Channels, size and preprocessing come from info,
+// which is also stored in the file's metadata, as JSON under the key "residual"; the other
+// fields of c choose the form of the graph.
 func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
 	model, err := withInfo(m, info, c)
 	if err == nil {
@@ -26,9 +26,9 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 	return model, nil
 }
 
-// withInfo makes the graph of a trained network that Save writes.
+// withInfo makes the ONNX model that Save writes.
 func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
-	info.Output = "" // the graph that is written has one
+	info.Output = "" // the graph that is written has only one output
 	metadata, err := info.Metadata()
 	if err != nil {
 		return nil, err
@@ -45,8 +45,9 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	return Export(m, c)
 }
 
-// Open reads an ONNX file and imports its graph; of several outputs the one that the file,
-// or else its shape, says to be the logits. The error names the file.
+// Open reads an ONNX file and imports its graph. If the graph has several outputs, Open
+// takes the one that the file's metadata names, or else the first that has the shape of
+// logits. The error names the file.
 func Open(path string) (*Network, error) {
 	n, _, err := open(path, "")
 	return n, err

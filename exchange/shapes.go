@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// shaping adds a node that gives its first input the shape that to says, and leaves its
-// numbers as they are.
+// shaping adds a node that reshapes its first input to the shape that to returns. The
+// elements and their order stay the same.
 func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tensor.Shape) {
 	imp.apply(n.String(), n.Outputs[0], in, func(in []value) value {
 		s := to(in)
@@ -32,7 +32,7 @@ func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tens
 	}
 }
 
-// flatten reads Flatten: the dimensions before the axis become one, and those from it on.
+// flatten reads Flatten: the dimensions before the axis become one, and those from the axis on another.
 func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 1)
 	if err := a.done(); err != nil {
@@ -49,8 +49,8 @@ func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// reshape reads Reshape. Its shape is known when the graph is traced, for it may
-// be made of the input's.
+// reshape reads Reshape. The new shape may be computed from the input's, so it is known only
+// when the graph is traced.
 func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
 	allowZero := a.int("allowzero", 0) != 0
 	if err := a.done(); err != nil {
@@ -59,7 +59,7 @@ func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
 	names := imp.named(n, 2)
 	_, fixed := imp.constants[names[1]]
 	_, constant := imp.constants[names[0]]
-	batch := imp.batch() // it stands for the run's
+	batch := imp.batch() // a 1 in the shape that is this fixed batch stands for the actual batch
 	if fixed = fixed && batch > 0 && !constant; fixed {
 		names = append(names[:2:2], imp.net.from)
 	}
@@ -73,8 +73,8 @@ func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// reshaped returns the shape of dims, where 0 takes the size of the input and one -1 what
-// is left.
+// reshaped returns the shape for dims, where 0 copies the input's size (unless allowZero)
+// and one -1 is inferred from the others.
 func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 	to := make(tensor.Shape, len(dims))
 	infer, product := -1, 1
@@ -98,7 +98,7 @@ func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 	return to
 }
 
-// axesOf returns the axes of a node: its second input since version 13, an attribute before.
+// axesOf returns the axes of a node: its second input since version 13, an attribute before that.
 func axesOf(in []value, listed []int64) []int64 {
 	if len(in) > 1 && in[1].there() {
 		return in[1].integers("the list of axes")
@@ -106,6 +106,7 @@ func axesOf(in []value, listed []int64) []int64 {
 	return listed
 }
 
+// squeeze reads Squeeze.
 func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 	listed := a.ints("axes")
 	if err := a.done(); err != nil {
@@ -117,7 +118,7 @@ func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 		to := tensor.Shape{}
 		for d, size := range s {
 			switch {
-			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // a batch stays
+			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // without axes, the batch dimension stays
 			case slices.Contains(at, d):
 				panic(tensor.Misusef("takes out dimension %d of %v, which is not 1", d, s))
 			default:
@@ -129,6 +130,7 @@ func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
+// unsqueeze reads Unsqueeze.
 func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 	listed := a.ints("axes")
 	if err := a.done(); err != nil {
@@ -138,7 +140,7 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 		s, axes := in[0].shape(), axesOf(in, listed)
 		at := positions(axes, len(s)+len(axes))
 		if len(s)+len(axes) > graph.MostDimensions {
-			panic(tensor.Misusef("%v gets %d more dimensions, where at most %d are possible together", s, len(axes), graph.MostDimensions))
+			panic(tensor.Misusef("%v gets %d more dimensions, and at most %d are possible in all", s, len(axes), graph.MostDimensions))
 		}
 		to := tensor.Shape{}
 		for d, next := 0, 0; d < len(s)+len(axes); d++ {
@@ -154,6 +156,7 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
+// identity reads Identity, which gives its input another name.
 func (imp *importer) identity(n *onnx.Node, a *attributes) error {
 	name := imp.named0(n)[0]
 	if name != imp.net.from {
@@ -168,7 +171,7 @@ func (imp *importer) identity(n *onnx.Node, a *attributes) error {
 	return a.done()
 }
 
-// dropout does nothing, as the network is one for evaluation.
+// dropout reads Dropout, which does nothing in evaluation mode.
 func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
 	a.ignore("ratio", "seed", "is_test")
 	x, _, err := imp.activation(n, 0)
@@ -180,14 +183,14 @@ func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	if training != nil && slices.ContainsFunc(training.Ints(), func(v int64) bool { return v != 0 }) {
-		return fmt.Errorf("works as in training; export the network in evaluation mode")
+		return fmt.Errorf("is in training mode; export the network in evaluation mode")
 	}
 	imp.pass(n, x)
 	return a.done()
 }
 
-// transpose reads Transpose. That of images which have their channels last is noted, for
-// Forward takes them first.
+// transpose reads Transpose. If the graph takes images [N, H, W, C], their Transpose to
+// [N, C, H, W] is left out, since Forward takes images in that order.
 func (imp *importer) transpose(n *onnx.Node, a *attributes) error {
 	perm := a.ints("perm")
 	if err := a.done(); err != nil {
@@ -215,7 +218,7 @@ func (imp *importer) transpose(n *onnx.Node, a *attributes) error {
 	}))
 }
 
-// gather reads Gather of constant indices, which may have any shape.
+// gather reads Gather. Its indices must be constant and may have any shape.
 func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 0)
 	if len(n.Inputs) != 2 {
@@ -243,7 +246,7 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// slice reads Slice, whose places are inputs since version 10 and attributes before.
+// slice reads Slice. Its starts and ends are inputs since version 10 and attributes before that.
 func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 	starts, ends, listed := a.ints("starts"), a.ints("ends"), a.ints("axes")
 	if err := a.done(); err != nil {
@@ -282,7 +285,7 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// stretch lists the indices from start to end, exclusive, of a dimension.
+// stretch lists the indices of a dimension from start to end (exclusive).
 func stretch(start, end, step int64, size int) []int {
 	n := int64(size)
 	if step == 0 {
@@ -315,7 +318,7 @@ func stretch(start, end, step int64, size int) []int {
 	return list
 }
 
-// split reads Split: into parts of given sizes, or of one.
+// split reads Split, into parts of given sizes or of equal size.
 func (imp *importer) split(n *onnx.Node, a *attributes) error {
 	axis, listed := a.int("axis", 0), a.ints("split")
 	a.ignore("num_outputs")
@@ -359,6 +362,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
+// concat reads Concat.
 func (imp *importer) concat(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 1)
 	if len(n.Inputs) == 0 || slices.Contains(n.Inputs, "") {

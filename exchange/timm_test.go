@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// timmTensors are the names and shapes of timm's residual networks, of the first block of
-// each stage (testdata/timm_tensors.py).
+// timmTensors returns the names and shapes of timm's residual networks, with the first block
+// of each stage only (testdata/timm_tensors.py).
 func timmTensors(t *testing.T) map[string]*Weights {
 	t.Helper()
 	f, err := os.Open("testdata/timm_tensors.json.gz")
@@ -51,9 +51,9 @@ func timmTensors(t *testing.T) map[string]*Weights {
 	return all
 }
 
-// Of timm's residual networks those are taken, under their names, that compute what
-// torchvision's do (testdata/timm_names.py has compared the logits), and no others. A
-// refusal says which tensors differ from the nearest network.
+// Exactly those of timm's residual networks are accepted that compute the same as
+// torchvision's; testdata/timm_names.py compared the logits. The error of the others says
+// which tensors differ from the nearest network.
 func TestTimmNets(t *testing.T) {
 	nets := timmTensors(t)
 	if len(nets) < 170 {
@@ -73,7 +73,7 @@ func TestTimmNets(t *testing.T) {
 			if ours {
 				t.Errorf("%s is refused: %v", name, err)
 			}
-			// resnet50_gn has nothing that resnet50 has not.
+			// resnet50_gn has no tensor that resnet50 does not have.
 			if !slices.ContainsFunc(append(w.order, "bn1.running_mean"), func(key string) bool { return strings.Contains(err.Error(), key+" ") }) {
 				t.Errorf("%s: no tensor is named by %v", name, err)
 			}
@@ -100,7 +100,7 @@ func TestTimmNets(t *testing.T) {
 	}
 }
 
-// Every name of ours, and what timm.txt says of others, can be looked up.
+// Every name of the registry and of timm.txt can be looked up.
 func TestNetworkNames(t *testing.T) {
 	for _, name := range models.Names() {
 		if m, known := networkOf(name); !known || m.Entry.Family == "" {
@@ -122,8 +122,8 @@ func TestNetworkNames(t *testing.T) {
 	}
 }
 
-// Settings are taken that compute what torchvision's network does, and no others:
-// testdata/claims.py has compared the logits.
+// Exactly those settings are accepted with which a network computes the same as
+// torchvision's; testdata/claims.py compared the logits.
 func TestSettingsOfNetworks(t *testing.T) {
 	text, err := os.ReadFile("testdata/claims.json")
 	if err != nil {
@@ -157,7 +157,7 @@ func TestSettingsOfNetworks(t *testing.T) {
 	}
 }
 
-// Checkpoints and the metadata of safetensors files name networks, too.
+// The settings of checkpoints and the metadata of safetensors files are claims about a network, too.
 func TestFilesNameNetworks(t *testing.T) {
 	e, err := models.Lookup("resnet50")
 	if err != nil {
@@ -178,7 +178,7 @@ func TestFilesNameNetworks(t *testing.T) {
 		{map[string]any{"hyper_parameters": map[string]any{"backbone": "resnet50", "arch": "seresnet50"}}, `"hyper_parameters.arch": "seresnet50"`},
 		{map[string]any{"meta": map[string]any{"cfg": "model = dict(backbone=dict(type='ResNet', depth=50, style='pytorch'))"}}, ""},
 		{map[string]any{"meta": map[string]any{"cfg": "model = dict(backbone=dict(type='ResNet', depth=50, style=\"caffe\"))"}}, `says "meta.cfg"`},
-		{map[string]any{"config": `{"architecture": "resnetaa50"}`}, ""}, // a text, as a setting may be
+		{map[string]any{"config": `{"architecture": "resnetaa50"}`}, ""}, // JSON in a string
 	} {
 		w := Weights{claims: gather(nil, "the checkpoint", "", c.settings, ofNetwork)}
 		err := w.contradicted(models.Match{Entry: e})

@@ -10,18 +10,18 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// value is what a name stands for while a graph is traced: a node, or numbers that are
-// known then, such as weights and shapes. It is neither where an input was left out.
+// value is what a name stands for while a graph is traced: a node, or data that is known by
+// then, such as weights and shapes. It is neither if an optional input was left out.
 type value struct {
 	node *graph.Node
 	data *tensor.Tensor
-	held *nn.Parameter // data as a buffer, where it is a constant of the file
+	held *nn.Parameter // data as a buffer, if it is a constant of the file
 }
 
-// operation computes what a node gives. It panics with the reason where it cannot.
+// operation computes the output of a node from its inputs. It panics with a message if it cannot.
 type operation func(in []value) value
 
-// step is one node of an ONNX graph that is not a constant.
+// step is one node of an ONNX graph whose output is not constant.
 type step struct {
 	label string // the node, for messages
 	in    []string
@@ -29,8 +29,10 @@ type step struct {
 	run   operation
 }
 
+// there reports whether an input was given.
 func (v value) there() bool { return v.node != nil || v.data != nil }
 
+// shape returns the shape of the node or the data.
 func (v value) shape() tensor.Shape {
 	if v.node != nil {
 		return v.node.Shape
@@ -40,30 +42,31 @@ func (v value) shape() tensor.Shape {
 
 func (v value) isInteger() bool { return v.data != nil && v.data.DType() == tensor.Int64 }
 
-// integers returns the numbers of a shape, of axes or the like.
+// integers returns the elements of constant integer data, such as a shape or a list of axes.
 func (v value) integers(what string) []int64 {
 	switch {
 	case v.node != nil:
-		panic(tensor.Misusef("%s is computed from the images, where only a constant is possible", what))
+		panic(tensor.Misusef("%s is computed from the images, but must be constant", what))
 	case v.data == nil:
 		panic(tensor.Misusef("has no %s", what))
 	case v.data.DType() != tensor.Int64 || v.data.Numel() > mostIntegers:
-		panic(tensor.Misusef("%s is no short list of integers, such as a shape", what))
+		panic(tensor.Misusef("%s is not a short list of integers, such as a shape", what))
 	}
 	return v.data.Ints()
 }
 
-// mostIntegers is far beyond the dimensions of any tensor.
+// mostIntegers bounds lists such as shapes; it is far above the number of dimensions of any tensor.
 const mostIntegers = 64
 
 // numbers returns the elements of constant data.
 func (v value) numbers(what string) []float64 {
 	if v.data == nil {
-		panic(tensor.Misusef("%s is computed from the images, where only a constant is possible", what))
+		panic(tensor.Misusef("%s is computed from the images, but must be constant", what))
 	}
 	return wide(v.data)
 }
 
+// wide returns the elements of a tensor as float64.
 func wide(t *tensor.Tensor) []float64 {
 	out := make([]float64, t.Numel())
 	for i := range out {
@@ -76,13 +79,13 @@ func wide(t *tensor.Tensor) []float64 {
 	return out
 }
 
-// on returns v as a node of g.
+// on returns v as a node of g: its own, a constant, or a variable that is not trained.
 func (v value) on(g *graph.Graph) *graph.Node {
 	if v.node != nil {
 		return v.node
 	}
 	if v.data == nil {
-		panic(tensor.Misusef("lacks an input"))
+		panic(tensor.Misusef("an input is missing"))
 	}
 	t := v.data
 	for _, d := range t.Shape() {
@@ -102,7 +105,7 @@ func (v value) on(g *graph.Graph) *graph.Node {
 	return g.Variable(buffer(t))
 }
 
-// buffer returns a tensor as one that nothing trains.
+// buffer wraps a tensor in a parameter that is not trained, as float32.
 func buffer(t *tensor.Tensor) *nn.Parameter {
 	if t.DType() == tensor.Int64 {
 		floats := tensor.New(t.Shape()...)
@@ -114,8 +117,7 @@ func buffer(t *tensor.Tensor) *nn.Parameter {
 	return &nn.Parameter{Value: t}
 }
 
-// graphOf returns the graph that the nodes among some values belong to, nil where there
-// are none.
+// graphOf returns the graph of the nodes among some values, or nil if all are constant.
 func graphOf(in []value) *graph.Graph {
 	for _, v := range in {
 		if v.node != nil {
@@ -125,17 +127,17 @@ func graphOf(in []value) *graph.Graph {
 	return nil
 }
 
-// kindOfResult says of what kind numbers are that are worked out of constants.
+// kindOfResult is the type of a constant that is computed from others.
 type kindOfResult uint8
 
 const (
-	asInputs  kindOfResult = iota // integers where all inputs are
-	asNumbers                     // with a fraction
-	asFlags                       // 0 and 1, which are integers
+	asInputs  kindOfResult = iota // integers if all inputs are, else floats
+	asNumbers                     // floats
+	asFlags                       // 0 and 1, as integers
 )
 
-// over makes an operation of one on nodes. Of constants alone the result is one, worked
-// out in float64 by the reference loops.
+// over turns a function on nodes into an operation on values. If all inputs are constant,
+// the result is a constant too, computed in float64 by graph.Reference.
 func over(result kindOfResult, run func(in []*graph.Node) *graph.Node) operation {
 	return func(in []value) value {
 		g := graphOf(in)
@@ -152,7 +154,7 @@ func over(result kindOfResult, run func(in []*graph.Node) *graph.Node) operation
 	}
 }
 
-// worked works an operation out of constants.
+// worked computes an operation on constants.
 func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.Node) value {
 	g := graph.New(graph.Eval)
 	feeds := map[*graph.Node][]float64{}
@@ -163,7 +165,7 @@ func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.N
 			continue
 		}
 		if v.data.Numel() > mostWorked {
-			panic(tensor.Misusef("would be worked out of a constant of %v; let the exporter fold constants", v.data.Shape()))
+			panic(tensor.Misusef("would be computed from a constant of shape %v; let the exporter fold constants", v.data.Shape()))
 		}
 		nodes[i] = g.Input("constant", tensor.Float32, v.data.Shape()...)
 		feeds[nodes[i]] = wide(v.data)
@@ -187,25 +189,25 @@ func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.N
 	return value{data: t}
 }
 
-// Bounds of what a small file can ask for.
+// Bounds on what a small file can ask for.
 const (
-	mostElements = 1 << 30 // of one activation, more than any network of images takes
-	mostListed   = 1 << 24 // indices of all elements that are taken in one trace
-	mostMade     = 1 << 22 // elements of one constant that nodes make of others
-	mostFolded   = 1 << 27 // elements of all constants that others are worked out of
-	mostWorked   = 1 << 24 // numbers worked out of the sizes of the images in one trace
-	mostFilled   = 160e6   // elements of all constants that nodes make: VGG-19 has 144 million
+	mostElements = 1 << 30 // elements of one activation, more than any image network needs
+	mostListed   = 1 << 24 // indices of all gathers in one trace
+	mostMade     = 1 << 22 // elements of one constant that is computed from others
+	mostFolded   = 1 << 27 // elements of all constants that others are computed from
+	mostWorked   = 1 << 24 // numbers computed from the image size in one trace
+	mostFilled   = 160e6   // elements of all computed constants; VGG-19 has 144 million
 )
 
-// bounds watches over the nodes of a trace.
+// bounds counts the resources that the nodes of a trace use, and panics if they are too many.
 type bounds struct {
-	seen   int // nodes
-	listed int
-	worked int // numbers worked out of the sizes of the images
-	most   int // elements of one; 0: mostElements
+	seen   int // nodes that were checked
+	listed int // indices of gathers
+	worked int // numbers computed from the image size
+	most   int // largest number of elements of one node; 0 means mostElements
 }
 
-// count panics where too much is worked out of the sizes of the images.
+// count panics if too many numbers are computed from the image size.
 func (b *bounds) count(in []value, out value) {
 	if out.data == nil {
 		return
@@ -216,18 +218,18 @@ func (b *bounds) count(in []value, out value) {
 		}
 	}
 	if b.worked > mostWorked {
-		panic(tensor.Misusef("works out more than %d numbers with the nodes before it; the file is damaged", mostWorked))
+		panic(tensor.Misusef("computes, with the nodes before it, more than %d numbers from the image size; the file is damaged", mostWorked))
 	}
 }
 
-// check panics where a node that is new is too large.
+// check panics if a new node of g is too large.
 func (b *bounds) check(g *graph.Graph) {
 	for _, n := range g.Nodes[min(b.seen, len(g.Nodes)):] {
 		limited(b.most, n.Shape...)
 		for _, d := range n.Shape {
 			limited(mostListed, d)
 		}
-		if op, ok := n.Op.(*graph.Take); ok {
+		if op, ok := n.Op.(graph.Take); ok {
 			for _, list := range op.Index {
 				b.listed += len(list)
 			}
@@ -235,12 +237,12 @@ func (b *bounds) check(g *graph.Graph) {
 	}
 	b.seen = len(g.Nodes)
 	if b.listed > mostListed {
-		panic(tensor.Misusef("takes more than %d elements by their indices, with the nodes before it; the file is damaged", mostListed))
+		panic(tensor.Misusef("gathers, with the nodes before it, more than %d elements; the file is damaged", mostListed))
 	}
 }
 
-// limited panics where a tensor of this shape would have more than so many elements, or
-// mostElements where most is 0.
+// limited panics if a tensor of this shape would have more than most elements; 0 stands for
+// mostElements.
 func limited[T int | int64](most int, shape ...T) {
 	if most == 0 {
 		most = mostElements
@@ -267,14 +269,15 @@ func guarded(f func()) (err error) {
 	return nil
 }
 
-// named returns the resolved names of a node's inputs, the first count of them or all;
-// those left out are empty.
+// named returns the resolved names of all inputs of a node, padded with "" to at least count.
+// Inputs that are left out are "". The node uses the images itself if it takes prepared, so
+// Input no longer describes everything done to them.
 func (imp *importer) named(n *onnx.Node, count int) []string {
 	names := make([]string, max(count, len(n.Inputs)))
 	for i, name := range n.Inputs {
 		if name == imp.prepared || imp.resolve(name) == imp.prepared {
 			if imp.prepared != "" {
-				imp.prepared = "" // what Input says would not hold for this node
+				imp.prepared = "" // Input would not describe this node's input
 			}
 		}
 		if name != "" {
@@ -284,7 +287,7 @@ func (imp *importer) named(n *onnx.Node, count int) []string {
 	return names
 }
 
-// value returns what a resolved name stands for in the trace.
+// value returns the value of a resolved name in the trace.
 func (imp *importer) value(name string) (value, error) {
 	if name == "" {
 		return value{}, nil
@@ -303,7 +306,7 @@ func (imp *importer) value(name string) (value, error) {
 		return value{}, imp.noChannels()
 	}
 	if imp.turn {
-		return value{}, fmt.Errorf("takes images with their channels last as bytes, with which only one number or one for each channel can be added or multiplied")
+		return value{}, fmt.Errorf("takes uint8 images with the channels last; before their Transpose only Add, Sub, Mul and Div with one number, or one for each channel, are supported")
 	}
 	h, w := in.sides()
 	v := value{node: imp.graph.Input(in.Name, tensor.Float32, 1, in.Channels, h, w)}
@@ -311,8 +314,9 @@ func (imp *importer) value(name string) (value, error) {
 	return v, nil
 }
 
-// apply runs an operation on resolved names and calls the result out: a constant where
-// all it takes are constants, else a step of the network. What goes wrong is noted.
+// apply runs an operation on resolved names and gives its result the name out. The result is
+// a constant if all inputs are, and otherwise becomes a step of the network. Errors go to
+// imp.failed.
 func (imp *importer) apply(label, out string, in []string, run operation) {
 	if imp.failed == nil && in[0] == "" {
 		imp.failed = fmt.Errorf("has no input 0")
@@ -360,7 +364,7 @@ func (imp *importer) apply(label, out string, in []string, run operation) {
 	imp.net.steps = append(imp.net.steps, step{label: label, in: in, out: out, run: run})
 }
 
-// make notes a constant that a node has made of others.
+// make adds a constant that a node has computed from others.
 func (imp *importer) make(out string, t *tensor.Tensor, of []value) error {
 	size := int64(t.Numel())
 	for _, v := range of {
@@ -374,18 +378,18 @@ func (imp *importer) make(out string, t *tensor.Tensor, of []value) error {
 		size += int64(v.data.Numel())
 	}
 	if imp.made += int64(t.Numel()); imp.made > mostFilled {
-		return fmt.Errorf("makes a constant of %v, with which all together have more than %d numbers", t.Shape(), int(mostFilled))
+		return fmt.Errorf("makes a constant of shape %v, and all constants together would have more than %d numbers", t.Shape(), int(mostFilled))
 	}
 	if len(of) > 0 && size > int64(t.Numel())+mostIntegers {
 		if imp.folded += size; imp.folded > mostFolded {
-			return fmt.Errorf("makes a constant of others, which all together have more than %d numbers; let the exporter fold constants", mostFolded)
+			return fmt.Errorf("computes a constant from others that have more than %d numbers together; let the exporter fold constants", mostFolded)
 		}
 	}
 	imp.constants[out] = t
 	return nil
 }
 
-// sameNumbers reports whether two tensors share their numbers.
+// sameNumbers reports whether two tensors share their memory.
 func sameNumbers(a, b *tensor.Tensor) bool {
 	if a.Numel() == 0 || a.Numel() != b.Numel() || a.DType() != b.DType() {
 		return false
@@ -396,8 +400,8 @@ func sameNumbers(a, b *tensor.Tensor) bool {
 	return &a.Data()[0] == &b.Data()[0]
 }
 
-// compute adds a node that computes its first output of all its inputs, of which none is
-// left out.
+// compute adds a node whose first output is computed from all its inputs, none of which may
+// be left out.
 func (imp *importer) compute(n *onnx.Node, a *attributes, run operation) error {
 	if i := slices.Index(n.Inputs, ""); i >= 0 {
 		return fmt.Errorf("has no input %d", i)
@@ -405,7 +409,7 @@ func (imp *importer) compute(n *onnx.Node, a *attributes, run operation) error {
 	return imp.optional(n, a, run)
 }
 
-// optional is compute where inputs behind the first may be left out.
+// optional is compute for nodes whose inputs after the first may be left out.
 func (imp *importer) optional(n *onnx.Node, a *attributes, run operation) error {
 	if err := a.done(); err != nil {
 		return err
@@ -414,19 +418,19 @@ func (imp *importer) optional(n *onnx.Node, a *attributes, run operation) error 
 	return nil
 }
 
-// layer adds a step that is a module on one input.
+// layer adds a step that applies a module to one input.
 func (imp *importer) layer(n *onnx.Node, _ int, in string, m nn.Module) {
 	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: m.Forward(in[0].node)} })
 }
 
-// activation returns the resolved name and rank of an input that is computed.
+// activation returns the resolved name and the rank of an input that is computed from the images.
 func (imp *importer) activation(n *onnx.Node, i int) (string, int, error) {
 	if i >= len(n.Inputs) || n.Inputs[i] == "" {
 		return "", 0, fmt.Errorf("has no input %d", i)
 	}
 	name := imp.resolve(n.Inputs[i])
 	if name == imp.prepared && imp.uses[n.Inputs[i]] != 1 {
-		imp.prepared = "" // what Input says would hold for the others too
+		imp.prepared = "" // Input would also describe the other nodes' input
 	}
 	if name == imp.net.from {
 		return name, 4, nil
@@ -437,7 +441,7 @@ func (imp *importer) activation(n *onnx.Node, i int) (string, int, error) {
 	return "", 0, fmt.Errorf("input %q is not computed from the images", n.Inputs[i])
 }
 
-// shapeOf returns the shape of something computed for one image, nil before it is traced.
+// shapeOf returns the shape of a value computed for one image, or nil if it is not traced.
 func (imp *importer) shapeOf(name string) tensor.Shape {
 	if v, ok := imp.values[name]; ok && v.node != nil {
 		return v.node.Shape
@@ -445,15 +449,14 @@ func (imp *importer) shapeOf(name string) tensor.Shape {
 	return nil
 }
 
-// constant returns an input that is a weight or another constant; nil where it
-// is left out.
+// constant returns an input that is a weight or another constant, or nil if it is left out.
 func (imp *importer) constant(n *onnx.Node, i int) (*tensor.Tensor, error) {
 	if i >= len(n.Inputs) || n.Inputs[i] == "" {
 		return nil, nil
 	}
 	t, ok := imp.constants[imp.resolve(n.Inputs[i])]
 	if !ok {
-		return nil, fmt.Errorf("input %q is computed, where only a constant is possible", n.Inputs[i])
+		return nil, fmt.Errorf("input %q is computed, but must be constant", n.Inputs[i])
 	}
 	return t, nil
 }

@@ -13,33 +13,37 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// Weights are the tensors of a file of any format that package weights opens. Their
-// names are tried as they stand, without what all of them have in front, and
-// translated from those of Hugging Face (see torchvisionName); then without what clearly
-// belongs to a loss or a metric, and with a backbone and a head put together. Those of an
-// ONNX graph are the parameters of the model that computes the same, where there is one.
+// Weights are the tensors of a file of any format that package weights opens. Load copies
+// them into a model and Identify finds the models that they fit.
+//
+// Weights tries several namings of the tensors: the file's own names, those without a common
+// prefix, those translated from Hugging Face's (see torchvisionName), those without tensors
+// that clearly belong to a loss or a metric, and a backbone joined with a head. The weights
+// of an ONNX graph are the parameters of the model that computes the same as the graph, if
+// there is one.
 type Weights struct {
 	Path     string
 	Format   weights.Format
 	Metadata map[string]string
 
-	stored  map[string]tensor.Shape   // by the file's names
-	order   []string                  // those names, as the file has them
-	tensors map[string]*tensor.Tensor // by the same; nil where only names and shapes were read
+	stored  map[string]tensor.Shape   // shapes by the file's names
+	order   []string                  // the file's names, in its order
+	tensors map[string]*tensor.Tensor // by the file's names; nil if only names and shapes were read
 	namings []naming
-	chosen  string // which of several state dicts they are, if there are several
+	chosen  string // the note that says which of several state dicts was taken; "" if there is one
 	claims  []claim
 }
 
-// OpenWeights reads all tensors of the file at path, or of the shards whose index it
-// is, or of the folder that holds either.
+// OpenWeights reads all tensors of the file at path. path may also be the index of sharded
+// weights, or the folder that holds a file or an index.
 func OpenWeights(path string) (*Weights, error) {
 	return openWeights(path, nil, true)
 }
 
-// Identify finds the models that have the names and shapes of the file at path, without
-// reading its tensors, or the one that computes what an ONNX graph does. The error says
-// where a file at hand names another network than the one model that is returned with it.
+// Identify finds the models of the registry that have the names and shapes of the tensors at
+// path, without reading the tensors themselves. For an ONNX graph it finds the model that
+// computes the same. If exactly one model fits but the file, or config.json beside it, names
+// another network, Identify returns the model together with an error that says so.
 func Identify(path string) ([]models.Match, error) {
 	w, err := openWeights(path, nil, false)
 	if err != nil {
@@ -59,7 +63,7 @@ func Identify(path string) ([]models.Match, error) {
 	return found, nil
 }
 
-// openWeights leaves tensors out whose names are ignored or begin with an ignored word.
+// openWeights opens a file without the tensors to ignore; it reads the others only if tensors is true.
 func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 	f, err := weights.Open(path)
 	if err != nil {
@@ -88,7 +92,7 @@ func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 	return w, nil
 }
 
-// beginsWith reports whether a name is the ignored one or goes on behind it.
+// beginsWith reports whether a name is the ignored one, or begins with it and a dot.
 func beginsWith(name, ignored string) bool {
 	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(ignored, "."))
 	return ok && ignored != "" && (rest == "" || rest[0] == '.')
@@ -100,8 +104,8 @@ func (w *Weights) read(f *weights.File) (err error) {
 	return err
 }
 
-// in returns the tensors under a naming, PyTorch's counters of batches left out:
-// nothing here needs them.
+// in returns the tensors under a naming, without PyTorch's batch counters, which nothing
+// here needs.
 func (w *Weights) in(n naming) map[string]*tensor.Tensor {
 	values := make(map[string]*tensor.Tensor, len(n.of))
 	for name, own := range n.of {
@@ -112,6 +116,7 @@ func (w *Weights) in(n naming) map[string]*tensor.Tensor {
 	return values
 }
 
+// shapes returns the shapes of the tensors that in returns.
 func (w *Weights) shapes(n naming) map[string]tensor.Shape {
 	shapes := make(map[string]tensor.Shape, len(n.of))
 	for name, own := range n.of {
@@ -132,8 +137,8 @@ func (w *Weights) Identify() []models.Match {
 	return nil
 }
 
-// naming returns the naming that shares most names with m, and of those that share
-// as many, the one that leaves fewest over.
+// naming returns the naming that shares the most names with m, and among equals the one with
+// the fewest other names.
 func (w *Weights) naming(m nn.Module) naming {
 	known := map[string]bool{}
 	for _, p := range nn.Named(m) {
@@ -153,8 +158,9 @@ func (w *Weights) naming(m nn.Module) naming {
 	return slices.MaxFunc(w.namings, func(a, b naming) int { return cmp.Compare(score(a), score(b)) })
 }
 
-// fromGraph takes the parameters of the model that computes what an ONNX graph does, if
-// it is e, be it with other blocks; other says that it is another.
+// fromGraph replaces w's tensors with the parameters of the model that computes the same as
+// the ONNX graph, which must be e, possibly with other numbers of blocks. other reports that
+// the graph is another model.
 func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
 	h, err := recognised(w.Path, e.Name)
 	if err != nil {
@@ -174,22 +180,25 @@ func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
 	}
 	w.namings = namings(w.order, "")
 	if folded {
-		w.chosen = "the graph has its batch norms folded into its convolutions: they begin as ones that only add the bias, without the statistics that training had given them"
+		w.chosen = "the graph's batch norms are folded into its convolutions: the model's batch norms begin by only adding the bias, without the statistics of the training"
 	}
 	return false, nil
 }
 
-// Load gives m, a model of e, the weights, and tells what of it is not as the file
-// has it: with another number of classes, or none in the file, the last layer keeps
-// the values it has; where m sees grey and the file colours, the first layer's
-// weights are summed over its inputs; where m sees colours and the file grey, they
-// are divided equally among three. That gives the same numbers for a grey picture as
-// three equal channels. Everything else must be there and of m's shape, and
-// nothing more; the error lists what is not. Nor may a file at hand name a network that
-// computes something else (see ModelConfig).
+// Load copies the weights into m, a model of e, and tells what it had to change:
+//
+//   - If the file has another number of classes, or no last layer, m's last layer keeps the
+//     values that it has.
+//   - If m takes grey images and the file's model colour images, the first layer's weights
+//     are summed over its inputs. In the other direction they are divided equally among
+//     three inputs. A grey image then gives the same numbers as three equal channels.
+//
+// All other tensors must be there with m's shapes, and no others; the error lists the
+// differences. It is also an error if the file, or config.json beside it, names a network
+// that computes something else (see FromWeights).
 func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error) {
 	if w.Format == weights.ONNX {
-		// A graph that is none of the models may still have the names of its parameters.
+		// A graph of no known model may still have parameters with the right names.
 		if other, err := w.fromGraph(e); other || err != nil && len(w.Identify()) == 0 {
 			return nil, err
 		}
@@ -223,7 +232,7 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 		if found := w.Identify(); len(found) > 0 {
 			other, c := found[0].Entry, found[0].Config
 			c.Channels, c.Classes = 0, 0
-			if other.Family != e.Family || other.Count(c) != e.Count(models.Config{}) { // and not the same net for other images
+			if other.Family != e.Family || other.Count(c) != e.Count(models.Config{}) { // not the same net for other images
 				err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
 			}
 		}
@@ -235,8 +244,8 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 	return changes, nil
 }
 
-// newHead puts the model's own last layer into values where theirs tells another
-// number of classes apart, or is not there at all.
+// newHead puts the model's own last layer into values if the file's has another number of
+// classes, or is missing. It returns a note, or "" if nothing changed.
 func newHead(values, own map[string]*tensor.Tensor, head string) string {
 	weight, bias := head+".weight", head+".bias"
 	mine, theirs := own[weight], values[weight]
@@ -256,7 +265,7 @@ func newHead(values, own map[string]*tensor.Tensor, head string) string {
 	return fmt.Sprintf("the last layer %s is new, for %d classes: %s", head, classes, text)
 }
 
-// adaptStem changes the number of channels that the first layer in values takes.
+// adaptStem changes the number of channels that the first layer in values takes. It returns a note, or "".
 func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 	name := stem + ".weight"
 	mine, theirs := own[name], values[name]
@@ -295,6 +304,7 @@ func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 	return fmt.Sprintf("the first layer %s %s", stem, text)
 }
 
+// foundNames lists the titles of matches, joined by "or".
 func foundNames(found []models.Match) string {
 	var names []string
 	for _, m := range found {

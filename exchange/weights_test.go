@@ -21,7 +21,7 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// small is a net that takes no time, and looks like no other.
+// small is a fast net whose tensors fit no other model.
 const small = "cifar-preresnet8"
 
 func net(t *testing.T, name string, c models.Config) (models.Entry, nn.Module) {
@@ -32,14 +32,14 @@ func net(t *testing.T, name string, c models.Config) (models.Entry, nn.Module) {
 	}
 	m := e.New(c)
 	nn.Init(m, 5, nn.KaimingNormal)
-	for i, b := range nn.Buffers(m) { // so that they differ
+	for i, b := range nn.Buffers(m) { // give each different values
 		b.Value.Fill(float32(i+1) / 64)
 	}
 	return e, m
 }
 
-// foreign writes the values of a state dict as another program might: with
-// other names, and counters of batches.
+// foreign writes a state dict as another program might, with other names and with batch
+// counters.
 func foreign(t *testing.T, state []tensor.Named, rename func(string) string) string {
 	t.Helper()
 	var values []tensor.Named
@@ -77,8 +77,8 @@ func sameState(t *testing.T, what string, got, want nn.Module) {
 	}
 }
 
-// The names that Hugging Face's transformers give, and torchvision's for the same
-// layers: testdata/huggingface_names.py has held both nets to the same logits.
+// Names of Hugging Face's transformers are translated to torchvision's for the same layers;
+// testdata/huggingface_names.py compared the logits.
 func TestHuggingFaceNames(t *testing.T) {
 	text, err := os.ReadFile("testdata/huggingface_names.json")
 	if err != nil {
@@ -169,8 +169,8 @@ func TestFromWeights(t *testing.T) {
 	}
 }
 
-// An ONNX graph is recognised by what it computes, and gives the weights back, with what
-// it says of classes and images; what is given goes before that.
+// An ONNX graph is recognised by what it computes. It gives back the weights, classes and
+// preprocessing; the ModelConfig takes precedence.
 func TestFromWeightsONNX(t *testing.T) {
 	e, m := net(t, "d2l-bnlenet", models.Config{})
 	info := checkpoint.Model{
@@ -188,14 +188,14 @@ func TestFromWeightsONNX(t *testing.T) {
 	sameState(t, "ONNX", got, m)
 	info.Preprocess.Scale, info.Preprocess.Interpolation = 1.0/255, "bilinear"
 	info.Residual, info.Go = about.Residual, about.Go
-	if !reflect.DeepEqual(about, info) || len(notes) != 1 || !strings.Contains(notes[0], "as the file says itself") {
+	if !reflect.DeepEqual(about, info) || len(notes) != 1 || !strings.Contains(notes[0], "taken from the file itself") {
 		t.Errorf("it says of itself %+v, %q", about, notes)
 	}
 	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Mean: []float64{0.75}, Std: []float64{2}})
 	if p := about.Preprocess; err != nil || about.Classes[0] != "k" || p.Mean[0] != 0.75 || p.Std[0] != 2 || p.Resize != 28 || !p.Grey {
 		t.Errorf("%+v, %v", about, err)
 	}
-	// Another program's says nothing, and what lies beside it is read.
+	// The graph of another program has no metadata, so the files beside it are read.
 	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28})
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestFromWeightsONNX(t *testing.T) {
 	if _, about, _, err = exchange.FromWeights(foreign, exchange.ModelConfig{}); err != nil || about.Classes[0] != "z" || about.Preprocess.Resize != 28 {
 		t.Errorf("%+v, %v", about, err)
 	}
-	if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "that of d2l-bnlenet, not of resnet18") {
+	if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "computes d2l-bnlenet, not resnet18") {
 		t.Errorf("as another model: %v", err)
 	}
 }
@@ -227,8 +227,8 @@ func TestFromWeightsRefuses(t *testing.T) {
 		want   []string
 	}{
 		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"CIFAR plain net like cifar-plain20 with 1, 1, 1 blocks a stage or CIFAR ResNet like cifar-resnet20 with 1, 1, 1", "with Model"}},
-		{more, exchange.ModelConfig{}, []string{"no network known by name", "from the nearest, CIFAR pre-activation ResNet like", "1 unexpected (extra.weight [2])"}},
-		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + " [16, 16, 3, 3])"}},
+		{more, exchange.ModelConfig{}, []string{"fit no model known by name", "from the nearest, CIFAR pre-activation ResNet like", "1 unexpected (extra.weight [2])"}},
+		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"fit no model known by name", "1 missing (" + state[5].Name + " [16, 16, 3, 3])"}},
 		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight [2])"}},
 		{state[1:], exchange.ModelConfig{Model: small}, []string{"no conv1.weight", small}},
 		{state[:len(state)-1], exchange.ModelConfig{Model: small}, []string{"1 missing (fc.bias [10])"}},
@@ -237,7 +237,7 @@ func TestFromWeightsRefuses(t *testing.T) {
 		{state, exchange.ModelConfig{Classes: []string{"one"}}, []string{"10 classes", "1 names"}},
 		{state, exchange.ModelConfig{Mean: []float64{1}, Std: []float64{1}}, []string{"of 1 values for 3 channels"}},
 		{state, exchange.ModelConfig{Interpolation: "area"}, []string{`interpolation "area"`}},
-		{[]tensor.Named{{Name: "a", Tensor: tensor.New(1)}, {Name: "b.c", Tensor: tensor.New(1)}}, exchange.ModelConfig{}, []string{"not called as those of any network"}},
+		{[]tensor.Named{{Name: "a", Tensor: tensor.New(1)}, {Name: "b.c", Tensor: tensor.New(1)}}, exchange.ModelConfig{}, []string{"other names than those of any model"}},
 	} {
 		path := foreign(t, c.state, same)
 		_, _, _, err := exchange.FromWeights(path, c.config)
@@ -249,8 +249,8 @@ func TestFromWeightsRefuses(t *testing.T) {
 	}
 }
 
-// A backbone makes no classifier: what it is, what it lacks and what to do is said,
-// under torchvision's names and Hugging Face's.
+// The error of a backbone says what it is, what is missing and what to do, with torchvision's
+// names and with Hugging Face's.
 func TestBackbone(t *testing.T) {
 	e, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}})
 	backbone := slices.DeleteFunc(nn.StateDict(m), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") })
@@ -271,7 +271,7 @@ func TestBackbone(t *testing.T) {
 			t.Errorf("identified as %+v, %v", found, err)
 		}
 	}
-	// A last layer that is more than one is named.
+	// The error names a last layer that consists of several.
 	head := []tensor.Named{
 		{Name: "fc.0.weight", Tensor: tensor.New(9, 512)}, {Name: "fc.0.bias", Tensor: tensor.New(9)},
 		{Name: "fc.2.weight", Tensor: tensor.New(2, 9)}, {Name: "fc.2.bias", Tensor: tensor.New(2)},
@@ -282,7 +282,7 @@ func TestBackbone(t *testing.T) {
 	}
 }
 
-// Load gives a model for other classes and channels what can be kept, and says so.
+// Load adapts the first and last layers to other channels and classes, and says so.
 func TestLoadAdapts(t *testing.T) {
 	_, from := net(t, small, models.Config{})
 	e, to := net(t, small, models.Config{Channels: 1, Classes: 4})
@@ -324,7 +324,7 @@ func TestLoadAdapts(t *testing.T) {
 		}
 	}
 
-	// From one channel to three, without a last layer.
+	// From one channel to three, for a file without a last layer.
 	w, err = exchange.OpenWeights(foreign(t, slices.DeleteFunc(nn.StateDict(to), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") }), same))
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestLoadAdapts(t *testing.T) {
 	}
 }
 
-// What is neither the first nor the last layer must fit, and the error names it.
+// All layers between the first and the last must fit; the error names the ones that do not.
 func TestLoadRefuses(t *testing.T) {
 	e, m := net(t, small, models.Config{})
 	change := func(name string, t *tensor.Tensor) []tensor.Named {
@@ -400,9 +400,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// BenchmarkLoadResNet50 reads resnet50 from a safetensors file into a net that can
-// compute: bench/torch_load.py measures the same in PyTorch. RESIDUAL_RESNET50 names
-// a file, such as that script leaves; without it one is written.
+// BenchmarkLoadResNet50 loads resnet50 from a safetensors file into a network that is ready to
+// run; bench/torch_load.py measures the same in PyTorch. RESIDUAL_RESNET50 may name the file
+// that this script writes; otherwise the benchmark writes one.
 func BenchmarkLoadResNet50(b *testing.B) {
 	e, err := models.Lookup("resnet50")
 	if err != nil {

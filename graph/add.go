@@ -16,19 +16,8 @@ func (Add) Reference(n *Node, out []float64, in [][]float64) {
 	}
 }
 
-// Plus returns n + m, elementwise; sizes of 1 are broadcast.
-func (n *Node) Plus(m *Node) *Node {
+// Add returns n + m, elementwise; sizes of 1 are broadcast.
+func (n *Node) Add(m *Node) *Node {
 	n, m = broadcast(Add{}, n, m)
 	return n.Graph.Apply(Add{}, n, m)
-}
-
-// sameShapes checks for count inputs of one shape and returns it.
-func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
-	wantInputs(op, in, count, count)
-	for _, s := range in[1:] {
-		if !s.Equal(in[0]) {
-			badShapes(op, in, "shapes differ")
-		}
-	}
-	return in[0]
 }

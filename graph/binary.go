@@ -23,6 +23,7 @@ const (
 	Greater
 	GreaterOrEqual
 	Equal
+	NotEqual
 	pairings // the number of pairings
 )
 
@@ -78,6 +79,7 @@ var pairRules = [pairings]pairRule{
 	Greater:        {name: "Greater", value: func(a, b float64) float64 { return one(a > b) }},
 	GreaterOrEqual: {name: "GreaterOrEqual", value: func(a, b float64) float64 { return one(a >= b) }},
 	Equal:          {name: "Equal", value: func(a, b float64) float64 { return one(a == b) }},
+	NotEqual:       {name: "NotEqual", value: func(a, b float64) float64 { return one(a != b) }},
 }
 
 // maxSlope is the derivative of the maximum (or minimum) of two numbers by one of them: 1/2 if they are
@@ -165,17 +167,35 @@ func (f Pairing) Of(n, m *Node) *Node {
 	return n.Graph.Apply(Binary{f}, n, m)
 }
 
-// Minus returns n - m; sizes of 1 are broadcast.
-func (n *Node) Minus(m *Node) *Node { return Sub.Of(n, m) }
+// Sub returns n - m; sizes of 1 are broadcast.
+func (n *Node) Sub(m *Node) *Node { return Sub.Of(n, m) }
 
-// Over returns n / m; sizes of 1 are broadcast.
-func (n *Node) Over(m *Node) *Node { return Div.Of(n, m) }
+// Div returns n / m; sizes of 1 are broadcast.
+func (n *Node) Div(m *Node) *Node { return Div.Of(n, m) }
 
 // Maximum returns the larger element of n and m; sizes of 1 are broadcast.
 func (n *Node) Maximum(m *Node) *Node { return Max.Of(n, m) }
 
 // Minimum returns the smaller element of n and m; sizes of 1 are broadcast.
 func (n *Node) Minimum(m *Node) *Node { return Min.Of(n, m) }
+
+// Less returns 1 where n < m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) Less(m *Node) *Node { return Less.Of(n, m) }
+
+// LessOrEqual returns 1 where n <= m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) LessOrEqual(m *Node) *Node { return LessOrEqual.Of(n, m) }
+
+// Greater returns 1 where n > m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) Greater(m *Node) *Node { return Greater.Of(n, m) }
+
+// GreaterOrEqual returns 1 where n >= m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) GreaterOrEqual(m *Node) *Node { return GreaterOrEqual.Of(n, m) }
+
+// Equal returns 1 where n == m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) Equal(m *Node) *Node { return Equal.Of(n, m) }
+
+// NotEqual returns 1 where n != m and 0 elsewhere; sizes of 1 are broadcast. No gradient flows.
+func (n *Node) NotEqual(m *Node) *Node { return NotEqual.Of(n, m) }
 
 // Where returns a where n is not 0 and b elsewhere; sizes of 1 are broadcast.
 func (n *Node) Where(a, b *Node) *Node {

@@ -12,7 +12,7 @@ import (
 func Example() {
 	g := graph.New(graph.Eval)
 	x := g.Input("x", tensor.Float32, 3)
-	y := g.Apply(graph.Sum{}, x.Times(x)) // the sum of squares
+	y := g.Apply(graph.Sum{}, x.Mul(x)) // the sum of squares
 	dx := graph.Gradients(y, []*graph.Node{x})[0]
 	fmt.Println(y.Shape, dx.Shape)
 	values := graph.Reference([]*graph.Node{y, dx}, map[*graph.Node][]float64{x: {1, 2, 3}})

@@ -112,12 +112,12 @@ var trials = map[string]func(t *trial) *Node{
 	"ReLU":            func(t *trial) *Node { return t.g.Apply(ReLU{}, t.distinct(t.image()...)) },
 	"Sigmoid":         func(t *trial) *Node { return t.g.Apply(Sigmoid{}, t.normal(t.image()...)) },
 	"Tanh":            func(t *trial) *Node { return t.g.Apply(Tanh{}, t.normal(t.image()...)) },
-	"Add":             func(t *trial) *Node { s := t.image(); return t.normal(s...).Plus(t.normal(s...)) },
+	"Add":             func(t *trial) *Node { s := t.image(); return t.normal(s...).Add(t.normal(s...)) },
 	"Mul":             func(t *trial) *Node { s := t.image(); return t.g.Apply(Mul{}, t.normal(s...), t.normal(s...)) },
 	"Mul square":      func(t *trial) *Node { x := t.normal(t.image()...); return t.g.Apply(Mul{}, x, x) },
 	"Scale":           func(t *trial) *Node { return t.g.Apply(Scale{t.NormFloat64()}, t.normal(t.image()...)) },
 	"Sum":             func(t *trial) *Node { return t.g.Apply(Sum{}, t.normal(t.image()...)) },
-	"Expand":          func(t *trial) *Node { return t.g.Apply(&Expand{t.image()}, t.normal()) },
+	"Expand":          func(t *trial) *Node { return t.g.Apply(Expand{t.image()}, t.normal()) },
 	"MaxPool2d":       func(t *trial) *Node { return t.maxPool() },
 	"AvgPool2d":       func(t *trial) *Node { return t.avgPool() },
 	"AdaptiveAvgPool2d": func(t *trial) *Node {
@@ -125,7 +125,7 @@ var trials = map[string]func(t *trial) *Node{
 	},
 	"Reshape": func(t *trial) *Node {
 		s := t.image()
-		return t.g.Apply(&Reshape{tensor.Shape{s[0], s[1] * s[2] * s[3]}}, t.normal(s...))
+		return t.g.Apply(Reshape{tensor.Shape{s[0], s[1] * s[2] * s[3]}}, t.normal(s...))
 	},
 	"Dropout": func(t *trial) *Node {
 		key := t.fixed(nil, func(int) float64 { return float64(t.IntN(100)) })
@@ -155,12 +155,12 @@ var trials = map[string]func(t *trial) *Node{
 		}
 		return t.g.Apply(o, logits, labels)
 	},
-	"Broadcast": func(t *trial) *Node { return t.broadcastPair((*Node).Plus) },
-	"Sub":       func(t *trial) *Node { return t.broadcastPair((*Node).Minus) },
-	"Times":     func(t *trial) *Node { return t.broadcastPair((*Node).Times) },
+	"Broadcast": func(t *trial) *Node { return t.broadcastPair((*Node).Add) },
+	"Sub":       func(t *trial) *Node { return t.broadcastPair((*Node).Sub) },
+	"Times":     func(t *trial) *Node { return t.broadcastPair((*Node).Mul) },
 	"Div": func(t *trial) *Node {
 		s := t.image()
-		return t.normal(s...).Over(t.leaf(s[2:], func(int) float64 { return 1 + t.Float64() }))
+		return t.normal(s...).Div(t.leaf(s[2:], func(int) float64 { return 1 + t.Float64() }))
 	},
 	"Pow": func(t *trial) *Node {
 		positive := func(int) float64 { return 0.5 + t.Float64() }
@@ -184,7 +184,7 @@ var trials = map[string]func(t *trial) *Node{
 				}
 			}
 		}
-		return t.g.Apply(&Take{Index: index, Fill: 2}, t.normal(s...))
+		return t.g.Apply(Take{Index: index, Fill: 2}, t.normal(s...))
 	},
 	"Take twice": func(t *trial) *Node {
 		x := t.normal(t.image()...).Pad(2, 1, 2, 0.5).Pad(3, t.between(0, 1), 1, 0.5)
@@ -209,7 +209,36 @@ var trials = map[string]func(t *trial) *Node{
 		m, k, n := t.between(1, 4), t.between(1, 4), t.between(1, 4)
 		return t.normal(2, 1, m, k).MatMul(t.normal(3, k, n))
 	},
-	"Softmax": func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
+	"MatMul vectors": func(t *trial) *Node {
+		k := t.between(1, 4)
+		if t.IntN(2) == 0 {
+			return t.normal(k).MatMul(t.normal(2, k, 3))
+		}
+		return t.normal(3, 1, 2, k).MatMul(t.normal(k))
+	},
+	"LayerNorm": func(t *trial) *Node {
+		s, dims := t.image(), t.between(1, 3)
+		s[3] += 2 // several elements that differ
+		w := s[4-dims:]
+		return t.normal(s...).LayerNorm(t.normal(w...), t.normal(w...), 0.1)
+	},
+	"GroupNorm": func(t *trial) *Node {
+		s, groups := t.image(), t.between(1, 3)
+		s[1], s[3] = groups*t.between(1, 2), s[3]+2
+		return t.normal(s...).GroupNorm(groups, t.normal(s[1]), t.normal(s[1]), 0.1)
+	},
+	"Upsample nearest": func(t *trial) *Node { return t.normal(t.image()...).UpsampleNearest(t.between(1, 9), t.between(1, 9)) },
+	"Upsample bilinear": func(t *trial) *Node {
+		return t.normal(t.image()...).UpsampleBilinear(t.between(1, 9), t.between(1, 9), t.IntN(2) == 0)
+	},
+	"GatherElements": func(t *trial) *Node {
+		s, axis := t.image(), t.between(0, 3)
+		of := tensor.Shape(s).Clone()
+		of[axis] = t.between(1, 4)
+		return t.normal(s...).GatherElements(axis, t.fixed(of, func(int) float64 { return float64(t.between(0, s[axis]-1)) }))
+	},
+	"Softmax of any axis": func(t *trial) *Node { return t.normal(t.image()...).Softmax(t.between(-4, 3)) },
+	"Softmax":             func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
 	"Row": func(t *trial) *Node {
 		return t.g.Apply(Row{t.IntN(2)}, t.normal(2, t.between(1, 5)))
 	},

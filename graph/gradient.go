@@ -29,7 +29,7 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 			}
 			in := n.Inputs[i]
 			if old := grads[in]; old != nil {
-				d = old.Plus(d)
+				d = old.Add(d)
 			}
 			grads[in] = d
 		}
@@ -91,9 +91,4 @@ func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 		}
 	}
 	return marked
-}
-
-// noSecond panics: op is itself a gradient, and has none.
-func noSecond(op Op) []*Node {
-	panic(tensor.Misusef("%s: second derivatives are not supported", op.Name()))
 }

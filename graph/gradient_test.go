@@ -20,7 +20,7 @@ func TestGradientOfSharedSubexpression(t *testing.T) {
 	x := scalarAt(g, feeds, 3)
 	square := g.Apply(Mul{}, x, x)
 	fourth := g.Apply(Mul{}, square, square)
-	loss := fourth.Plus(square).Plus(x) // x⁴ + x² + x
+	loss := fourth.Add(square).Add(x) // x⁴ + x² + x
 	got := Reference(Gradients(loss, []*Node{x, square, fourth, loss}), feeds)
 	for i, want := range []float64{4*27 + 2*3 + 1, 2*9 + 1, 1, 1} {
 		if got[i][0] != want {
@@ -36,7 +36,7 @@ func TestGradientOfForkAndJoin(t *testing.T) {
 	branch := g.Apply(ReLU{}, g.Apply(conv, x, tr.normal(3, 3, 3, 3)))
 	branch = g.Apply(conv, branch, tr.normal(3, 3, 3, 3), tr.normal(3))
 	shortcut := g.Apply(Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}, x, tr.normal(3, 3, 1, 1))
-	y := g.Apply(ReLU{}, branch.Plus(shortcut).Plus(x))
+	y := g.Apply(ReLU{}, branch.Add(shortcut).Add(x))
 	if err, where := tr.worst(y); !(err < 1e-6) {
 		t.Errorf("relative error %.2g at %s", err, where)
 	}
@@ -49,7 +49,7 @@ func TestGradientThroughConvolutionAndBatchNorm(t *testing.T) {
 	h := g.Apply(conv, x, tr.normal(3, 2, 3, 3))
 	h = g.Apply(BatchNorm{Eps: 1e-5}, h, g.Apply(BatchNormStats{}, h), tr.normal(3), tr.normal(3))
 	h = g.Apply(AdaptiveAvgPool2d{1, 1}, g.Apply(Sigmoid{}, h))
-	h = g.Apply(Linear{}, g.Apply(&Reshape{tensor.Shape{2, 3}}, h), tr.normal(4, 3), tr.normal(4))
+	h = g.Apply(Linear{}, g.Apply(Reshape{tensor.Shape{2, 3}}, h), tr.normal(4, 3), tr.normal(4))
 	if err, where := tr.worst(g.Apply(CrossEntropy{}, h, tr.labels(2, 4))); !(err < 1e-6) {
 		t.Errorf("relative error %.2g at %s", err, where)
 	}

@@ -11,14 +11,14 @@
 // Reference evaluates it with the float64 reference loops that specify every operation and
 // against which all kernels are tested.
 //
-// The important types are Graph; Node, the result of an operation, with methods such as Plus and
+// The important types are Graph; Node, the result of an operation, with methods such as Add and
 // MatMul that add operations; Op, the interface of all operations; and Variable, a parameter or
 // buffer. Each operation has a file with its shape rule, its gradient and its reference loop.
 package graph
 
 import (
 	"fmt"
-	"strings"
+	"reflect"
 
 	"github.com/residual-ml/residual/tensor"
 )
@@ -108,6 +108,10 @@ func New(mode Mode) *Graph {
 }
 
 // Apply adds a node that applies op to inputs. It panics if op does not accept their shapes.
+//
+// Operations are values, such as Conv2d{...}. A pointer to one, &Conv2d{...}, is the same
+// operation: the node gets a copy of the value. Only an operation whose methods have
+// pointer receivers stays a pointer.
 func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	shapes := make([]tensor.Shape, len(inputs))
 	for i, in := range inputs {
@@ -116,9 +120,22 @@ func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 		}
 		shapes[i] = in.Shape
 	}
+	op = asValue(op)
 	n := &Node{ID: len(g.Nodes), Op: op, Inputs: inputs, Shape: op.Shape(shapes), Graph: g}
 	g.Nodes = append(g.Nodes, n)
 	return n
+}
+
+// asValue returns the operation to which op points, if that is an operation itself.
+func asValue(op Op) Op {
+	v := reflect.ValueOf(op)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return op
+	}
+	if value, ok := v.Elem().Interface().(Op); ok {
+		return value
+	}
+	return op
 }
 
 // Input adds a node whose value is fed before a run.
@@ -203,36 +220,3 @@ func (g *Graph) Record(module any, first int, out *Node) *Node {
 // Enclose records that the calls from index first on were made within the last recorded call.
 // Without Enclose this follows from the nodes that the calls made, but some calls make none.
 func (g *Graph) Enclose(first int) { g.Calls[len(g.Calls)-1].Inner = first }
-
-// badShapes panics with the op, the reason and the shapes of its inputs.
-func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
-	names := make([]string, len(in))
-	for i, s := range in {
-		names[i] = s.String()
-	}
-	panic(tensor.Misusef("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
-}
-
-// wantInputs panics unless op got between least and most inputs.
-func wantInputs(op Op, in []tensor.Shape, least, most int) {
-	if len(in) < least || len(in) > most {
-		if least == most {
-			badShapes(op, in, "needs %d inputs", least)
-		}
-		badShapes(op, in, "needs %d to %d inputs", least, most)
-	}
-}
-
-// wantRank panics unless input i of op has that many dimensions, named by what.
-func wantRank(op Op, in []tensor.Shape, i, rank int, what string) {
-	if len(in[i]) != rank {
-		badShapes(op, in, "input %d is not %s", i, what)
-	}
-}
-
-// wantShape panics unless input i of op has the given sizes.
-func wantShape(op Op, in []tensor.Shape, i int, what string, sizes ...int) {
-	if !in[i].Equal(tensor.Shape(sizes)) {
-		badShapes(op, in, "%s (input %d) is not %v", what, i, tensor.Shape(sizes))
-	}
-}

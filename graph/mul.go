@@ -17,8 +17,8 @@ func (Mul) Reference(n *Node, out []float64, in [][]float64) {
 	}
 }
 
-// Times returns n·m, elementwise; sizes of 1 are broadcast.
-func (n *Node) Times(m *Node) *Node {
+// Mul returns n·m, elementwise; sizes of 1 are broadcast.
+func (n *Node) Mul(m *Node) *Node {
 	n, m = broadcast(Mul{}, n, m)
 	return n.Graph.Apply(Mul{}, n, m)
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -248,4 +249,26 @@ func TestReferenceOfVariablesAndLabels(t *testing.T) {
 	want(t, "overridden variable", got[0], []float64{20, 40})
 	wantPanic(t, func() { Reference([]*Node{v}, map[*Node][]float64{v: {1}}) }, "graph.Reference", "[2]")
 	wantPanic(t, func() { Reference([]*Node{g.Input("images", tensor.Float32, 2)}, nil) }, "not fed: images")
+}
+
+// pointed is an operation whose methods have pointer receivers, so that only a pointer to it is an operation.
+type pointed struct{ Scale }
+
+func (*pointed) Name() string { return "Pointed" }
+
+// T{} and &T{} are the same operation; a node holds the value.
+func TestOperationsAndPointersToThem(t *testing.T) {
+	g := New(Eval)
+	x := g.Input("x", tensor.Float32, 2, 3)
+	for _, op := range []Op{Scale{2}, &Scale{2}, &Reshape{tensor.Shape{6}}, &Reduce{Total, []int{1}}, &Transpose{[]int{1, 0}}, &Unary{Function: Exp}} {
+		n := g.Apply(op, x)
+		if kind := reflect.TypeOf(n.Op).Kind(); kind != reflect.Struct {
+			t.Errorf("%T became %T", op, n.Op)
+		}
+		n.Op.Reference(n, make([]float64, n.Shape.Numel()), [][]float64{make([]float64, 6)})
+	}
+	own := &pointed{Scale{3}}
+	if n := g.Apply(own, x); n.Op != Op(own) {
+		t.Errorf("%T became %T", own, n.Op)
+	}
 }

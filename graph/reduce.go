@@ -30,9 +30,9 @@ type Reduce struct {
 	Axes      []int
 }
 
-func (o *Reduce) Name() string { return "Reduce" + o.Reduction.String() }
+func (o Reduce) Name() string { return "Reduce" + o.Reduction.String() }
 
-func (o *Reduce) Shape(in []tensor.Shape) tensor.Shape {
+func (o Reduce) Shape(in []tensor.Shape) tensor.Shape {
 	wantInputs(o, in, 1, 1)
 	out := in[0].Clone()
 	for i, d := range o.Axes {
@@ -48,7 +48,7 @@ func (o *Reduce) Shape(in []tensor.Shape) tensor.Shape {
 }
 
 // Gradient divides dy among equal largest or smallest elements, as PyTorch's amax does.
-func (o *Reduce) Gradient(n, dy *Node) []*Node {
+func (o Reduce) Gradient(n, dy *Node) []*Node {
 	x := n.Inputs[0]
 	wide := dy.Broadcast(x.Shape...)
 	switch o.Reduction {
@@ -57,14 +57,14 @@ func (o *Reduce) Gradient(n, dy *Node) []*Node {
 	case Mean:
 		return []*Node{n.Graph.Apply(Scale{float64(n.Shape.Numel()) / float64(x.Shape.Numel())}, wide)}
 	case Product:
-		return []*Node{n.Graph.Apply(Mul{}, wide, n.Graph.Apply(&ProductOfOthers{o.Axes}, x))}
+		return []*Node{n.Graph.Apply(Mul{}, wide, n.Graph.Apply(ProductOfOthers{o.Axes}, x))}
 	}
 	chosen := Equal.Of(x, n)
 	count := chosen.Sum(o.Axes...).Broadcast(x.Shape...)
-	return []*Node{wide.Times(chosen).Over(count)}
+	return []*Node{wide.Mul(chosen).Div(count)}
 }
 
-func (o *Reduce) Reference(n *Node, y []float64, in [][]float64) {
+func (o Reduce) Reference(n *Node, y []float64, in [][]float64) {
 	x := n.Inputs[0].Shape
 	count := float64(x.Numel()) / float64(max(1, len(y)))
 	for i := range y {
@@ -79,7 +79,7 @@ func (o *Reduce) Reference(n *Node, y []float64, in [][]float64) {
 }
 
 // Start returns the initial value of a reduction.
-func (o *Reduce) Start() float64 {
+func (o Reduce) Start() float64 {
 	switch o.Reduction {
 	case Largest:
 		return math.Inf(-1)
@@ -93,7 +93,7 @@ func (o *Reduce) Start() float64 {
 
 // Join combines the value so far with one more element. For a mean it adds; the sum is divided
 // at the end.
-func (o *Reduce) Join(so, x float64) float64 {
+func (o Reduce) Join(so, x float64) float64 {
 	switch o.Reduction {
 	case Largest:
 		return math.Max(so, x)
@@ -124,11 +124,11 @@ func reducedTo(x, y tensor.Shape, visit func(xi, yi int)) {
 // the derivative of a product, without a division by zero.
 type ProductOfOthers struct{ Axes []int }
 
-func (*ProductOfOthers) Name() string                           { return "ReduceProdGrad" }
-func (o *ProductOfOthers) Gradient(n, dy *Node) []*Node         { return noSecond(o) }
-func (o *ProductOfOthers) Shape(in []tensor.Shape) tensor.Shape { return sameShapes(o, in, 1) }
+func (ProductOfOthers) Name() string                           { return "ReduceProdGrad" }
+func (o ProductOfOthers) Gradient(n, dy *Node) []*Node         { return noSecond(o) }
+func (o ProductOfOthers) Shape(in []tensor.Shape) tensor.Shape { return sameShapes(o, in, 1) }
 
-func (o *ProductOfOthers) Reference(n *Node, y []float64, in [][]float64) {
+func (o ProductOfOthers) Reference(n *Node, y []float64, in [][]float64) {
 	to := n.Shape.Clone()
 	for _, d := range o.Axes {
 		to[d] = 1
@@ -166,7 +166,7 @@ func (r Reduction) Of(n *Node, axes ...int) *Node {
 	if len(axes) == 0 {
 		return n
 	}
-	return n.Graph.Apply(&Reduce{r, axes}, n)
+	return n.Graph.Apply(Reduce{r, axes}, n)
 }
 
 // Sum returns the sum along axes, or along all if none are given. The axes remain as dimensions
@@ -182,8 +182,26 @@ func (n *Node) Max(axes ...int) *Node { return Largest.Of(n, axes...) }
 // Min returns the smallest element along axes; see Sum.
 func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
 
-// LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
-func (n *Node) LogSoftmax(axis int) *Node {
-	z := n.Minus(n.Max(axis))
-	return z.Minus(z.Exp().Sum(axis).Log())
+// sumTo sums n over the dimensions along which a tensor of the given shape would be repeated to
+// have the shape of n: the gradient of a broadcast.
+func (n *Node) sumTo(shape tensor.Shape) *Node {
+	var axes []int
+	more := len(n.Shape) - len(shape)
+	for d, size := range n.Shape {
+		if size != 1 && (d < more || shape[d-more] == 1) {
+			axes = append(axes, d)
+		}
+	}
+	if axes != nil {
+		n = n.Sum(axes...)
+	}
+	return n.Reshape(shape...)
+}
+
+// sumChannels sums n [N, C, ...] over all dimensions but the second.
+func (n *Node) sumChannels() *Node {
+	if len(n.Shape) <= 4 {
+		return n.Graph.Apply(SumChannels{}, n)
+	}
+	return n.Sum(slices.Delete(upTo(0, len(n.Shape)), 1, 2)...).Reshape(n.Shape[1])
 }

@@ -21,9 +21,9 @@ type Take struct {
 // MostDimensions is the largest number of dimensions that Take supports.
 const MostDimensions = 8
 
-func (*Take) Name() string { return "Take" }
+func (Take) Name() string { return "Take" }
 
-func (o *Take) Shape(in []tensor.Shape) tensor.Shape {
+func (o Take) Shape(in []tensor.Shape) tensor.Shape {
 	wantInputs(o, in, 1, 1)
 	if len(o.Index) != len(in[0]) {
 		badShapes(o, in, "has indices for %d dimensions", len(o.Index))
@@ -46,11 +46,11 @@ func (o *Take) Shape(in []tensor.Shape) tensor.Shape {
 	return out
 }
 
-func (o *Take) Gradient(n, dy *Node) []*Node {
-	return []*Node{n.Graph.Apply(&TakeGrad{*o, n.Inputs[0].Shape.Clone()}, dy)}
+func (o Take) Gradient(n, dy *Node) []*Node {
+	return []*Node{n.Graph.Apply(TakeGrad{o, n.Inputs[0].Shape.Clone()}, dy)}
 }
 
-func (o *Take) Reference(n *Node, y []float64, in [][]float64) {
+func (o Take) Reference(n *Node, y []float64, in [][]float64) {
 	o.pairs(n.Inputs[0].Shape, n.Shape, func(xi, yi int) {
 		y[yi] = o.Fill
 		if xi >= 0 {
@@ -59,8 +59,18 @@ func (o *Take) Reference(n *Node, y []float64, in [][]float64) {
 	})
 }
 
+// Broadcasts reports whether Take does no more than to repeat x along dimensions of size 1.
+func (o Take) Broadcasts(x tensor.Shape) bool {
+	for d, list := range o.Index {
+		if list != nil && (x[d] != 1 || len(list) == 0 || slices.Contains(list, -1)) {
+			return false
+		}
+	}
+	return true
+}
+
 // pairs visits every element of y with the element of x that it takes, or -1 if it takes none.
-func (o *Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
+func (o Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := x.Strides()
 	for yi := range y.Numel() {
 		xi, remaining := 0, yi
@@ -87,16 +97,16 @@ type TakeGrad struct {
 	To tensor.Shape
 }
 
-func (*TakeGrad) Name() string                   { return "TakeGrad" }
-func (o *TakeGrad) Gradient(n, dy *Node) []*Node { return noSecond(o) }
+func (TakeGrad) Name() string                   { return "TakeGrad" }
+func (o TakeGrad) Gradient(n, dy *Node) []*Node { return noSecond(o) }
 
-func (o *TakeGrad) Shape(in []tensor.Shape) tensor.Shape {
+func (o TakeGrad) Shape(in []tensor.Shape) tensor.Shape {
 	wantInputs(o, in, 1, 1)
 	wantShape(o, in, 0, "dy", o.Take.Shape([]tensor.Shape{o.To})...)
 	return o.To
 }
 
-func (o *TakeGrad) Reference(n *Node, dx []float64, in [][]float64) {
+func (o TakeGrad) Reference(n *Node, dx []float64, in [][]float64) {
 	o.pairs(n.Shape, n.Inputs[0].Shape, func(xi, yi int) {
 		if xi >= 0 {
 			dx[xi] += in[0][yi]
@@ -121,17 +131,17 @@ func (n *Node) take(index [][]int, fill float64) *Node {
 	if same {
 		return n
 	}
-	if first, ok := n.Op.(*Take); ok && (first.Fill == fill || !fills(index) || !fills(first.Index)) {
+	if first, ok := n.Op.(Take); ok && (first.Fill == fill || !fills(index) || !fills(first.Index)) {
 		if fills(first.Index) {
 			fill = first.Fill
 		}
 		n, index = n.Inputs[0], first.then(index)
 	}
-	return n.Graph.Apply(&Take{index, fill}, n)
+	return n.Graph.Apply(Take{index, fill}, n)
 }
 
 // then returns the index lists of o followed by a Take with index.
-func (o *Take) then(index [][]int) [][]int {
+func (o Take) then(index [][]int) [][]int {
 	both := slices.Clone(o.Index)
 	for d, list := range index {
 		if list == nil {
@@ -248,21 +258,7 @@ func broadcast(op Op, a, b *Node) (*Node, *Node) {
 	if a.Shape.Equal(b.Shape) {
 		return a, b
 	}
-	to := make(tensor.Shape, max(len(a.Shape), len(b.Shape)))
-	for i := range to {
-		size := 1
-		for _, s := range []tensor.Shape{a.Shape, b.Shape} {
-			d := i - len(to) + len(s)
-			if d < 0 || s[d] == 1 {
-				continue
-			}
-			if size != 1 && s[d] != size {
-				badShapes(op, []tensor.Shape{a.Shape, b.Shape}, "shapes differ and cannot be broadcast")
-			}
-			size = s[d]
-		}
-		to[i] = size
-	}
+	to := together(op, []tensor.Shape{a.Shape, b.Shape}, a.Shape, b.Shape)
 	return a.Broadcast(to...), b.Broadcast(to...)
 }
 
@@ -283,5 +279,5 @@ func (n *Node) Reshape(shape ...int) *Node {
 	if n.Shape.Equal(tensor.Shape(shape)) {
 		return n
 	}
-	return n.Graph.Apply(&Reshape{To: tensor.Shape(shape).Clone()}, n)
+	return n.Graph.Apply(Reshape{To: tensor.Shape(shape).Clone()}, n)
 }

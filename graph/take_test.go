@@ -22,7 +22,7 @@ func TestTakesAreOne(t *testing.T) {
 		want(t, c.y.String(), Reference([]*Node{c.y}, tr.feeds)[0], c.want)
 		takes := 0
 		for n := c.y; len(n.Inputs) > 0; n = n.Inputs[0] {
-			if _, ok := n.Op.(*Take); ok {
+			if _, ok := n.Op.(Take); ok {
 				takes++
 			}
 		}

@@ -11,9 +11,9 @@ import (
 // https://pytorch.org/docs/stable/generated/torch.permute.html
 type Transpose struct{ Axes []int }
 
-func (*Transpose) Name() string { return "Transpose" }
+func (Transpose) Name() string { return "Transpose" }
 
-func (o *Transpose) Shape(in []tensor.Shape) tensor.Shape {
+func (o Transpose) Shape(in []tensor.Shape) tensor.Shape {
 	wantInputs(o, in, 1, 1)
 	sorted := slices.Sorted(slices.Values(o.Axes))
 	if len(sorted) != len(in[0]) || !inOrder(sorted) {
@@ -26,15 +26,15 @@ func (o *Transpose) Shape(in []tensor.Shape) tensor.Shape {
 	return out
 }
 
-func (o *Transpose) Gradient(n, dy *Node) []*Node {
+func (o Transpose) Gradient(n, dy *Node) []*Node {
 	back := make([]int, len(o.Axes))
 	for d, from := range o.Axes {
 		back[from] = d
 	}
-	return []*Node{n.Graph.Apply(&Transpose{back}, dy)}
+	return []*Node{n.Graph.Apply(Transpose{back}, dy)}
 }
 
-func (o *Transpose) Reference(n *Node, y []float64, in [][]float64) {
+func (o Transpose) Reference(n *Node, y []float64, in [][]float64) {
 	strides := n.Inputs[0].Shape.Strides()
 	for yi := range y {
 		xi, remaining := 0, yi
@@ -53,7 +53,7 @@ func (n *Node) Transpose(axes ...int) *Node {
 	for d := range axes {
 		axes[d] = n.axis("Transpose", axes[d])
 	}
-	if first, ok := n.Op.(*Transpose); ok && len(axes) == len(n.Shape) {
+	if first, ok := n.Op.(Transpose); ok && len(axes) == len(n.Shape) {
 		for d := range axes {
 			axes[d] = first.Axes[axes[d]]
 		}
@@ -62,5 +62,5 @@ func (n *Node) Transpose(axes ...int) *Node {
 	if len(axes) == len(n.Shape) && inOrder(axes) {
 		return n
 	}
-	return n.Graph.Apply(&Transpose{axes}, n)
+	return n.Graph.Apply(Transpose{axes}, n)
 }

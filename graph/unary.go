@@ -37,8 +37,8 @@ const (
 	LeakyReLU   // x where x >= 0, A·x elsewhere
 	ELU         // B·x where x > 0, B·A·(e^x - 1) elsewhere; SELU is ELU with a B other than 1
 	CELU        // max(x, 0) + min(A·(e^(x/A) - 1), 0)
-	HardSigmoid // A·x + B, at least 0 and at most 1
-	HardSwish   // x·min(max(x/6 + 1/2, 0), 1)
+	Hardsigmoid // A·x + B, at least 0 and at most 1
+	Hardswish   // x·min(max(x/6 + 1/2, 0), 1)
 	Softplus    // log(1 + e^x)
 	Softsign    // x/(1 + |x|)
 	SiLU        // x/(1 + e^-Ax), Swish with A = 1
@@ -90,14 +90,14 @@ var rules = [functions]rule{
 		}
 		return a * math.Pow(x, a-1)
 	}},
-	Clamp: {"Clamp", clamp, func(x, y, a, b float64) float64 { return one(!(x < a) && !(x > b)) }},
+	Clamp: {"Clamp", clamp, func(x, y, a, b float64) float64 { return one(!(x <= a) && !(x >= b)) }},
 	LeakyReLU: {"LeakyReLU", func(x, a, b float64) float64 {
 		if x < 0 {
 			return a * x
 		}
 		return x
 	}, func(x, y, a, b float64) float64 {
-		if x < 0 {
+		if x <= 0 {
 			return a
 		}
 		return 1
@@ -124,9 +124,9 @@ var rules = [functions]rule{
 		}
 		return math.Exp(x / a)
 	}},
-	HardSigmoid: {"HardSigmoid", func(x, a, b float64) float64 { return clamp(float64(a*x)+b, 0, 1) },
-		func(x, y, a, b float64) float64 { return a * one(y > 0 && y < 1) }},
-	HardSwish: {"HardSwish", func(x, a, b float64) float64 { return x * clamp(x/6+0.5, 0, 1) }, func(x, y, a, b float64) float64 {
+	Hardsigmoid: {"Hardsigmoid", func(x, a, b float64) float64 { return clamp(float64(a*x)+b, 0, 1) },
+		func(x, y, a, b float64) float64 { z := float64(a*x) + b; return a * one(z > 0 && z < 1) }},
+	Hardswish: {"Hardswish", func(x, a, b float64) float64 { return x * clamp(x/6+0.5, 0, 1) }, func(x, y, a, b float64) float64 {
 		switch {
 		case x <= -3:
 			return 0
@@ -273,7 +273,13 @@ func (n *Node) Sqrt() *Node { return n.unary(Sqrt, 0, 0) }
 func (n *Node) Abs() *Node { return n.unary(Abs, 0, 0) }
 
 // Neg returns -n.
-func (n *Node) Neg() *Node { return n.Graph.Apply(Scale{-1}, n) }
+func (n *Node) Neg() *Node { return n.Scale(-1) }
+
+// Scale returns n times a number.
+func (n *Node) Scale(factor float64) *Node { return n.Graph.Apply(Scale{factor}, n) }
+
+// Shift returns n plus a number.
+func (n *Node) Shift(by float64) *Node { return n.Add(n.Graph.Constant(by)) }
 
 // Pow returns n to the power of a number.
 func (n *Node) Pow(exponent float64) *Node { return n.unary(Power, exponent, 0) }

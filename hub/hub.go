@@ -1,9 +1,14 @@
-// Package hub fetches model files into the user's cache folder: models on Hugging Face by
-// name, and files by address.
+// Package hub downloads model files into a cache folder: files of models on Hugging Face by
+// their name, and other files by their address.
 //
-// Cache.Pull returns the File that a Ref names, from the cache or downloaded; the zero Cache
-// is the user's cache folder. Every file is checked against its digest where one is known,
-// and ever after against the digest of its own download.
+//	ref, err := hub.Parse("hf:timm/resnet18.a1_in1k")
+//	// ...
+//	file, ref, err := hub.Cache{}.PullWeights(ctx, ref)
+//
+// A Ref names a file. Cache.Pull returns it as a File, from the cache or downloaded; the
+// zero Cache is the user's cache folder. If the digest of a file is known, the download is
+// checked against it. A cached file is checked against the digest of its own download
+// whenever it is used.
 package hub
 
 import (
@@ -26,47 +31,46 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// DefaultEndpoint serves the models that hf: names.
+// DefaultEndpoint is the server of the models named by hf:.
 const DefaultEndpoint = "https://huggingface.co"
 
-// The largest files that are accepted. A server that names no length is believed less:
-// what it sends is only known to end when it has ended.
+// The largest files that are accepted. The limit is lower if the server does not state a
+// length, since then nothing tells when it will stop sending.
 const (
-	DefaultMaxBytes = 8 << 30 // twice the largest residual network that is published
-	maxUnstated     = 2 << 30 // of weights whose length no server names
+	DefaultMaxBytes = 8 << 30 // twice the size of the largest published residual network
+	maxUnstated     = 2 << 30 // for weights of unknown length
 	maxConfig       = 16 << 20
 )
 
-// Cache is where fetched files lie. The zero value is the user's cache folder,
-// filled from DefaultEndpoint.
+// Cache is a folder of downloaded files. The zero value is the user's cache folder with
+// downloads from DefaultEndpoint.
 type Cache struct {
 	Dir      string // empty means the folder residual/models in the user's cache folder
 	Endpoint string // the address before /OWNER/NAME; empty means DefaultEndpoint
 	Offline  bool   // never download
-	Refresh  bool   // ask again for what is there, as a branch moves on
-	MaxBytes int64  // the largest file of weights that is accepted; 0 means DefaultMaxBytes
+	Refresh  bool   // download again even if the file is cached, since a branch may have changed
+	MaxBytes int64  // largest file of weights that is accepted; 0 means DefaultMaxBytes
 
-	// Progress, when set, hears of a download: bytes done, their total (0 when it is
-	// not known) and the file's name.
+	// Progress, if set, is called during a download with the bytes that have arrived, the
+	// total (0 if it is not known) and the file's name.
 	Progress func(done, total int64, what string)
 
-	client  *http.Client        // for tests; nil means one of its own
-	patient download.Downloader // for tests; its zero value is the usual patience
+	client     *http.Client        // for tests; nil means a new one
+	downloader download.Downloader // for tests; the zero value has the usual time limits
 }
 
-// File is a file of the cache.
+// File is a file in the cache.
 type File struct {
 	Path   string `json:"path"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
-	Commit string `json:"commit,omitempty"` // of the repository, where the server said it
+	Commit string `json:"commit,omitempty"` // commit of the repository, if the server names it
 	Source string `json:"source"`           // the address it came from
-	Cached bool   `json:"cached"`           // it was there already
+	Cached bool   `json:"cached"`           // it was in the cache already
 }
 
-// Pull returns the file that a reference names: from the cache when it lies there
-// undamaged, else downloaded. A file whose digest is known, because the reference
-// or the server says it, is kept only when it has it.
+// Pull returns the file that r names. It downloads the file unless the cache has an
+// undamaged copy. If r or the server gives a digest, the content must match it.
 func (c Cache) Pull(ctx context.Context, r Ref) (File, error) {
 	f, err := c.pull(ctx, r)
 	switch {
@@ -78,18 +82,19 @@ func (c Cache) Pull(ctx context.Context, r Ref) (File, error) {
 	return f, nil
 }
 
+// pull is Pull without the reference in errors.
 func (c Cache) pull(ctx context.Context, r Ref) (File, error) {
 	path, err := c.path(r)
 	if err != nil {
 		return File{}, err
 	}
 	if !c.Refresh || c.Offline {
-		if f, ok, err := lookUp(ctx, path, r.SHA256); ok || err != nil {
+		if f, ok, err := cachedFile(ctx, path, r.SHA256); ok || err != nil {
 			return f, err
 		}
 	}
 	if c.Offline {
-		return File{}, fmt.Errorf("it is not in %s, or damaged, and downloading is turned off", filepath.Dir(path))
+		return File{}, fmt.Errorf("it is missing from %s, or damaged, and downloading is turned off", filepath.Dir(path))
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return File{}, fmt.Errorf("%w; name a folder that can be written", err)
@@ -105,7 +110,7 @@ func (c Cache) pull(ctx context.Context, r Ref) (File, error) {
 	return f, writeNote(path, f)
 }
 
-// path is where the file of a reference lies in the cache.
+// path returns the path of a file in the cache.
 func (c Cache) path(r Ref) (string, error) {
 	dir := c.Dir
 	if dir == "" {
@@ -126,11 +131,11 @@ func (c Cache) path(r Ref) (string, error) {
 	return filepath.Join(dir, "hf", r.Owner, r.Name, r.Revision, filepath.FromSlash(r.File)), nil
 }
 
-// remote is what a server says of a file before it is fetched.
+// remote is what a server says about a file before it is downloaded.
 type remote struct {
 	sha256, commit string
-	linked         bool  // the digest is Hugging Face's word for a large file
-	size           int64 // 0 where it is not said
+	linked         bool  // the digest comes from Hugging Face's header for large files
+	size           int64 // 0 if it is not known
 }
 
 // fetch downloads the file to path.
@@ -139,10 +144,10 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 	if r.Address == "" {
 		f.Source = c.address(r)
 	}
-	said, err := c.askPatiently(ctx, f.Source)
+	said, err := c.headWithRetries(ctx, f.Source)
 	if r.Address != "" {
-		// Elsewhere an ETag need be no digest, and a server that does not like to be
-		// asked may still give.
+		// On other servers an ETag need not be a digest. A server that refuses HEAD requests
+		// may still answer the download.
 		if !said.linked {
 			said.sha256 = ""
 		}
@@ -158,7 +163,7 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 	case want == "":
 		want = said.sha256
 	case said.sha256 != "" && said.sha256 != want:
-		return File{}, fmt.Errorf("the server has content of SHA-256 %s; check the digest that was given", said.sha256)
+		return File{}, fmt.Errorf("the server's content has the SHA-256 %s; check the digest that was given", said.sha256)
 	}
 	f.Commit = said.commit
 	d := download.File{Path: path, MaxBytes: c.maxBytes(r, said), Verify: func(ctx context.Context, file *os.File) error {
@@ -186,24 +191,24 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 	client := *c.client
 	client.CheckRedirect = func(to *http.Request, via []*http.Request) error {
 		if want == "" && via[0].URL.Scheme == "https" && to.URL.Scheme != "https" {
-			return fmt.Errorf("redirects to %s without the s of https, and no digest is known", to.URL.Host)
+			return fmt.Errorf("redirects to %s over http instead of https, and no digest is known", to.URL.Host)
 		}
 		if len(via) >= 10 {
-			return errors.New("redirects without end")
+			return errors.New("redirects more than ten times")
 		}
 		return nil
 	}
 	if said.size > d.MaxBytes {
 		return File{}, fmt.Errorf("%s: %w", f.Source, &download.TooLargeError{Offered: said.size, Max: d.MaxBytes})
 	}
-	p := c.patient
+	p := c.downloader
 	p.Client = &client
 	err = p.Get(ctx, []string{f.Source}, d)
 	return f, err
 }
 
-// maxBytes is the largest size of a file: the one that the server states, where that is
-// no more than a file of this kind may have.
+// maxBytes returns the largest size that is accepted for a file: the size that the server
+// states, if that is within the limit for this kind of file, or else the limit.
 func (c Cache) maxBytes(r Ref, said remote) int64 {
 	limit := c.MaxBytes
 	switch {
@@ -220,7 +225,7 @@ func (c Cache) maxBytes(r Ref, said remote) int64 {
 	return limit
 }
 
-// address is Hugging Face's for the content of a file
+// address returns Hugging Face's address of a file's content
 // (https://huggingface.co/docs/huggingface_hub/package_reference/file_download).
 func (c Cache) address(r Ref) string {
 	endpoint := c.Endpoint
@@ -230,14 +235,14 @@ func (c Cache) address(r Ref) string {
 	return strings.TrimSuffix(endpoint, "/") + "/" + r.Owner + "/" + r.Name + "/resolve/" + r.Revision + "/" + r.File
 }
 
-// askPatiently asks again when a server has no answer just now.
-func (c Cache) askPatiently(ctx context.Context, address string) (said remote, err error) {
-	wait := c.patient.Backoff
+// headWithRetries is head with up to three tries, unless the error is permanent.
+func (c Cache) headWithRetries(ctx context.Context, address string) (said remote, err error) {
+	wait := c.downloader.Backoff
 	if wait == 0 {
 		wait = time.Second
 	}
 	for range 3 {
-		if said, err = c.ask(ctx, address); err == nil || ctx.Err() != nil || errors.As(err, &download.Permanent{}) {
+		if said, err = c.head(ctx, address); err == nil || ctx.Err() != nil || errors.As(err, &download.Permanent{}) {
 			return said, err
 		}
 		select {
@@ -250,10 +255,10 @@ func (c Cache) askPatiently(ctx context.Context, address string) (said remote, e
 	return said, err
 }
 
-// ask reads the headers of a file. A large one of Hugging Face is a redirection to
-// another host, whose headers no longer say the digest: redirections are followed
-// only within a host.
-func (c Cache) ask(ctx context.Context, address string) (remote, error) {
+// head reads the headers of a file with a HEAD request. For a large file, Hugging Face
+// redirects to another host, whose headers no longer contain the digest. So redirections are
+// followed only within one host.
+func (c Cache) head(ctx context.Context, address string) (remote, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
@@ -291,17 +296,17 @@ func (c Cache) ask(ctx context.Context, address string) (remote, error) {
 	return said, nil
 }
 
-// ErrAbsent is a server's word that it has no such file.
+// ErrAbsent is the error of a file that the server does not have.
 var ErrAbsent = errors.New("there is no such file")
 
-// Configs are the files of a repository that say what its weights do not: how images
-// are prepared, and what classes are called.
+// Configs lists the files of a repository that describe its weights: the preparation of
+// images and the names of the classes.
 var Configs = []string{"config.json", "preprocessor_config.json"}
 
-// PullConfigs returns those of Configs that lie beside a model's file, which the cache
-// keeps beside it too, as package exchange looks for them. One that is not there is
-// left out; all is well without them, so what else kept one away is in problems. Where
-// the model's file was in the cache already nobody is asked anew.
+// PullConfigs returns the files among Configs that lie beside a model's file, where package
+// exchange looks for them; the cache keeps them beside it too. Missing ones are left out.
+// The weights are usable without them, so other errors are returned as problems. If the
+// model's file was cached already, PullConfigs does not ask the server.
 func (c Cache) PullConfigs(ctx context.Context, model Ref, f File) (files []File, problems []error) {
 	if model.Address != "" {
 		return nil, nil
@@ -314,7 +319,7 @@ func (c Cache) PullConfigs(ctx context.Context, model Ref, f File) (files []File
 		switch {
 		case err == nil:
 			files = append(files, file)
-		case errors.Is(err, ErrAbsent): // an older one says nothing of these weights
+		case errors.Is(err, ErrAbsent): // a cached one belongs to older weights
 			if old, err := c.path(r); err == nil {
 				os.Remove(old)
 				os.Remove(notePath(old))
@@ -326,9 +331,9 @@ func (c Cache) PullConfigs(ctx context.Context, model Ref, f File) (files []File
 	return files, problems
 }
 
-// PullBeside returns the files that a model's file names as lying beside it, such as
-// those of an ONNX file's weights. The cache keeps them beside it too. The error says
-// which cannot be had, and where it belongs.
+// PullBeside returns the files that a model's file refers to by names relative to it, such as
+// the external weights of an ONNX file. The cache keeps them beside it too. The error says
+// which file is missing and where it belongs.
 func (c Cache) PullBeside(ctx context.Context, model Ref, f File, names []string) (files []File, err error) {
 	for _, name := range names {
 		r, err := model.Beside(name)
@@ -347,7 +352,7 @@ func (c Cache) PullBeside(ctx context.Context, model Ref, f File, names []string
 	return files, nil
 }
 
-// explain says what to do about a refusal.
+// explain returns the error of a response, with what to do about it.
 func explain(resp *http.Response) error {
 	err := download.StatusError(resp)
 	switch resp.StatusCode {
@@ -359,11 +364,12 @@ func explain(resp *http.Response) error {
 	return err
 }
 
-// notePath is where the cache remembers, beside a file, where it came from.
+// notePath returns the path of the note beside a cached file, which holds its source and digest.
 func notePath(path string) string { return path + noteEnding }
 
 const noteEnding = ".source.json"
 
+// writeNote writes the note for a cached file.
 func writeNote(path string, f File) error {
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -383,9 +389,9 @@ func writeNote(path string, f File) error {
 	return err
 }
 
-// lookUp returns a file of the cache when it has the digest wanted, or with none
-// wanted the one it had when it was fetched.
-func lookUp(ctx context.Context, path, want string) (File, bool, error) {
+// cachedFile returns a cached file if it has the digest want, or else, if want is empty, the
+// digest that it had when it was downloaded.
+func cachedFile(ctx context.Context, path, want string) (File, bool, error) {
 	text, err := regular.ReadFile(notePath(path), 1<<20)
 	if err != nil {
 		return File{}, false, nil
@@ -410,7 +416,7 @@ func lookUp(ctx context.Context, path, want string) (File, bool, error) {
 	return f, f.SHA256 == want, nil
 }
 
-// digest reads a file to its end.
+// digest reads a file to its end and returns its SHA-256 and size.
 func digest(ctx context.Context, r io.Reader) (sum string, n int64, err error) {
 	h := sha256.New()
 	buf := make([]byte, 1<<18)

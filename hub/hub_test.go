@@ -25,13 +25,13 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// site is a stand-in for Hugging Face and the host that large files lie on.
+// site stands in for Hugging Face and the host from which it serves large files.
 type site struct {
 	hub, store *httptest.Server
 	content    []byte
-	linked     string // the digest that the hub says
+	linked     string // the digest in the hub's headers
 	mu         sync.Mutex
-	cut        int // bytes after which the store breaks off, once
+	cut        int // bytes after which the store breaks off, the first time
 	asked      []string
 }
 
@@ -57,7 +57,7 @@ func newSite(t *testing.T) *site {
 			w.Header().Set("X-Linked-Size", fmt.Sprint(len(s.content)))
 			w.Header().Set("X-Repo-Commit", "c0ffee")
 			http.Redirect(w, r, s.store.URL+"/blob", http.StatusFound)
-		case "/timm/net/resolve/main/config.json": // small files come from the hub itself
+		case "/timm/net/resolve/main/config.json": // the hub serves small files itself
 			w.Header().Set("ETag", `"2fd8d5aa"`)
 			w.Write([]byte("{}"))
 		case "/private/net/resolve/main/model.safetensors":
@@ -71,7 +71,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// note remembers what was asked, and takes the bytes after which to break off.
+// note records a request and returns after how many bytes to break off.
 func (s *site) note(what string, get bool) (cut int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *site) note(what string, get bool) (cut int) {
 }
 
 func (s *site) cache(t *testing.T) Cache {
-	return Cache{Dir: t.TempDir(), Endpoint: s.hub.URL, client: &http.Client{}, patient: download.Downloader{Backoff: time.Millisecond, Stall: time.Second}}
+	return Cache{Dir: t.TempDir(), Endpoint: s.hub.URL, client: &http.Client{}, downloader: download.Downloader{Backoff: time.Millisecond, Stall: time.Second}}
 }
 
 func pull(t *testing.T, c Cache, text string) (File, error) {
@@ -95,7 +95,7 @@ func pull(t *testing.T, c Cache, text string) (File, error) {
 	return c.Pull(context.Background(), r)
 }
 
-// leftovers are the parts of downloads in the cache.
+// leftovers lists the unfinished files in the cache.
 func leftovers(t *testing.T, c Cache) (names []string) {
 	filepath.WalkDir(c.Dir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".part") {
@@ -124,7 +124,7 @@ func TestPull(t *testing.T) {
 	if got, err := os.ReadFile(f.Path); f != want || err != nil || !bytes.Equal(got, content) || last != int64(len(content)) {
 		t.Errorf("%+v, %v, want %+v", f, err, want)
 	}
-	// The second time nobody is asked, offline or not.
+	// The second time, no server is asked, offline or not.
 	s.asked = nil
 	for _, c.Offline = range []bool{false, true} {
 		want.Cached = true
@@ -132,7 +132,7 @@ func TestPull(t *testing.T) {
 			t.Errorf("%+v, %v, asked %q", f, err, s.asked)
 		}
 	}
-	// A file that rotted is fetched anew.
+	// A damaged file is downloaded again.
 	c.Offline = false
 	if err := os.WriteFile(f.Path, content[1:], 0o644); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestPull(t *testing.T) {
 	if f, err := pull(t, c, "hf:timm/net"); err != nil || f.Cached || f.SHA256 != sum(content) {
 		t.Errorf("%+v, %v", f, err)
 	}
-	// A branch that moved on is seen when asked to look.
+	// Refresh notices that a branch has changed.
 	s.content = append([]byte("new "), content...)
 	s.linked = sum(s.content)
 	c.Progress = nil
@@ -156,7 +156,7 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// What a repository says of its weights comes with them, and is asked for no more often.
+// The configuration files of a repository come with its weights and are requested only once.
 func TestPullConfigs(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)
@@ -194,8 +194,8 @@ func TestPullConfigs(t *testing.T) {
 	}
 }
 
-// What a model's file has beside it comes with it, with digests, and goes on where it
-// broke off; nothing outside of the model's folder is asked for.
+// External files of a model are downloaded with their digests and resumed. No file outside the
+// model's folder is requested.
 func TestPullBeside(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)
@@ -215,7 +215,7 @@ func TestPullBeside(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	c.Progress, s.asked = nil, nil
-	for _, c.Offline = range []bool{false, true} { // the second time it is there
+	for _, c.Offline = range []bool{false, true} { // the second time, it is cached
 		files, err := c.PullBeside(context.Background(), r, f, []string{"./pytorch_model.bin"})
 		if err != nil || len(files) != 1 || files[0].SHA256 != s.linked || files[0].Path != filepath.Join(filepath.Dir(f.Path), "pytorch_model.bin") {
 			t.Fatalf("%+v, %v", files, err)
@@ -227,7 +227,7 @@ func TestPullBeside(t *testing.T) {
 	s.asked, c.Offline = nil, false
 	for _, name := range []string{"../net.onnx", "/etc/passwd", "a/../../b", ".hidden", "", ".", "a//../..", `..\b`, "c:x", "x%2fy", "net.onnx.source.json"} {
 		_, err := c.PullBeside(context.Background(), r, f, []string{name})
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("has weights in %q, which belongs beside %s", name, f.Path)) || !strings.Contains(err.Error(), "can be no part of one") {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("has weights in %q, which belongs beside %s", name, f.Path)) || !strings.Contains(err.Error(), "cannot be a part of a name") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -244,8 +244,8 @@ func TestPullBeside(t *testing.T) {
 	}
 }
 
-// Beside a file at an address lies another at the address with its name, and in the
-// cache beside it.
+// A file beside one at an address is fetched from the same folder of the server, and lies beside
+// it in the cache.
 func TestPullBesideAnAddress(t *testing.T) {
 	c := newSite(t).cache(t)
 	var asked []string
@@ -269,7 +269,7 @@ func TestPullBesideAnAddress(t *testing.T) {
 		t.Errorf("%+v, %v, asked %q", files, err, asked)
 	}
 	r.Address = strings.Replace(r.Address, "https:", "http:", 1)
-	if _, err := c.PullBeside(context.Background(), r, f, []string{"net.onnx.data"}); err == nil || !strings.Contains(err.Error(), "without the s of https") {
+	if _, err := c.PullBeside(context.Background(), r, f, []string{"net.onnx.data"}); err == nil || !strings.Contains(err.Error(), "an http address, unlike https, needs one") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -300,7 +300,7 @@ func TestPullOthers(t *testing.T) {
 	}
 }
 
-func TestPullGoesOn(t *testing.T) {
+func TestPullResumes(t *testing.T) {
 	s := newSite(t)
 	s.cut = 1000
 	c := s.cache(t)
@@ -354,7 +354,7 @@ func TestPullRefusesOtherContent(t *testing.T) {
 	}
 }
 
-// An address elsewhere may refuse to be asked, and its ETag is not taken for a digest.
+// Another server may refuse HEAD requests, and its ETag is not taken for a digest.
 func TestPullFromOtherServers(t *testing.T) {
 	c := newSite(t).cache(t)
 	for _, h := range []http.HandlerFunc{
@@ -388,7 +388,7 @@ func (pytorch) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func TestPullHoldsPyTorchsNames(t *testing.T) {
+func TestPullChecksTheDigestInPyTorchsNames(t *testing.T) {
 	c := newSite(t).cache(t)
 	c.client = &http.Client{Transport: pytorch{}}
 	if _, err := pull(t, c, "https://download.pytorch.org/models/net-"+sum(content)[:8]+".pth"); err != nil {
@@ -399,7 +399,7 @@ func TestPullHoldsPyTorchsNames(t *testing.T) {
 	}
 }
 
-// Without a digest an answer over https may not lead to one over http.
+// Without a digest, https may not redirect to http.
 func TestPullStaysOnHTTPS(t *testing.T) {
 	s := newSite(t)
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -408,7 +408,7 @@ func TestPullStaysOnHTTPS(t *testing.T) {
 	defer secure.Close()
 	c := s.cache(t)
 	c.client = secure.Client()
-	if _, err := pull(t, c, secure.URL+"/net.pth"); err == nil || !strings.Contains(err.Error(), "without the s of https") {
+	if _, err := pull(t, c, secure.URL+"/net.pth"); err == nil || !strings.Contains(err.Error(), "over http instead of https") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := pull(t, c, secure.URL+"/net.pth#sha256="+sum(content)); err != nil {
@@ -440,21 +440,21 @@ func TestParse(t *testing.T) {
 		"timm/resnet18":                     "neither hf: nor an address",
 		"file:///etc/passwd":                "neither hf: nor an address",
 		"ftp://e.org/x":                     "neither hf: nor an address",
-		"hf:timm":                           "has an owner and a name",
-		"hf:../b":                           `".." can be no part`,
-		"hf:a/..":                           `".." can be no part`,
-		"hf:a/b@../x":                       `".." can be no part`,
-		"hf:a/b@":                           `"" can be no part`,
-		"hf:a/b/../../x":                    `".." can be no part`,
-		"hf:a/b/.hidden":                    `".hidden" can be no part`,
-		"hf:a/b/x%2fy":                      `"x%2fy" can be no part`,
-		"hf:a/b/":                           `"" can be no part`,
-		`hf:a/b/x\y`:                        `can be no part`,
-		"hf:a/b?x":                          `can be no part`,
+		"hf:timm":                           "needs an owner and a name",
+		"hf:../b":                           `".." cannot be a part`,
+		"hf:a/..":                           `".." cannot be a part`,
+		"hf:a/b@../x":                       `".." cannot be a part`,
+		"hf:a/b@":                           `"" cannot be a part`,
+		"hf:a/b/../../x":                    `".." cannot be a part`,
+		"hf:a/b/.hidden":                    `".hidden" cannot be a part`,
+		"hf:a/b/x%2fy":                      `"x%2fy" cannot be a part`,
+		"hf:a/b/":                           `"" cannot be a part`,
+		`hf:a/b/x\y`:                        `cannot be a part`,
+		"hf:a/b?x":                          `cannot be a part`,
 		"hf:a/b#sha256=12":                  "64 hexadecimal digits",
 		"hf:a/b#md5=" + digest:              "64 hexadecimal digits",
-		"http://e.org/x":                    "wants a digest",
-		"https://u:p@e.org/x":               "user's name or password",
+		"http://e.org/x":                    "needs a digest",
+		"https://u:p@e.org/x":               "user name or password",
 		"https://e.org/":                    "names no file",
 		"https://e.org":                     "names no file",
 		"https://e.org/x/#sha256=" + digest: "names no file",

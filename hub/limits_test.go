@@ -14,14 +14,14 @@ import (
 	"github.com/residual-ml/residual/download"
 )
 
-// A server that names no length and never ends is left at the limit of the kind of
-// file, whether or not a digest is known, and nothing of it stays.
+// A download from a server that states no length and never ends is stopped at the limit for
+// this kind of file, with or without a digest, and leaves nothing behind.
 func TestEndlessServers(t *testing.T) {
 	const limit = 1 << 20
 	for _, what := range []string{"unknown", "digest", "config", "stated"} {
 		sent := 0
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if what == "stated" { // what the hub says is less than what comes
+			if what == "stated" { // the server states less than it sends
 				w.Header().Set("X-Linked-Size", "1000")
 			}
 			if what == "digest" || what == "stated" {
@@ -41,7 +41,7 @@ func TestEndlessServers(t *testing.T) {
 				w.(http.Flusher).Flush()
 			}
 		}))
-		c := Cache{Dir: t.TempDir(), Endpoint: s.URL, client: &http.Client{}, MaxBytes: limit, patient: download.Downloader{Backoff: time.Millisecond, Stall: time.Second}}
+		c := Cache{Dir: t.TempDir(), Endpoint: s.URL, client: &http.Client{}, MaxBytes: limit, downloader: download.Downloader{Backoff: time.Millisecond, Stall: time.Second}}
 		f, err := pull(t, c, "hf:timm/net")
 		if what == "config" {
 			if err != nil {
@@ -64,7 +64,7 @@ func TestEndlessServers(t *testing.T) {
 	}
 }
 
-// A file that is announced as larger than the limit is refused before it is asked for.
+// A file whose stated length is above the limit is refused without a download.
 func TestAnnouncedTooLarge(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)

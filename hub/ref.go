@@ -9,26 +9,27 @@ import (
 	"strings"
 )
 
-// Defaults of a reference to a model on Hugging Face.
+// The defaults of a reference to a model on Hugging Face.
 const (
 	DefaultRevision = "main"
 	DefaultFile     = "model.safetensors"
 )
 
-// Ref says which file is wanted: of a model on Hugging Face, or at an address.
+// Ref names a file: one of a model on Hugging Face, or one at any address.
 type Ref struct {
-	Owner, Name, Revision, File string // of hf:OWNER/NAME@REVISION/FILE
-	Address                     string // of a file elsewhere; the others are empty then
-	SHA256                      string // of the content, in hexadecimal; empty where it is not known
+	Owner, Name, Revision, File string // the parts of hf:OWNER/NAME@REVISION/FILE
+	Address                     string // address of any other file; the parts are empty then
+	SHA256                      string // digest of the content in hexadecimal; empty if it is not known
 
-	beside, name string // of a file beside one at an address: that address, and the name there
+	beside, name string // for the result of Beside: the address of the first file, and the name relative to it
 }
 
-var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+// namePart matches a part of a name.
+var namePart = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// Parse reads hf:OWNER/NAME[@REVISION][/FILE] or an https address, either with
-// #sha256=DIGEST behind it. Plain http is taken only with a digest, since without
-// one whoever stands between could answer.
+// Parse reads hf:OWNER/NAME[@REVISION][/FILE] or an https address, each optionally followed
+// by #sha256=DIGEST. An http address needs a digest, since anyone on the way could change
+// the content.
 func Parse(text string) (Ref, error) {
 	fail := func(why string) (Ref, error) {
 		return Ref{}, fmt.Errorf("%q: %s; write hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FILE or an https address, and #sha256=DIGEST behind it if you know it", text, why)
@@ -38,7 +39,7 @@ func Parse(text string) (Ref, error) {
 	if pinned {
 		digest, ok := strings.CutPrefix(fragment, "sha256=")
 		if digest = strings.ToLower(digest); !ok || !isSHA256(digest) {
-			return fail("what follows # is no sha256= and 64 hexadecimal digits")
+			return fail("what follows # is not sha256= and 64 hexadecimal digits")
 		}
 		r.SHA256 = digest
 	}
@@ -53,9 +54,9 @@ func Parse(text string) (Ref, error) {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return fail("it is neither hf: nor an address")
 	case u.User != nil:
-		return fail("an address with a user's name or password is not taken")
+		return fail("an address with a user name or password is not accepted")
 	case u.Scheme == "http" && !pinned:
-		return fail("an address without the s of https wants a digest")
+		return fail("an http address, unlike https, needs a digest")
 	case strings.HasSuffix(u.Path, "/") || u.Path == "":
 		return fail("the address names no file")
 	}
@@ -67,7 +68,7 @@ func Parse(text string) (Ref, error) {
 func (r *Ref) model(text string) string {
 	parts := strings.SplitN(text, "/", 3)
 	if len(parts) < 2 {
-		return "the model has an owner and a name"
+		return "a model needs an owner and a name"
 	}
 	name, revision, given := strings.Cut(parts[1], "@")
 	r.Owner, r.Name, r.Revision, r.File = parts[0], name, DefaultRevision, DefaultFile
@@ -78,21 +79,21 @@ func (r *Ref) model(text string) string {
 		r.File = parts[2]
 	}
 	for _, w := range append(strings.Split(r.File, "/"), r.Owner, r.Name, r.Revision) {
-		if !word.MatchString(w) {
-			return fmt.Sprintf("%q can be no part of a name", w)
+		if !namePart.MatchString(w) {
+			return fmt.Sprintf("%q cannot be a part of a name", w)
 		}
 	}
 	return ""
 }
 
-// Beside is the file of that name in the folder of r's or below it. The cache keeps it
-// in the same place beside r's.
+// Beside returns the reference to a file by its name relative to r's folder. The cache keeps
+// it at the same place relative to r's file.
 func (r Ref) Beside(name string) (Ref, error) {
 	given := name
-	name = path.Clean(name) // from ./name
+	name = path.Clean(name) // removes ./
 	for _, w := range strings.Split(name, "/") {
-		if !word.MatchString(w) || strings.HasSuffix(w, noteEnding) {
-			return Ref{}, fmt.Errorf("%q is no name that is fetched, as %q can be no part of one", given, w)
+		if !namePart.MatchString(w) || strings.HasSuffix(w, noteEnding) {
+			return Ref{}, fmt.Errorf("%q cannot be fetched, because %q cannot be a part of a name", given, w)
 		}
 	}
 	r.SHA256 = ""
@@ -105,7 +106,7 @@ func (r Ref) Beside(name string) (Ref, error) {
 		return Ref{}, err
 	}
 	if u.Scheme != "https" {
-		return Ref{}, fmt.Errorf("no digest of it is known, and an address without the s of https wants one")
+		return Ref{}, fmt.Errorf("its digest is not known, and an http address, unlike https, needs one")
 	}
 	r.beside, r.name = r.Address, name
 	u.Path, u.RawPath = path.Join(path.Dir(u.Path), name), ""
@@ -113,7 +114,7 @@ func (r Ref) Beside(name string) (Ref, error) {
 	return r, nil
 }
 
-// String writes the reference as Parse reads it.
+// String returns the reference in the form that Parse reads.
 func (r Ref) String() string {
 	text := r.Address
 	if text == "" {
@@ -131,16 +132,17 @@ func (r Ref) Base() string {
 		return path.Base(r.File)
 	}
 	u, err := url.Parse(r.Address)
-	if err != nil || !word.MatchString(path.Base(u.Path)) {
+	if err != nil || !namePart.MatchString(path.Base(u.Path)) {
 		return "file"
 	}
 	return path.Base(u.Path)
 }
 
+// pytorchName matches the addresses of PyTorch's weights, whose names contain a digest.
 var pytorchName = regexp.MustCompile(`^https://download\.pytorch\.org/.*-([0-9a-f]{8,64})\.[a-z]+$`)
 
-// digestInName returns the beginning of the digest that PyTorch's own server puts
-// into its files' names, like resnet18-f37072fd.pth
+// digestInName returns the beginning of the SHA-256 that PyTorch's server puts into the names
+// of its files, such as resnet18-f37072fd.pth
 // (https://docs.pytorch.org/docs/stable/hub.html, check_hash).
 func (r Ref) digestInName() string {
 	if m := pytorchName.FindStringSubmatch(r.Address); m != nil {

@@ -5,13 +5,13 @@ import (
 	"errors"
 )
 
-// weightsFiles are what a model on Hugging Face has its weights in where it has no
-// DefaultFile: the index of its shards, or the files of older versions of transformers.
+// weightsFiles are the names of weights on Hugging Face, in the order in which they are
+// tried: DefaultFile, the index of its shards, and the names of older transformers versions.
 var weightsFiles = []string{DefaultFile, DefaultFile + ".index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
 
-// PullWeights is Pull for a model's weights. Where the reference names no other file
-// than DefaultFile, and the model has none, it is the index of its shards, or what
-// older models have; the reference that is returned says which.
+// PullWeights is Pull for the weights of a model. If r names DefaultFile and the model does
+// not have that, PullWeights returns the index of its shards, or the file of an older
+// version of transformers. The returned reference names the file that was found.
 func (c Cache) PullWeights(ctx context.Context, r Ref) (File, Ref, error) {
 	if r.Address != "" || r.File != DefaultFile || r.SHA256 != "" {
 		f, err := c.Pull(ctx, r)

@@ -1,3 +1,23 @@
+// Package inference runs trained models on images.
+//
+// Load opens a model file as a Classifier, which prepares images as the model's training did
+// and names the classes:
+//
+//	dev, err := cpu.New(cpu.Options{})
+//	...
+//	c, err := inference.Load("runs/train-1/best.safetensors", dev, dev.Preferred())
+//	...
+//	predictions, err := c.PredictFile("shoe.jpg", 5)
+//
+// The important types are:
+//
+//   - Classifier, a model read from a file: Predict for images, PredictStream and
+//     PredictFiles for many of them, Evaluate for a data set, GradCAM to explain a
+//     prediction;
+//   - Prediction, Result, Answer and CAM, which it returns.
+//
+// A network that does not come from a file runs by package inference/forward, on batches of
+// tensors.
 package inference
 
 import (
@@ -15,6 +35,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/modelfile"
@@ -30,9 +51,11 @@ type Classifier struct {
 	info   checkpoint.Model
 	module nn.Module
 
-	mu     sync.Mutex
-	runner *Runner
-	parent *Classifier // the receiver of the With that made this one; else nil
+	mu        sync.Mutex
+	store     *engine.Store
+	precision engine.Precision
+	runner    *forward.Runner
+	parent    *Classifier // the receiver of the With that made this one; else nil
 }
 
 // turn returns the lock that a computation must hold, since classifiers over the same
@@ -123,7 +146,11 @@ func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Pr
 
 // New is the classifier of a model that was opened.
 func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier {
-	return &Classifier{path: m.Path, info: m.Info, module: m.Module, runner: NewRunner(m.Module, engine.NewStore(dev), p)}
+	return newClassifier(m.Path, m.Info, m.Module, engine.NewStore(dev), p)
+}
+
+func newClassifier(path string, info checkpoint.Model, m nn.Module, store *engine.Store, p engine.Precision) *Classifier {
+	return &Classifier{path: path, info: info, module: m, store: store, precision: p, runner: forward.NewRunner(m, store, p)}
 }
 
 // Info returns the file's description of the model.
@@ -137,18 +164,23 @@ func (c *Classifier) Module() nn.Module { return c.module }
 // images in the same way. m must use the same variables, as a network with one block
 // skipped does. The two classifiers share memory, and their computations run one at a time.
 func (c *Classifier) With(m nn.Module) *Classifier {
-	return &Classifier{path: c.path, info: c.info, module: m, runner: NewRunner(m, c.runner.store, c.runner.precision), parent: c}
+	with := newClassifier(c.path, c.info, m, c.store, c.precision)
+	with.parent = c
+	return with
 }
 
 // Replaced returns a classifier for m, a network with variables of its own that takes the
 // same images as c, such as a deepened or pruned one. info describes it.
 func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
-	return &Classifier{path: c.path, info: info, module: m, runner: NewRunner(m, engine.NewStore(c.runner.store.Device()), c.runner.precision)}
+	return newClassifier(c.path, info, m, engine.NewStore(c.store.Device()), c.precision)
 }
 
 // Scale converts a loader's batch, whose values are bytes divided by 255, to the model's
 // scale, in place.
-func (c *Classifier) Scale(batch *tensor.Tensor) { fromUnit(&c.info.Input, batch) }
+func (c *Classifier) Scale(batch *tensor.Tensor) {
+	s := batch.Shape()
+	c.info.FromUnit(batch.Data(), s[2]*s[3])
+}
 
 // Logits returns the network's output [N, classes] for a batch [N, C, H, W] on the model's
 // scale. The caller owns the returned tensor.
@@ -240,10 +272,9 @@ func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
 // rank turns logits into the k most likely classes. Classes with equal probabilities stay
 // in the model's order.
 func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
-	sum := logSumExp(logits)
 	ps := make([]Prediction, len(logits))
-	for j, v := range logits {
-		ps[j] = Prediction{c.info.Classes[j], j, math.Exp(float64(v) - sum)}
+	for j, p := range forward.Probabilities(logits) {
+		ps[j] = Prediction{c.info.Classes[j], j, p}
 		if math.IsNaN(ps[j].Probability) {
 			return nil, fmt.Errorf("%s: the network's output for this image is not finite; its weights are damaged, or its training diverged", c.path)
 		}
@@ -277,6 +308,12 @@ func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, err
 	return all[0], nil
 }
 
+// Result is the performance of a model on a data set; see forward.Result.
+type Result = forward.Result
+
+// Answer is a model's prediction for one image of a data set; see forward.Answer.
+type Answer = forward.Answer
+
 // Evaluate measures the model on a data set, with its images prepared as in training. It
 // uses the batch size and the number of workers in config, and goes through the data set in
 // order. progress, if it is not nil, is called after every batch with the number of images
@@ -301,7 +338,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, _, own := data.As[data.Images](ds); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesUint8(c.runner.store.Device()) && !c.info.Preprocess.BGR
+	config.Uint8 = engine.TakesUint8(c.store.Device()) && !c.info.Preprocess.BGR
 	l, err := data.NewLoader(c.Images(ds), config)
 	if err != nil {
 		return Result{}, err
@@ -309,7 +346,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	turn := c.turn()
 	turn.Lock()
 	defer turn.Unlock()
-	r, err := evaluate(ctx, c.runner, l, &c.info.Input, each, progress)
+	r, err := forward.EvaluateEach(ctx, c.runner, l, &c.info.Input, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}

@@ -128,13 +128,13 @@ func TestForeignGraphsAsk(t *testing.T) {
 		{"foreign-softmax", exchange.ModelConfig{}, []string{"Size", "Mean", "Std"}, "any size"},
 		{"foreign-softmax", normal, []string{"Size"}, "any size"},
 		{"foreign-softmax", exchange.ModelConfig{Size: 26}, []string{"Mean", "Std"}, "Mean and Std"},
-		{"foreign-logits", sized, nil, "takes images of 24x24, not of 30x30"},
+		{"foreign-logits", sized, nil, "takes images of 24x24, not 30x30"},
 		{"foreign-logits", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "a mean of 1 values for 3 channels"},
 		{"foreign-logits", exchange.ModelConfig{Model: "resnet18"}, nil, "none of the networks known by name"},
-		{"foreign-features", exchange.ModelConfig{Output: "none"}, nil, `has no output "none", only maps, answer`},
+		{"foreign-features", exchange.ModelConfig{Output: "none"}, nil, `has no output "none"; its outputs are maps, answer`},
 		{"foreign-features", none, nil, "where a classifier gives [N, classes]"},
 		{"foreign-bytes", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "no scale, mean or std can be given"},
-		{"foreign-bytes", exchange.ModelConfig{Classes: []string{"a", "b"}}, nil, "7 classes apart, and 2 names"},
+		{"foreign-bytes", exchange.ModelConfig{Classes: []string{"a", "b"}}, nil, "7 classes, but 2 names"},
 	} {
 		path := filepath.Join("testdata", c.file+".onnx")
 		_, _, err := inference.LoadAs(path, c.config, dev, engine.FP32)
@@ -169,9 +169,9 @@ func TestLoadAsRestates(t *testing.T) {
 		t.Errorf("nothing said: %+v, %v", m, err)
 	}
 	for want, c := range map[string]exchange.ModelConfig{
-		"10 classes apart, and 2 names": {Classes: []string{"a", "b"}},
-		"not resnet50":                  {Model: "resnet50"},
-		"of 1 values for 3 channels":    {Mean: []float64{0}, Std: []float64{1}},
+		"10 classes, but 2 names":    {Classes: []string{"a", "b"}},
+		"not resnet50":               {Model: "resnet50"},
+		"of 1 values for 3 channels": {Mean: []float64{0}, Std: []float64{1}},
 	} {
 		if _, _, err := inference.LoadAs(path, c, dev, engine.FP32); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("want %q, got %v", want, err)

@@ -141,39 +141,6 @@ func TestPredictAgreesWithEvaluate(t *testing.T) {
 	}
 }
 
-// A runner that drops compiled shapes and compiles them again gives the same numbers.
-func TestRunnerOfManyShapes(t *testing.T) {
-	m, _ := save(t, leNetInfo(), nil)
-	r := inference.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
-	x := tensor.New(7, 1, 28, 28)
-	nn.NewSource(3, "x").Uniform(x, 1)
-	first := map[int][]float32{}
-	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 1, 2, 7} {
-		y, err := r.Logits(tensor.FromSlice(x.Data()[:n*784], n, 1, 28, 28))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if old := first[n]; old != nil && !slices.Equal(old, y.Data()) {
-			t.Errorf("batch of %d: %v, then %v", n, old, y.Data())
-		}
-		first[n] = slices.Clone(y.Data())
-		for i, v := range first[1] {
-			if math.Abs(float64(v-y.Data()[i])) > 1e-4 {
-				t.Fatalf("image 0 in a batch of %d has logit %v, alone %v", n, y.Data()[i], v)
-			}
-		}
-	}
-	if _, err := r.Logits(tensor.New(2, 1, 20, 20)); err == nil || !strings.Contains(err.Error(), "[2, 1, 20, 20]") {
-		t.Errorf("images of another size give %v", err)
-	}
-	if _, err := r.Logits(tensor.New(2, 784)); err == nil {
-		t.Error("flat images were accepted")
-	}
-	if mem := r.Memory(); mem.Arena <= 0 || mem.Variables < 4*44878 {
-		t.Errorf("memory %+v", mem)
-	}
-}
-
 func TestLoadSaysWhatIsWrong(t *testing.T) {
 	dev := device(t)
 	drop := func(s []tensor.Named) []tensor.Named { return s[1:] }
@@ -334,17 +301,5 @@ func TestPrepareKindsOfImages(t *testing.T) {
 		if want := (float64(v)/255 - 0.25) / 0.5; math.Abs(float64(x.Data()[i])-want) > 1e-6 {
 			t.Fatalf("number %d is %v, want %v", i, x.Data()[i], want)
 		}
-	}
-}
-
-// The means over classes equal scikit-learn's. Three classes have images, one is only
-// predicted, and one is neither present nor predicted.
-func TestMeansOverClasses(t *testing.T) {
-	r := inference.Result{Confusion: [][]int{{5, 1, 0, 0, 0}, {2, 2, 0, 0, 0}, {0, 1, 1, 1, 0}, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}}}
-	if got, want := r.MacroF1(), (10.0/13+4.0/8+2.0/4)/4; math.Abs(got-want) > 1e-12 {
-		t.Errorf("macro F1 %v, want %v", got, want)
-	}
-	if got, want := r.BalancedAccuracy(), (5.0/6+2.0/4+1.0/3)/3; math.Abs(got-want) > 1e-12 {
-		t.Errorf("balanced accuracy %v, want %v", got, want)
 	}
 }

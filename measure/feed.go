@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 )
 
 // Feed is where the batch of a step comes from.
@@ -46,7 +46,7 @@ func (w *Workload) FeedLoader(ctx context.Context, ds data.Dataset, name string)
 	}
 	resized, uint8s := data.Resize(ds, shape[2]), engine.TakesUint8(w.program.Device())
 	return w.feedBy(ctx, FeedLoader, name, func(workers int) (*data.Loader, error) {
-		return data.NewLoader(resized, data.LoaderConfig{Batch: w.config.Batch, Shuffle: true, DropLast: true, Workers: workers, Bytes: uint8s})
+		return data.NewLoader(resized, data.LoaderConfig{Batch: w.config.Batch, Shuffle: true, DropLast: true, Workers: workers, Uint8: uint8s})
 	})
 }
 
@@ -91,7 +91,7 @@ func (w *Workload) feedBy(ctx context.Context, feed Feed, name string, open func
 	}
 	f := &loaderFeed{w: w, batches: batches{ctx: ctx, loader: l}}
 	if s := l.Stored(); s != nil {
-		f.uint8s = w.program.Images(w.images, inference.StoredImages(s))
+		f.uint8s = w.program.Images(w.images, forward.StoredImages(s))
 	}
 	w.feed, w.source, w.next = feed, name, f.next
 	w.alone = func() (*data.Loader, error) { return open(1) }

@@ -76,7 +76,7 @@ func Photos(ctx context.Context, c PhotosConfig) (*PhotosResult, error) {
 // photoLoader prepares photos as torchvision's recipe for ImageNet does.
 func photoLoader(ds data.Dataset, batch, workers int, uint8s bool) (*data.Loader, error) {
 	return data.NewLoader(ds, data.LoaderConfig{
-		Batch: batch, Shuffle: true, DropLast: true, Workers: workers, Normalize: transforms.ImageNet(), Bytes: uint8s,
+		Batch: batch, Shuffle: true, DropLast: true, Workers: workers, Normalize: transforms.ImageNet(), Uint8: uint8s,
 		Transform: transforms.Compose{transforms.RandomResizedCrop{Size: ds.Info().Height}, transforms.RandomHorizontalFlip{}},
 	})
 }

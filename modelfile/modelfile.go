@@ -1,6 +1,6 @@
-// Package modelfile opens trained models: a path or a reader goes in, and a network with
-// its description comes out, without a device. What a file is goes by its content, never by
-// the ending of its name.
+// Package modelfile opens trained models, without a device. It takes a path or a reader and
+// returns a network with its description. The kind of a file is recognised by its content,
+// never by the ending of its name.
 //
 //	m, err := modelfile.Open("best.safetensors", modelfile.Options{})
 //	if err != nil {
@@ -8,7 +8,8 @@
 //	}
 //	fmt.Println(m.Info.Architecture, m.Info.Preparation(), nn.Count(m.Module))
 //
-// Package inference runs such a model on a device.
+// Open and Read return a Model; Options holds what the file does not say, or what replaces
+// it. Package inference runs such a model on a device.
 package modelfile
 
 import (
@@ -28,42 +29,43 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// Model is what a file holds.
+// Model is a network together with its description.
 type Model struct {
-	Path   string // or the name that the caller of Read gave
+	Path   string // the path, or the name given to Read
 	Module nn.Module
-	Info   checkpoint.Model // the classes, and how images become the input
-	Notes  []string         // what had to be chosen, where the file does not describe itself
+	Info   checkpoint.Model // classes, size of the input and preparation of images
+	Notes  []string         // choices that were made because the file does not describe itself
 
-	// Graph is the graph of an ONNX file as it stands. Module is the same, unless the file
-	// is of another program and one of the networks known by name computes the same.
+	// Graph is the graph of an ONNX file. Module is the same graph, unless another program
+	// wrote the file and a model of the registry computes the same.
 	Graph *exchange.Network
 
-	// Undescribed is why Info is empty; see Options.Undescribed.
+	// Undescribed is the reason why Info is empty; see Options.Undescribed.
 	Undescribed error
 }
 
-// Options say how a file is opened. The zero value suits model files.
+// Options say how a file is opened. The zero value is right for model files.
 type Options struct {
-	// ModelConfig goes before what the file says of itself: of classes and images, and of
-	// an ONNX graph of another program of the model, too.
+	// ModelConfig takes precedence over what the file says about classes and images. For an
+	// ONNX graph of another program, it may also name the model.
 	exchange.ModelConfig
 
-	// Identify finds the network by the tensors or the graph, even if the file says what it
-	// is, and takes weights alone of every format. Tensors that are not the network's are an
-	// error, as exchange.OpenModel says.
+	// Identify finds the network by its tensors or graph even if the file names it, and also
+	// opens files with nothing but weights, of every format. Tensors that do not belong to the
+	// network are an error; see exchange.OpenModel.
 	Identify bool
 
-	// Undescribed returns an ONNX graph, too, where its description cannot be completed.
+	// Undescribed also returns ONNX graphs whose description cannot be completed.
 	Undescribed bool
 }
 
-// Open opens a model file, safetensors that residual train or checkpoint.SaveModel wrote, or
-// any ONNX graph that the engine computes. The network is the architecture that the file
-// names with the file's weights, or the graph as it stands. An ONNX file of another program
-// says nothing of its classes and images: Notes then tell what was chosen, and what nothing
-// settles is an exchange.UnsaidError. The error names the file, and what in it is missing,
-// unexpected or of another shape.
+// Open opens a model file: safetensors that residual train or checkpoint.SaveModel wrote, or
+// any ONNX graph whose operators package exchange supports. The network is the architecture that the
+// file names, with the file's weights, or the graph itself.
+//
+// An ONNX file of another program does not describe its classes and images. Notes then tell
+// what was chosen; if something cannot be chosen, the error is an exchange.UnsaidError.
+// Errors name the file and the tensors that are missing, unexpected or of another shape.
 func Open(path string, o Options) (*Model, error) {
 	if o.Identify {
 		return identify(path, o.ModelConfig)
@@ -75,7 +77,7 @@ func Open(path string, o Options) (*Model, error) {
 	case format == weights.ONNX:
 		return openONNX(path, o)
 	case format != weights.Safetensors:
-		return nil, fmt.Errorf("%s: holds weights alone, as a .%s file; make a model of it with residual import", path, format)
+		return nil, fmt.Errorf("%s: holds only weights, as a .%s file; make a model of it with residual import", path, format)
 	}
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
@@ -89,8 +91,8 @@ func Open(path string, o Options) (*Model, error) {
 	return restated(m, o.ModelConfig)
 }
 
-// Read is Open for a file of size bytes in r that describes itself, such as one that a
-// program embeds; name stands for it in errors.
+// Read is Open for the size bytes in r, which must describe themselves, such as a model file
+// that a program embeds. name stands for the path in errors.
 func Read(r io.ReaderAt, size int64, name string) (*Model, error) {
 	if format, err := weights.DetectIn(r, size, name); err == nil && format == weights.ONNX {
 		return readONNX(r, size, name)
@@ -102,8 +104,8 @@ func Read(r io.ReaderAt, size int64, name string) (*Model, error) {
 	return fromTensors(name, info, f)
 }
 
-// OpenInto is Open for a network of the caller's own, which no file can name: m, made as the
-// one that was trained, is given the weights.
+// OpenInto is Open for a network of the caller's own, which is not in the registry. m must
+// have the same structure as the network that was trained; it gets the file's weights.
 func OpenInto(m nn.Module, path string) (*Model, error) {
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
@@ -116,9 +118,10 @@ func OpenInto(m nn.Module, path string) (*Model, error) {
 	return &Model{Path: path, Module: m, Info: info}, nil
 }
 
-// OpenKnown is Open whose network is one of those known by name, with the weights under its
-// own names: of an ONNX file the one that computes what the graph does. Of a file that does not
-// describe itself Info has the architecture alone. Of config it wants the model and the output.
+// OpenKnown is Open, but the network is always a model of the registry with its own parameter
+// names. For an ONNX file this is the model that computes the same as the graph. If the file
+// does not describe itself, Info has only the architecture. Only the fields Model and Output
+// of config are used.
 func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 	if format, err := weights.Detect(path); err != nil || format != weights.ONNX {
 		return Open(path, Options{ModelConfig: config})
@@ -135,6 +138,7 @@ func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 	return &Model{Path: path, Module: m, Info: info}, nil
 }
 
+// identify opens a file by its tensors or its graph.
 func identify(path string, config exchange.ModelConfig) (*Model, error) {
 	m, info, notes, err := exchange.OpenModel(path, config)
 	if err != nil {
@@ -144,7 +148,7 @@ func identify(path string, config exchange.ModelConfig) (*Model, error) {
 	return &Model{Path: path, Module: m, Info: info, Notes: notes, Graph: net}, nil
 }
 
-// restated is m with what config says in place of what the file says.
+// restated applies config to the description of m.
 func restated(m *Model, config exchange.ModelConfig) (_ *Model, err error) {
 	if m.Info, err = exchange.Restate(m.Info, m.Graph, config); err == nil {
 		err = prepare.CheckSides(m.Info.Input)
@@ -155,7 +159,7 @@ func restated(m *Model, config exchange.ModelConfig) (_ *Model, err error) {
 	return m, nil
 }
 
-// at puts the file before an error, if there is one.
+// at adds the path to an error. It returns nil for nil.
 func at(path string, err error) error {
 	if err == nil {
 		return nil
@@ -167,6 +171,7 @@ func at(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
+// fromTensors builds the described network and gives it the file's weights.
 func fromTensors(path string, info checkpoint.Model, f *safetensors.File) (*Model, error) {
 	m, err := build(info, f)
 	if err == nil {
@@ -178,11 +183,11 @@ func fromTensors(path string, info checkpoint.Model, f *safetensors.File) (*Mode
 	return &Model{Path: path, Module: m, Info: info}, nil
 }
 
-// build makes the architecture that a file names.
+// build makes the network that a file describes, with parameters of zeros.
 func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	entry, err := models.Lookup(info.Architecture)
 	if err != nil {
-		return nil, fmt.Errorf("%w; the program whose own network it is reads the file with inference.LoadInto", err)
+		return nil, fmt.Errorf("%w; if it is a network of your own program, read the file with inference.LoadInto", err)
 	}
 	if entry.FixedSize && (info.Height != entry.Height || info.Width != entry.Width) {
 		return nil, fmt.Errorf("says that its input is %dx%d, but %s takes only %dx%d; the file is damaged or from another program",
@@ -208,8 +213,8 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	return m, nil
 }
 
-// checkWeights keeps a small file from demanding a large network: beyond an ordinary
-// size the file must hold as many numbers as the network has parameters.
+// checkWeights prevents a small file from asking for a large network: beyond an ordinary
+// size, the file must hold as many numbers as the network has parameters.
 func checkWeights(e models.Entry, c models.Config, f *safetensors.File) error {
 	const ordinary = 1 << 24
 	need := e.Count(c)

@@ -48,7 +48,7 @@ func same(t *testing.T, what string, a, b nn.Module) {
 	}
 }
 
-// files writes one network in every format, under names whose endings say nothing or lie.
+// files writes one network in every format, under names with missing or wrong endings.
 func files(t *testing.T, m nn.Module, info checkpoint.Model) (model, graph, arrays string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,8 +64,8 @@ func files(t *testing.T, m nn.Module, info checkpoint.Model) (model, graph, arra
 	return model, graph, arrays
 }
 
-// A file is known by its content, and each of the ways to open it gives the same weights and
-// the same description.
+// The kind of a file is recognised by its content, and every way to open it gives the same
+// weights and the same description.
 func TestOpenByContent(t *testing.T) {
 	m, info := trained(t)
 	model, graph, arrays := files(t, m, info)
@@ -97,7 +97,7 @@ func TestOpenByContent(t *testing.T) {
 			t.Errorf("%s: %v, %v: what is said does not go before what the file says", path, got, err)
 		}
 	}
-	if _, err := modelfile.Open(arrays, modelfile.Options{}); err == nil || !strings.Contains(err.Error(), arrays+": holds weights alone, as a .npz file") {
+	if _, err := modelfile.Open(arrays, modelfile.Options{}); err == nil || !strings.Contains(err.Error(), arrays+": holds only weights, as a .npz file") {
 		t.Error(err)
 	}
 	for _, path := range []string{model, graph, arrays} {
@@ -115,8 +115,8 @@ func TestOpenByContent(t *testing.T) {
 	same(t, "into a network of one's own", own, m)
 }
 
-// A graph that nothing describes is an error that says what to give, and is opened
-// nonetheless where that is asked for.
+// A graph without a description is an error that says what to give, unless
+// Options.Undescribed is set.
 func TestUndescribed(t *testing.T) {
 	const path = "../inference/testdata/foreign-logits.onnx"
 	if _, err := modelfile.Open(path, modelfile.Options{}); !errors.As(err, new(*exchange.UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
@@ -133,7 +133,7 @@ func TestUndescribed(t *testing.T) {
 	}
 }
 
-// What is no model is refused by its name and leaves nothing behind.
+// The error of a file that is not a model names it.
 func TestOpenRefuses(t *testing.T) {
 	m, info := trained(t)
 	model, graph, _ := files(t, m, info)

@@ -12,9 +12,9 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// openONNX opens an ONNX file. Of one that residual export or import wrote the network is
-// the graph as it stands, and its metadata names the classes and how images are prepared;
-// of another program's it is what exchange.OpenModel makes of it.
+// openONNX opens an ONNX file. If residual export or import wrote it, the network is the
+// graph itself, and the metadata describes classes and preparation. Otherwise the result is
+// that of exchange.OpenModel.
 func openONNX(path string, o Options) (m *Model, err error) {
 	net, described := (*exchange.Network)(nil), false
 	if o.Output == "" {
@@ -40,8 +40,8 @@ func openONNX(path string, o Options) (m *Model, err error) {
 	return nil, err
 }
 
-// fromGraph is the model of a graph whose file describes itself, with what config says in
-// place of that.
+// fromGraph returns the model of a graph whose file describes itself. config takes precedence
+// over the description.
 func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig) (*Model, error) {
 	info, err := checkpoint.ModelIn(net.Metadata)
 	if err == nil {
@@ -57,7 +57,7 @@ func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig) 
 }
 
 // readONNX is openONNX for the size bytes in r of a file that describes itself; name stands
-// for the file in errors.
+// for the path in errors.
 func readONNX(r io.ReaderAt, size int64, name string) (*Model, error) {
 	b, err := io.ReadAll(io.NewSectionReader(r, 0, size))
 	if err != nil {
@@ -74,22 +74,22 @@ func readONNX(r io.ReaderAt, size int64, name string) (*Model, error) {
 	return fromGraph(name, net, exchange.ModelConfig{})
 }
 
-// suits compares what a file says of its model with its graph.
+// suits returns an error if the description in a file contradicts its graph.
 func suits(net *exchange.Network, info *checkpoint.Model) error {
 	in := net.Input
 	if len(info.Classes) != net.Classes {
-		return fmt.Errorf("names %d classes, and its graph has %d", len(info.Classes), net.Classes)
+		return fmt.Errorf("names %d classes, but its graph has %d", len(info.Classes), net.Classes)
 	}
 	if info.Channels != in.Channels {
-		return fmt.Errorf("says that images have %d channels, and its graph takes %d", info.Channels, in.Channels)
+		return fmt.Errorf("says that images have %d channels, but its graph takes %d", info.Channels, in.Channels)
 	}
 	if in.Height > 0 && in.Width > 0 && (info.Height != in.Height || info.Width != in.Width) {
-		return fmt.Errorf("says that images are %dx%d, and its graph takes %dx%d", info.Height, info.Width, in.Height, in.Width)
+		return fmt.Errorf("says that images are %dx%d, but its graph takes %dx%d", info.Height, info.Width, in.Height, in.Width)
 	}
-	for c := range in.Scale { // of a graph that prepares bytes itself
+	for c := range in.Scale { // only if the graph takes uint8 images
 		scale, shift := info.Preprocess.Affine(c)
 		if far(in.Scale[c], scale) || far(in.Shift[c], shift) {
-			return fmt.Errorf("says that bytes become %g*v%+g in channel %d, and its graph makes %g*v%+g of them", scale, shift, c, in.Scale[c], in.Shift[c])
+			return fmt.Errorf("says that a byte v of channel %[3]d becomes %[1]g*v%+[2]g, but its graph computes %[4]g*v%+[5]g", scale, shift, c, in.Scale[c], in.Shift[c])
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func projection(p place, out int) nn.Sequential {
 func (b *BasicBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, b.ReLU.Forward(b.Drop.Branch(branch).Plus(shortcut)))
+	return x.Graph.Record(b, first, b.ReLU.Forward(b.Drop.Branch(branch).Add(shortcut)))
 }
 
 // Parts implements Block.
@@ -126,7 +126,7 @@ func bottleneck(groups, base int) func(place) nn.Module {
 func (b *Bottleneck) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, b.ReLU.Forward(b.Drop.Branch(branch).Plus(shortcut)))
+	return x.Graph.Record(b, first, b.ReLU.Forward(b.Drop.Branch(branch).Add(shortcut)))
 }
 
 // Parts implements Block.

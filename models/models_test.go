@@ -31,10 +31,17 @@ func TestParameterCounts(t *testing.T) {
 	}
 }
 
-func TestUnknownModelListsNames(t *testing.T) {
-	_, err := New("resnet19", Config{})
-	if err == nil || !strings.Contains(err.Error(), "resnet19") || !strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
-		t.Errorf("error %v does not name the model and the choices", err)
+// An unknown name is answered by the nearest ones, and by all where none is near.
+func TestUnknownModel(t *testing.T) {
+	for name, want := range map[string]string{
+		"resnet19":       `model "resnet19" is not known; did you mean resnet18?`,
+		"ResNet-50":      `model "ResNet-50" is not known; did you mean resnet50?`,
+		"cifar-resnt20":  `model "cifar-resnt20" is not known; did you mean cifar-resnet20?`,
+		"efficientformr": `model "efficientformr" is not known; choose one of ` + strings.Join(Names(), ", "),
+	} {
+		if _, err := New(name, Config{}); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 	if _, err := New("d2l-bnlenet", Config{Classes: -1}); err == nil {
 		t.Error("a negative number of classes was accepted")

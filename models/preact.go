@@ -113,7 +113,7 @@ func (b *PreActBlock) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 func (b *PreActBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, b.Drop.Branch(branch).Plus(shortcut))
+	return x.Graph.Record(b, first, b.Drop.Branch(branch).Add(shortcut))
 }
 
 // Identity implements Block. A block without BN1 differs from those after it.
@@ -134,7 +134,7 @@ func (b *PreActBottleneck) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 func (b *PreActBottleneck) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, b.Drop.Branch(branch).Plus(shortcut))
+	return x.Graph.Record(b, first, b.Drop.Branch(branch).Add(shortcut))
 }
 
 // Identity implements Block. A block without BN1 differs from those after it.

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
@@ -170,6 +171,9 @@ func Lookup(name string) (Entry, error) {
 			return Entry{}, err
 		}
 		if !ok {
+			if question := nearest.Question(name, Names(), ""); question != "" {
+				return Entry{}, fmt.Errorf("model %q is not known; %s", name, question)
+			}
 			return Entry{}, fmt.Errorf("model %q is not known; choose one of %s", name, strings.Join(Names(), ", "))
 		}
 		e = other

@@ -30,7 +30,7 @@ func newGated(channels int) *gated {
 
 func (b *gated) Forward(x *graph.Node) *graph.Node {
 	gate := nn.Sigmoid{}.Forward(b.Gate.Forward(x))
-	return nn.ReLU{}.Forward(b.BN.Forward(b.Conv.Forward(x)).Times(gate).Plus(x))
+	return nn.ReLU{}.Forward(b.BN.Forward(b.Conv.Forward(x)).Mul(gate).Add(x))
 }
 
 // Train a network with user-defined blocks, and load it from its file.

@@ -65,8 +65,12 @@ func (w *walker) count() (params, buffers int64) {
 type namedModule struct {
 	path   string
 	module Module
-	parent *namedModule // the innermost module that contains it
-	index  int          // in the order of the fields
+	index  int // in the order of the fields
+
+	parent   *namedModule // the innermost module that contains it
+	children []*namedModule
+	ordinal  int // index among the parent's children
+	depth    int
 }
 
 // walker visits the fields below a module.

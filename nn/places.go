@@ -2,7 +2,6 @@ package nn
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/graph"
@@ -88,28 +87,22 @@ func unique(m any) bool {
 
 // places returns the module of every call made within a call of parent; parent is nil for the
 // outermost calls. A module with an identity is the one that Named lists. Modules without
-// fields are all equal, so places chooses one below the parent by these rules: it is not below
-// a module that has a call of its own in the list; if the calls before and after belong to
-// layers of one module without a call, it belongs to that module, too; and each is chosen once
-// before any is chosen again. A module made within a Forward gets its class as its path.
+// fields are all equal, so route chooses among those below the parent. A module made within a
+// Forward gets its class as its path.
 func (w *walker) places(list []*calls, parent *namedModule) []*namedModule {
 	all := w.identities()
-	p := placing{parent: parent, all: all, called: map[any]bool{}, used: map[*namedModule]bool{}, taken: map[*namedModule]int{}}
-	for _, c := range list {
-		p.called[identity(c.Module)] = true
-		if m := p.known(c); m != nil {
-			for m = m.parent; m != nil; m = m.parent {
-				p.used[m] = true
-			}
-		}
+	r := route{w: w, top: parent, all: all, called: map[any]bool{}}
+	for r.top != nil && r.top.module == nil { // made within a Forward: search where it was called
+		r.top = r.top.parent
 	}
-	found := make([]*namedModule, len(list))
+	for _, c := range list {
+		r.called[identity(c.Module)] = true
+	}
+	found := r.choose(list)
 	for i, c := range list {
-		found[i] = p.choose(all[identity(c.Module)], list, i)
 		if found[i] == nil {
 			found[i] = &namedModule{path: join(parent.name(), "("+Class(c.Module)+")"), parent: parent}
 		}
-		p.taken[found[i]]++
 	}
 	return found
 }
@@ -127,7 +120,7 @@ func (m *namedModule) below(p *namedModule) bool {
 	return p.path == "" || strings.HasPrefix(m.path+".", p.path+".")
 }
 
-// identities returns the modules by their identity, and sets their parents.
+// identities returns the modules by their identity, and links them to a tree.
 func (w *walker) identities() map[any][]*namedModule {
 	if w.byIdentity != nil {
 		return w.byIdentity
@@ -140,102 +133,11 @@ func (w *walker) identities() map[any][]*namedModule {
 			open = open[:len(open)-1]
 		}
 		if n := len(open); n > 0 {
-			m.parent = open[n-1]
+			m.parent, m.depth, m.ordinal = open[n-1], open[n-1].depth+1, len(open[n-1].children)
+			m.parent.children = append(m.parent.children, m)
 		}
 		open = append(open, m)
 		w.byIdentity[identity(m.module)] = append(w.byIdentity[identity(m.module)], m)
 	}
 	return w.byIdentity
-}
-
-// placing is the state of places.
-type placing struct {
-	parent *namedModule
-	all    map[any][]*namedModule
-	called map[any]bool          // identities of the modules in the list
-	used   map[*namedModule]bool // modules of which something is in the list
-	taken  map[*namedModule]int  // number of calls assigned to each module
-}
-
-// known returns the module of a call if it has an identity, and nil otherwise.
-func (p *placing) known(c *calls) *namedModule {
-	if found := p.all[identity(c.Module)]; unique(c.Module) && found != nil {
-		return found[0]
-	}
-	return nil
-}
-
-// choose returns the candidate to which call i belongs, or nil.
-func (p *placing) choose(candidates []*namedModule, list []*calls, i int) (best *namedModule) {
-	if m := p.known(list[i]); m != nil {
-		return m
-	}
-	var before, after *namedModule // modules of the nearest known calls
-	for k := i - 1; k >= 0 && before == nil; k-- {
-		before = p.known(list[k])
-	}
-	for k := i + 1; k < len(list) && after == nil; k++ {
-		after = p.known(list[k])
-	}
-	var least [4]int
-	for _, q := range candidates {
-		unseen, depth, ok := p.between(q)
-		if !ok {
-			continue
-		}
-		due := 1
-		if p.together(q, before) && q.index > before.index && p.taken[q] < p.taken[before] ||
-			p.together(q, after) && q.index < after.index && p.taken[q] <= p.taken[after] {
-			due = 0
-		}
-		key := [4]int{unseen, due, depth, p.taken[q]}
-		if best == nil || slices.Compare(key[:], least[:]) < 0 {
-			best, least = q, key
-		}
-	}
-	return best
-}
-
-// together reports whether q and m are below the same module without a call.
-func (p *placing) together(q, m *namedModule) bool {
-	if m == nil {
-		return false
-	}
-	top := p.searched()
-	for a := q.parent; a != nil && a != top && a.path != ""; a = a.parent {
-		if m.below(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// searched returns the module below which candidates are searched: the parent or, if that was
-// made within a Forward, the module that called it.
-func (p *placing) searched() *namedModule {
-	m := p.parent
-	for m != nil && m.module == nil {
-		m = m.parent
-	}
-	return m
-}
-
-// between examines the modules between the parent and q. depth counts them, and unseen counts
-// those of which no known module was called. ok is false if one of them records a call, or q
-// is not below the parent.
-func (p *placing) between(q *namedModule) (unseen, depth int, ok bool) {
-	top := p.searched()
-	if q == top {
-		return 0, 0, false
-	}
-	for m := q.parent; m != top; m = m.parent {
-		if m == nil || p.called[identity(m.module)] {
-			return 0, 0, false
-		}
-		depth++
-		if !p.used[m] && m.parent != nil {
-			unseen++
-		}
-	}
-	return unseen, depth, true
 }

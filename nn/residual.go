@@ -53,7 +53,7 @@ func NewResidual(in, out int, c ...Block) *Residual {
 func (b *Residual) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Plus(shortcut)))
+	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Add(shortcut)))
 }
 
 // Parts returns the two terms of Forward's sum, both [N,out,H',W']: BN2's output, and x or

@@ -7,30 +7,30 @@ import (
 	"slices"
 )
 
-// Choice is what somebody says of how images are prepared. Zero values leave open what
-// another Choice, or the model, settles.
+// Choice holds what a user or a file says about how images are prepared. A zero field is left
+// open, to be filled by another Choice or by the model.
 type Choice struct {
-	Size          int     // pixels of both sides of the input
-	Resize        int     // pixels of the shorter side, before the middle of Size is cut out
-	Crop          float64 // in place of Resize, which is then Size/Crop, rounded down: timm's crop_pct
+	Size          int     // height and width of the input in pixels
+	Resize        int     // pixels of the shorter side, before the middle of Size by Size is cut out
+	Crop          float64 // timm's crop_pct: the shorter side becomes Size/Crop, rounded down, instead of Resize
 	Squash        bool    // both sides are resized to Size, and nothing is cut out
 	Interpolation string  // one of Interpolations
-	Scale         float64 // of a byte, before Mean and Std
+	Scale         float64 // factor of a pixel, before Mean and Std; 1/255 is usual
 	Mean, Std     []float64
-	BGR           bool // the channels are blue, green and red, in Mean and Std too
+	BGR           bool // the channels are blue, green and red, also in Mean and Std
 
-	resizeFor int // the Size that Resize belongs to, where that may be another
+	resizeFor int // the Size that Resize belongs to, if it may differ from Size
 }
 
-// ChoiceOf is a Choice that settles what in says. An oblong size is none of a Choice: its
-// Size is the height.
+// ChoiceOf returns a Choice with everything that in says. A Choice has square sizes only, so
+// its Size is the height of in.
 func ChoiceOf(in Input) Choice {
 	p := in.Preprocess
 	c := Choice{
 		Size: in.Height, Resize: p.ResizeShorter, Squash: p.ResizeShorter == 0,
 		Interpolation: p.Interpolation, Mean: p.Mean, Std: p.Std, Scale: p.Scale, BGR: p.BGR,
 	}
-	if c.Mean == nil { // no mean is a mean of 0, and not left open
+	if c.Mean == nil { // an Input without a mean has a mean of 0; nil would leave it open
 		c.Mean = make([]float64, in.Channels)
 	}
 	if c.Std == nil {
@@ -44,11 +44,11 @@ func (c Choice) IsZero() bool {
 	return !c.sized() && c.Size == 0 && c.Interpolation == "" && c.Mean == nil && c.Std == nil && c.Scale == 0 && !c.BGR
 }
 
-// sized reports whether c says how images come to their size.
+// sized reports whether c says how images are resized.
 func (c Choice) sized() bool { return c.Resize != 0 || c.Crop != 0 || c.Squash }
 
-// Over is c with what it leaves open taken from d. Resize, Crop and Squash go together, and
-// so do Mean, Std and Scale.
+// Over returns c with the fields that it leaves open taken from d. Resize, Crop and Squash
+// are taken together, and so are Mean, Std and Scale.
 func (c Choice) Over(d Choice) Choice {
 	if !c.sized() {
 		c.Squash, c.Resize, c.Crop = d.Squash, d.Resize, d.Crop
@@ -63,11 +63,11 @@ func (c Choice) Over(d Choice) Choice {
 	return c
 }
 
-// Sized returns in, whose height and width are settled, with how images come to that size:
-// as c says, else in the proportion of own, the model's own Input, which is zero where it is
-// not known. With another size than own's the shorter side goes along, rounded down: it is
-// 256·size/224 where the model cuts 224 out of 256. guessed reports that neither said it,
-// so that the usual 8/7 was taken.
+// Sized returns in, whose height and width are already set, with the steps that resize
+// images to them. The steps are those of c, or else those of own, the Input of the model; own
+// is zero when it is unknown. For a size that is not own's, the shorter side changes in
+// proportion and is rounded down: it is 256·size/224 when the model cuts 224 out of 256.
+// guessed reports that neither c nor own says how, so that the usual ratio of 8/7 is used.
 func (c Choice) Sized(in, own Input) (sized Input, guessed bool) {
 	p := &in.Preprocess
 	p.Interpolation = cmp.Or(c.Interpolation, own.Preprocess.Interpolation, "bilinear")
@@ -95,7 +95,7 @@ func (c Choice) Sized(in, own Input) (sized Input, guessed bool) {
 	return in, false
 }
 
-// String says c in words.
+// String describes c in words.
 func (c Choice) String() string {
 	var text string
 	switch {

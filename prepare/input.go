@@ -1,8 +1,9 @@
-// Package prepare says how a decoded image becomes the input of a network, in one value,
-// [Input]: its size, how images come to that size, and how their bytes become numbers.
+// Package prepare describes, in one value, how a decoded image becomes the input of a
+// network. An [Input] holds the size of the input, how images are resized and cropped to it,
+// and how pixels become float32 values.
 //
-// Training writes an Input, a model file keeps it as JSON (package checkpoint), and
-// whatever reads the file prepares images by it, to the same bits:
+// Training writes an Input, a model file stores it as JSON (package checkpoint), and
+// everything that reads the file prepares images with it, with the same bits:
 //
 //	in := prepare.Resolved(prepare.Input{
 //		Channels: 3, Height: 224, Width: 224,
@@ -15,8 +16,8 @@
 //	x := tensor.New(1, 3, 224, 224)
 //	in.Write(x.Data(), pixels)                   // scaled and normalised
 //
-// A [Choice] is what somebody says of an Input before the network is known: flags, or
-// the files of timm and transformers beside weights. Its zero values are left open.
+// A [Choice] is a partial description from before the network is known: from flags, or from
+// the files that timm and transformers put beside weights. [Choice.Sized] completes it.
 package prepare
 
 import (
@@ -29,8 +30,8 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 )
 
-// Input is the input of a model, Channels x Height x Width, and how images become it.
-// A height and width of 0 mean any.
+// Input describes the input of a model, [Channels, Height, Width], and how images become it.
+// A height and a width of 0 mean that images may have any size.
 type Input struct {
 	Channels int `json:"channels"`
 	Height   int `json:"height"`
@@ -39,56 +40,58 @@ type Input struct {
 	Preprocess Steps `json:"preprocess"`
 }
 
-// Steps turn a decoded image of bytes into a model's input: grey, to the native size, both
-// sides to Resize and from there to the model's Height x Width, times Scale, less Mean,
-// over Std. With ResizeShorter they are torchvision's preset ImageClassification, to the
-// bit: resize, cut out the middle of the model's Height x Width, normalise.
+// Steps are the steps that turn a decoded 8-bit image into the input of a model, in this
+// order: convert to grey; resize to the native size; resize both sides to Resize, then to the
+// Height and Width of the Input; compute (pixel*Scale - Mean) / Std. With ResizeShorter they
+// are instead the steps of torchvision's preset ImageClassification, with the same bits:
+// resize the shorter side, cut out the middle of Height by Width, normalise.
 type Steps struct {
-	// The size of the training's images before they were resized: an image of
-	// another size is brought to it first, so that it is as sharp as they were.
-	// 0 leaves it out.
+	// NativeHeight and NativeWidth are the size of the training images before they were
+	// resized. An image of another size is first resized to it, so that it becomes as sharp
+	// as they were. 0 leaves this step out.
 	NativeHeight int `json:"native_height,omitempty"`
 	NativeWidth  int `json:"native_width,omitempty"`
 
-	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
-	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
-	Interpolation string    `json:"interpolation"`            // one of Interpolations, empty means bilinear; to the native size it is bilinear
-	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
-	Mean          []float64 `json:"mean,omitempty"`
-	Std           []float64 `json:"std,omitempty"`
-	Grey          bool      `json:"grey"`          // colours become one channel
-	BGR           bool      `json:"bgr,omitempty"` // the channels are blue, green and red, in Mean and Std too
+	Resize        int       `json:"resize"`                   // pixels of both sides; 0 leaves this step out
+	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, instead of the native size and Resize
+	Interpolation string    `json:"interpolation"`            // one of Interpolations; empty means bilinear, which the native size always uses
+	Scale         float64   `json:"scale"`                    // factor of a pixel; 0 means 1/255
+	Mean          []float64 `json:"mean,omitempty"`           // one value per channel
+	Std           []float64 `json:"std,omitempty"`            // one value per channel
+	Grey          bool      `json:"grey"`                     // colours become one channel
+	BGR           bool      `json:"bgr,omitempty"`            // the channels are blue, green and red, also in Mean and Std
 }
 
-// UnitScale is the Scale that turns bytes into numbers from 0 to 1.
+// UnitScale is the Scale that turns pixels into values from 0 to 1.
 const UnitScale = 1.0 / 255
 
-// Interpolations are the names of Pillow's filters by which images can be resized.
+// Interpolations lists the names of the filters with which images can be resized; they are
+// Pillow's.
 func Interpolations() []string {
 	return []string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
 }
 
-// Resolved returns in with an empty scale and interpolation as what they mean.
+// Resolved returns in with the defaults in place of an empty Scale and Interpolation.
 func Resolved(in Input) Input {
 	in.Preprocess.Scale = cmp.Or(in.Preprocess.Scale, UnitScale)
 	in.Preprocess.Interpolation = cmp.Or(in.Preprocess.Interpolation, "bilinear")
 	return in
 }
 
-// Check reports the first figure of a resolved Input that cannot be. It bounds all of
-// them, so that whoever reads an Input from a file need not fear it.
+// Check returns an error for the first impossible value of a resolved Input. It bounds all
+// values, so that an Input from a hostile file does no harm.
 func Check(in Input) error {
-	const most = 1 << 16
+	const limit = 1 << 16
 	p := in.Preprocess
 	switch {
-	case in.Channels < 1 || in.Channels > most:
-		return fmt.Errorf("%d channels, where 1 to %d are possible", in.Channels, most)
-	case in.Height < 0 || in.Height > most || in.Width < 0 || in.Width > most:
-		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", in.Height, in.Width, most)
-	case p.Resize < 0 || p.Resize > most:
-		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, most)
-	case p.NativeHeight < 0 || p.NativeHeight > most || p.NativeWidth < 0 || p.NativeWidth > most:
-		return fmt.Errorf("images of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, most)
+	case in.Channels < 1 || in.Channels > limit:
+		return fmt.Errorf("%d channels, where 1 to %d are possible", in.Channels, limit)
+	case in.Height < 0 || in.Height > limit || in.Width < 0 || in.Width > limit:
+		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", in.Height, in.Width, limit)
+	case p.Resize < 0 || p.Resize > limit:
+		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, limit)
+	case p.NativeHeight < 0 || p.NativeHeight > limit || p.NativeWidth < 0 || p.NativeWidth > limit:
+		return fmt.Errorf("images of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, limit)
 	case !number.Finite(p.Scale):
 		return fmt.Errorf("a scale of %v", p.Scale)
 	case p.Grey && in.Channels != 1:
@@ -97,8 +100,8 @@ func Check(in Input) error {
 		return fmt.Errorf("blue, green and red for %d channels", in.Channels)
 	case !slices.Contains(Interpolations(), p.Interpolation):
 		return fmt.Errorf("interpolation %q, where %s are possible", p.Interpolation, strings.Join(Interpolations(), ", "))
-	case p.ResizeShorter < 0 || p.ResizeShorter > most:
-		return fmt.Errorf("a shorter side of %d pixels, where 1 to %d are possible", p.ResizeShorter, most)
+	case p.ResizeShorter < 0 || p.ResizeShorter > limit:
+		return fmt.Errorf("a shorter side of %d pixels, where 1 to %d are possible", p.ResizeShorter, limit)
 	}
 	if p.ResizeShorter > 0 {
 		switch {
@@ -129,8 +132,8 @@ func checkChannels(name string, values []float64, channels int) error {
 // MaxSide is the largest side, in pixels, that images are resized to.
 const MaxSide = 4096
 
-// CheckSides reports whether images can be prepared as a checked Input says: no side is
-// above MaxSide, and the sizes do not contradict each other.
+// CheckSides returns an error when images cannot be prepared as a checked Input says, because
+// a side is above MaxSide or the sizes contradict each other.
 func CheckSides(in Input) error {
 	p := in.Preprocess
 	for _, side := range []int{in.Height, in.Width, p.Resize, p.ResizeShorter, p.NativeHeight, p.NativeWidth} {
@@ -144,7 +147,7 @@ func CheckSides(in Input) error {
 	return nil
 }
 
-// Preparation says in words how images become the model's input.
+// Preparation describes in words how images become the input of the model.
 func (in Input) Preparation() string {
 	p := in.Preprocess
 	var parts []string
@@ -184,7 +187,7 @@ func (in Input) Preparation() string {
 	return strings.Join(parts, ", ")
 }
 
-// Filter is the filter that Interpolation names, bilinear where it is empty.
+// Filter returns the filter that Interpolation names, which is bilinear when it is empty.
 func (p Steps) Filter() transforms.Interpolation {
 	i, _ := transforms.ParseInterpolation(p.Interpolation)
 	return i

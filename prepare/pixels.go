@@ -8,21 +8,21 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// AnySize reports whether the model takes images as large as they are.
+// AnySize reports whether the model takes images of any size without resizing them.
 func (in Input) AnySize() bool {
 	p := in.Preprocess
 	return in.Height == 0 && in.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
 }
 
-// Preset is torchvision's preset for an Input with ResizeShorter. Without a Normalize: see
-// Input.Write.
+// Preset returns torchvision's preset for an Input with ResizeShorter. Its Mean and Std are
+// not set, since Input.Write normalises.
 func (in Input) Preset() transforms.ImageClassification {
 	p := in.Preprocess
 	return transforms.ImageClassification{ResizeSize: p.ResizeShorter, CropSize: in.Height, Interpolation: p.Filter()}
 }
 
-// Pixels brings an image to the size that the model takes. The bytes are the
-// image's, red first.
+// Pixels resizes and crops an image to the size of the model's input. The result has the
+// channels of m, red first.
 func (in Input) Pixels(m transforms.Image) transforms.Image {
 	p := in.Preprocess
 	if p.ResizeShorter > 0 {
@@ -40,8 +40,8 @@ func (in Input) Pixels(m transforms.Image) transforms.Image {
 	return m
 }
 
-// Write writes the numbers that the network takes for the bytes of m into dst, which has
-// the shape [Channels, Height, Width] of m. It panics where dst has another length.
+// Write writes the input of the network for the pixels of m into dst, which has the shape
+// [Channels, Height, Width] of m. It panics when dst has another length.
 func (in Input) Write(dst []float32, m transforms.Image) {
 	if len(dst) != len(m.Pix) {
 		panic(tensor.Misusef("prepare.Write: %d numbers for [%d, %d, %d]", len(dst), m.Channels, m.Height, m.Width))
@@ -58,8 +58,9 @@ func (in Input) Write(dst []float32, m transforms.Image) {
 	}
 }
 
-// Table lists what each byte of a channel becomes, with the channel counted in the
-// model's order. At UnitScale it is transforms.Normalize to the bit, as training has it.
+// Table returns the value of each possible pixel of a channel, where channels are counted in
+// the model's order. At UnitScale it has the same bits as transforms.Normalize, which
+// training uses.
 func (p Steps) Table(channel int) (t [256]float32) {
 	if p.Scale == UnitScale {
 		return p.Normalize().Table(channel)
@@ -77,12 +78,12 @@ func (p Steps) Table(channel int) (t [256]float32) {
 	return t
 }
 
-// Normalize is the transform with the Mean and Std of the steps.
+// Normalize returns the transform with the Mean and Std of the steps.
 func (p Steps) Normalize() transforms.Normalize {
 	return transforms.Normalize{Mean: p.Mean, Std: p.Std}
 }
 
-// Affine returns the scale and shift by which a byte v of a channel becomes scale*v + shift.
+// Affine returns the scale and shift of a channel: a pixel v becomes scale*v + shift.
 func (p Steps) Affine(channel int) (scale, shift float64) {
 	scale = p.Scale
 	if len(p.Mean) > 0 {
@@ -94,13 +95,14 @@ func (p Steps) Affine(channel int) (scale, shift float64) {
 	return scale, shift
 }
 
-// Unit reports whether bytes only become numbers from 0 to 1, red first.
+// Unit reports whether the values of a network are pixels scaled to 0..1, red first, without
+// a mean and std.
 func (p Steps) Unit() bool {
 	return p.Scale == UnitScale && len(p.Mean)+len(p.Std) == 0 && !p.BGR
 }
 
-// FromUnit changes x, images [N, Channels, H, W] of bytes over 255, red first, into the
-// numbers that the network takes. area is H·W.
+// FromUnit converts x in place, images [N, Channels, H, W] with pixels divided by 255, red
+// first, into the input of the network. area is H·W.
 func (in Input) FromUnit(x []float32, area int) {
 	p := in.Preprocess
 	if p.Unit() {
@@ -125,14 +127,14 @@ func (in Input) FromUnit(x []float32, area int) {
 	}
 }
 
-// Seen returns the part of an image of these bounds that the model sees: all of it,
-// or the middle where that is cut out.
+// Seen returns the part of an image with bounds b that reaches the model: all of it, or the
+// middle when the steps crop.
 func (in Input) Seen(b image.Rectangle) image.Rectangle {
 	p := in.Preprocess
 	if p.ResizeShorter == 0 || b.Empty() {
 		return b
 	}
-	short := float64(min(b.Dx(), b.Dy())) / float64(p.ResizeShorter) // pixels of the image for one of the resized
+	short := float64(min(b.Dx(), b.Dy())) / float64(p.ResizeShorter) // pixels of the image per pixel of the resized one
 	w := min(b.Dx(), int(float64(in.Width)*short+0.5))
 	h := min(b.Dy(), int(float64(in.Height)*short+0.5))
 	at := b.Min.Add(image.Pt((b.Dx()-w)/2, (b.Dy()-h)/2))

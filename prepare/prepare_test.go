@@ -28,8 +28,8 @@ func gradient(height, width int) transforms.Image {
 	return m
 }
 
-// With ResizeShorter an image becomes what torchvision's preset makes of it.
-func TestPresetToTheBit(t *testing.T) {
+// With ResizeShorter, an image has the same bits as with torchvision's preset.
+func TestPresetMatchesTorchvision(t *testing.T) {
 	in, m := prepare.Resolved(preset()), gradient(40, 61)
 	want := transforms.ImageClassification{ResizeSize: 27, CropSize: 24, Mean: mean, Std: std}.Apply(m).Data()
 	got := make([]float32, len(want))
@@ -44,8 +44,8 @@ func TestPresetToTheBit(t *testing.T) {
 	}
 }
 
-// Channels of blue, green and red on a scale of their own.
-func TestOtherScale(t *testing.T) {
+// The channels are blue, green and red, and the scale is not 1/255.
+func TestBGRAndScale(t *testing.T) {
 	in := prepare.Input{Channels: 3, Height: 1, Width: 2, Preprocess: prepare.Steps{Scale: 2, Mean: []float64{10, 20, 30}, Std: []float64{1, 2, 4}, BGR: true}}
 	m := transforms.Image{Channels: 3, Height: 1, Width: 2, Pix: []uint8{1, 2, 3, 4, 5, 6}}
 	want := []float32{2*5 - 10, 2*6 - 10, (2*3 - 20) / 2, (2*4 - 20) / 2, (2*1 - 30) / 4., (2*2 - 30) / 4.}
@@ -92,12 +92,12 @@ func TestCheck(t *testing.T) {
 	in := preset()
 	in.Height, in.Width = prepare.MaxSide+1, prepare.MaxSide+1
 	if prepare.Check(prepare.Resolved(in)) != nil || prepare.CheckSides(in) == nil {
-		t.Error("a side above MaxSide may be written, and may not be prepared")
+		t.Error("Check must allow a side above MaxSide, and CheckSides must not")
 	}
 }
 
-// A Choice comes before the model's own figures, and the shorter side goes along with
-// the size.
+// A Choice takes precedence over the model's own Input, and the shorter side changes in
+// proportion to the size.
 func TestChoice(t *testing.T) {
 	own := prepare.Input{Channels: 3, Height: 224, Width: 224, Preprocess: prepare.Steps{ResizeShorter: 256, Interpolation: "bicubic", Mean: mean, Std: std}}
 	file := prepare.Choice{Size: 160, Resize: 200, Interpolation: "lanczos", Scale: 1, Mean: []float64{1}, Std: []float64{2}}
@@ -115,8 +115,8 @@ func TestChoice(t *testing.T) {
 		{"squashed", prepare.Choice{Squash: true}, 224, own, 0, 224, "bicubic"},
 		{"a file's", file, 160, own, 200, 0, "lanczos"},
 		{"a file's at another size", prepare.Choice{Size: 80}.Over(file), 80, own, 100, 0, "lanczos"},
-		{"said, over a file's", prepare.Choice{Size: 80, Resize: 90}.Over(file), 80, own, 90, 0, "lanczos"},
-		{"a model of its own size alone", prepare.Choice{}, 96, prepare.Input{Channels: 1, Height: 96, Width: 96}, 0, 96, "bilinear"},
+		{"a user's over a file's", prepare.Choice{Size: 80, Resize: 90}.Over(file), 80, own, 90, 0, "lanczos"},
+		{"a model without a crop", prepare.Choice{}, 96, prepare.Input{Channels: 1, Height: 96, Width: 96}, 0, 96, "bilinear"},
 		{"no model", prepare.Choice{}, 224, prepare.Input{}, 256, 0, "bilinear"},
 	} {
 		in, guessed := c.choice.Sized(prepare.Input{Channels: 3, Height: c.size, Width: c.size}, c.own)

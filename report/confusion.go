@@ -144,18 +144,24 @@ const (
 // mistakes are listed instead of the matrix. It panics unless counts is square
 // with one row and column per class.
 func ConfusionText(classes []string, counts [][]int) string {
+	return ConfusionFit(classes, counts, 0)
+}
+
+// ConfusionFit is ConfusionText for width columns, 0 for any width. A matrix that is wider is
+// replaced by the list of mistakes.
+func ConfusionFit(classes []string, counts [][]int, width int) string {
 	checkCounts("ConfusionText", classes, counts)
 	if len(classes) == 0 {
 		return "no classes\n"
 	}
 	first := matrix(classes, counts)
-	if len(classes) > widestMatrix {
+	if len(classes) > widestMatrix || width > 0 && sum(first.widths())+2*len(first.Columns)-2 > width {
 		first = mistakes(classes, counts)
 	}
-	return first + "\n" + scoreTable(Scores(classes, counts), counts)
+	return first.Fit(width) + "\n" + scoreText(Scores(classes, counts), counts, width)
 }
 
-func matrix(classes []string, counts [][]int) string {
+func matrix(classes []string, counts [][]int) *Table {
 	columns := []Column{{"", Right}, {"true \\ predicted", Left}}
 	for i := range classes {
 		columns = append(columns, Column{strconv.Itoa(i), Right})
@@ -172,22 +178,22 @@ func matrix(classes []string, counts [][]int) string {
 		}
 		t.Row(row...)
 	}
-	return t.String()
+	return t
 }
 
-func mistakes(classes []string, counts [][]int) string {
+func mistakes(classes []string, counts [][]int) *Table {
 	all := Confusions(counts)
 	t := NewTable(Column{"true", Left}, Column{"predicted", Left}, Column{"images", Right})
 	for _, c := range all[:min(len(all), listedMistakes)] {
 		t.Row(classes[c.True], classes[c.Said], strconv.Itoa(c.Count))
 	}
-	return t.String()
+	return t
 }
 
 // Nothing is shown for a score of 0/0, in tables and on pages.
 const Nothing = "–"
 
-func scoreTable(scores []ClassScore, counts [][]int) string {
+func scoreText(scores []ClassScore, counts [][]int, width int) string {
 	t := NewTable(Column{"class", Left}, Column{"precision", Right}, Column{"recall", Right},
 		Column{"F1", Right}, Column{"images", Right})
 	mean, _, met := Means(scores)
@@ -214,12 +220,12 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 	}
 	row(title, mean)
 	var b strings.Builder
-	b.WriteString(t.String())
+	b.WriteString(t.Fit(width))
 	if open {
-		b.WriteString("– is a share of no image; each mean is over the classes that have the figure\n")
+		b.WriteString(Wrap("– is a share of no image; each mean is over the classes that have the figure", width, "") + "\n")
 	}
-	fmt.Fprintf(&b, "\naccuracy %.4f (%s of %s%s)\n", ratio(float64(hits), mean.Support),
-		Count(int64(hits)), Count(int64(mean.Support)), over(scores))
+	b.WriteString("\n" + Wrap(fmt.Sprintf("accuracy %.4f (%s of %s%s)", ratio(float64(hits), mean.Support),
+		Count(int64(hits)), Count(int64(mean.Support)), over(scores)), width, "") + "\n")
 	return b.String()
 }
 

@@ -142,15 +142,35 @@ func sample(points []Point, xmax float64, columns int) []float64 {
 	return out
 }
 
+// legend says which mark is which series.
 func legend(series []Series, width int, color bool) string {
 	all := marks()
-	plain, colored := "epoch", "epoch"
+	keys := make([]legendKey, len(series))
 	for i, s := range series {
-		m := all[i%len(all)]
-		name := printable(s.Name)
-		plain += "   " + m.example + " " + name
-		colored += "   " + m.escape + m.example + "\x1b[0m " + name
+		keys[i] = legendKey{all[i%len(all)], s.Name}
 	}
+	return legendLine("epoch", keys, width, color)
+}
+
+// legendKey is a mark and what it stands for.
+type legendKey struct {
+	mark mark
+	name string
+}
+
+// legendLine names the x axis and the marks, in the middle of width columns. Where they have
+// too little room the axis is left out, and where that does not help the line is cut.
+func legendLine(axis string, keys []legendKey, width int, color bool) string {
+	var plain, colored string
+	for _, k := range keys {
+		name := printable(k.name)
+		plain += "   " + k.mark.example + " " + name
+		colored += "   " + k.mark.escape + k.mark.example + "\x1b[0m " + name
+	}
+	if marks := strings.TrimSpace(plain); textWidth(axis+plain) > width && textWidth(marks) <= width {
+		axis, plain, colored = "", marks, strings.TrimSpace(colored)
+	}
+	plain, colored = axis+plain, axis+colored
 	indent := max(0, (width-textWidth(plain))/2)
 	if textWidth(plain) > width {
 		return clip(plain, width)

@@ -20,6 +20,7 @@ type ProgressOptions struct {
 
 	Redraw time.Duration // shortest time between two draws; 0 is 200 ms
 	Silent time.Duration // longest time without a plain line while steps arrive; 0 is a minute
+	Pause  time.Duration // shortest time between the plain lines of epochs; 0 is 5 s, negative is none
 
 	// Now and Size replace the clock and the terminal's size in tests. With
 	// Now set the display changes only when Step and the other methods are
@@ -46,9 +47,10 @@ type EpochInfo struct {
 }
 
 // Progress shows a training as it runs. On a terminal it redraws the curves in
-// place with a bar under them, and leaves a line for each epoch; elsewhere (and
-// with TERM=dumb) it writes plain lines without escape sequences. Its methods
-// are safe for concurrent use. Call Close at the end, also after an interrupt:
+// place with a bar under them, and leaves a line for each epoch. Elsewhere (and
+// with TERM=dumb) it writes plain lines without escape sequences: one for an epoch, at most
+// one in five seconds, the last one in any case, and one a minute within a long epoch. Its
+// methods are safe for concurrent use. Call Close at the end, also after an interrupt:
 // it restores the cursor.
 type Progress struct {
 	mu     sync.Mutex
@@ -64,6 +66,7 @@ type Progress struct {
 	drawnAt  time.Time
 	drawnFor [2]int // size of the terminal at the last draw
 	lines    lineRhythm
+	unsaid   string // the plain line of the latest epoch, where it came too soon
 	closed   bool
 	stop     chan struct{}
 }
@@ -86,6 +89,9 @@ func NewProgress(w io.Writer, o ProgressOptions) *Progress {
 	}
 	if o.Silent <= 0 {
 		p.o.Silent = time.Minute
+	}
+	if o.Pause == 0 {
+		p.o.Pause = 5 * time.Second
 	}
 	p.screen = screen{w: w, size: p.o.Size}
 	p.pace = pace{batches: o.BatchesPerEpoch, epochs: o.Epochs}
@@ -131,6 +137,7 @@ func (p *Progress) Step(s StepInfo) {
 	p.testing = p.o.BatchesPerEpoch > 0 && s.Batch >= p.o.BatchesPerEpoch
 	if !p.live {
 		if p.lines.due(now, s, p.o) {
+			p.unsaid = ""
 			p.screen.write(p.stepLine() + "\n")
 		}
 		return
@@ -149,9 +156,15 @@ func (p *Progress) EpochEnd(e EpochInfo) {
 	}
 	now := p.o.Now()
 	p.pace.epochEnd(now, e.Epoch)
-	p.lines.said(now)
 	p.testing = false
-	p.keep(p.epochLine(e))
+	line, last := p.epochLine(e), p.o.Epochs > 0 && e.Epoch >= p.o.Epochs
+	if !p.live && !last && now.Sub(p.lines.last) < p.o.Pause {
+		p.unsaid = line
+		return
+	}
+	p.unsaid = ""
+	p.lines.said(now)
+	p.keep(line)
 }
 
 // Note prints a line that stays on screen, such as a warning or the name of a
@@ -163,7 +176,8 @@ func (p *Progress) Note(text string) {
 }
 
 // Close draws the last state, restores the cursor and ends the display; later
-// steps and epochs are not shown. It returns the first error of the writer.
+// steps and epochs are not shown. Of plain lines it writes that of the latest epoch, if that
+// one came too soon after another. It returns the first error of the writer.
 func (p *Progress) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -179,6 +193,8 @@ func (p *Progress) Close() error {
 			p.draw(nil)
 		}
 		p.screen.release()
+	} else if p.unsaid != "" {
+		p.screen.write(p.unsaid + "\n")
 	}
 	return p.screen.err
 }

@@ -2,10 +2,12 @@ package report
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -86,6 +88,32 @@ epoch 2/2  loss 1.250  train acc 0.500  test acc 0.125  88 images/s  2m50s
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// Short epochs have a line in five seconds, the last one a line in any case.
+func TestPlainProgressOfQuickEpochs(t *testing.T) {
+	for _, c := range []struct {
+		epochs int // that are done, of 12
+		pause  time.Duration
+		want   []int // with a line
+	}{{12, 0, []int{3, 6, 9, 12}}, {11, 0, []int{3, 6, 9, 11}}, {9, 0, []int{3, 6, 9}}, {4, -1, []int{1, 2, 3, 4}}, {1, 0, []int{1}}} {
+		var out strings.Builder
+		clock := newClock()
+		p := NewProgress(&out, ProgressOptions{Epochs: 12, BatchesPerEpoch: 1, Now: clock.now, Pause: c.pause})
+		for epoch := 1; epoch <= c.epochs; epoch++ {
+			clock.pass(2)
+			p.Step(StepInfo{Epoch: epoch, Batch: 1})
+			p.EpochEnd(EpochInfo{Epoch: epoch, TrainLoss: 1, TrainAcc: math.NaN(), TestAcc: math.NaN()})
+		}
+		p.Close()
+		var want strings.Builder
+		for _, e := range c.want {
+			fmt.Fprintf(&want, "epoch %s  loss 1.000\n", of(e, 12))
+		}
+		if d := cmp.Diff(want.String(), out.String()); d != "" {
+			t.Errorf("%+v (-want +got):\n%s", c, d)
+		}
 	}
 }
 

@@ -53,9 +53,10 @@ func span(points []Point) (low, high float64) {
 	return low, high
 }
 
-// Terminal draws the curve as text that fits into width columns and height lines. A second
-// curve touches the x axis at the suggested rate. It returns "" where there is too little
-// room or nothing to draw; see Curves.Terminal.
+// Terminal draws the curve as text that fits into width columns and height lines. A mark on
+// the x axis stands at the suggested rate, and the line below says what the curve and the
+// mark are. It returns "" where there is too little room or nothing to draw; see
+// Curves.Terminal.
 func (r Rates) Terminal(width, height int, color bool) string {
 	points := r.logged()
 	if width < minChartWidth || height < minChartHeight || len(points) < 2 {
@@ -71,13 +72,15 @@ func (r Rates) Terminal(width, height int, color bool) string {
 	all := marks()
 	data := [][]float64{sample(shift(points, first), last-first, columns)}
 	chars, colors := []asciigraph.CharSet{all[0].chars}, []asciigraph.AnsiColor{all[0].color}
+	keys := []legendKey{{all[0], "smoothed loss"}}
 	if at := math.Log10(r.Mark); r.Mark > 0 && at >= first && at <= last {
 		mark := slices.Repeat([]float64{math.NaN()}, columns)
 		mark[int(math.Round((at-first)/(last-first)*float64(columns-1)))] = low
 		data, chars, colors = append(data, mark), append(chars, all[3].chars), append(colors, all[3].color)
+		keys = append(keys, legendKey{all[3], fmt.Sprintf("suggested: %.2g", r.Mark)})
 	}
 	options := []asciigraph.Option{
-		asciigraph.Height(height - 4), asciigraph.LowerBound(low), asciigraph.UpperBound(high), asciigraph.YAxisValueFormatter(labels),
+		asciigraph.Height(height - 5), asciigraph.LowerBound(low), asciigraph.UpperBound(high), asciigraph.YAxisValueFormatter(labels),
 		asciigraph.XAxisRange(first, last), asciigraph.XAxisTickCount(max(2, min(9, columns/9))),
 		asciigraph.XAxisValueFormatter(func(v float64) string { return fmt.Sprintf("%.1e", math.Pow(10, v)) }),
 		asciigraph.SeriesChars(chars...),
@@ -85,5 +88,5 @@ func (r Rates) Terminal(width, height int, color bool) string {
 	if color {
 		options = append(options, asciigraph.SeriesColors(colors...))
 	}
-	return asciigraph.PlotMany(data, options...)
+	return asciigraph.PlotMany(data, options...) + "\n" + legendLine("learning rate", keys, width, color)
 }

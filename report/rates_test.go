@@ -21,11 +21,20 @@ func sampleRates(mark float64) Rates {
 func TestRatesText(t *testing.T) {
 	r := sampleRates(1e-3)
 	r.Points = append(r.Points, Point{2, math.NaN()}, Point{3, math.Inf(1)}, Point{-1, 1})
-	for _, size := range [][2]int{{80, 20}, {40, 10}, {120, 30}} {
+	for _, size := range [][2]int{{80, 20}, {40, 10}, {120, 30}, {60, 7}} {
 		text := r.Terminal(size[0], size[1], false)
 		lines := strings.Split(text, "\n")
 		if len(lines) > size[1] || strings.Contains(text, "\x1b") {
 			t.Errorf("%v: %d lines", size, len(lines))
+		}
+		key := lines[len(lines)-1]
+		lines = lines[:len(lines)-1]
+		want := "learning rate   ── smoothed loss   xx suggested: 0.001"
+		if size[0] == 40 {
+			want = "── smoothed loss   xx suggested: 0.001"
+		}
+		if strings.TrimSpace(key) != want || textWidth(key) > size[0] {
+			t.Errorf("%v: the legend is %q", size, key)
 		}
 		foot := ""
 		for _, l := range lines {

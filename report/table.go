@@ -50,9 +50,10 @@ func (t *Table) Row(cells ...string) {
 // Rule adds a line across the table, for a total below it.
 func (t *Table) Rule() { t.rows = append(t.rows, nil) }
 
-// Write writes the table. An error comes from the writer.
+// Write writes the table as Fit does for the columns that w has. An error comes from the
+// writer.
 func (t *Table) Write(w io.Writer) error {
-	_, err := io.WriteString(w, t.String())
+	_, err := io.WriteString(w, t.Fit(Columns(w)))
 	return err
 }
 

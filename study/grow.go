@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -175,8 +176,8 @@ func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpo
 // bit by bit, in fp32 and in bf16, and returns the number of images.
 func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) (images int, err error) {
 	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
-		was := inference.NewRunner(o.net, engine.NewStore(dev), p)
-		is := inference.NewRunner(net, engine.NewStore(dev), p)
+		was := forward.NewRunner(o.net, engine.NewStore(dev), p)
+		is := forward.NewRunner(net, engine.NewStore(dev), p)
 		l, err := data.NewLoader(o.classifier.Images(o.test), data.LoaderConfig{Batch: o.Batch})
 		if err != nil {
 			return 0, err
@@ -188,7 +189,7 @@ func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) 
 	return images, nil
 }
 
-func sameLogits(ctx context.Context, c *inference.Classifier, l *data.Loader, was, is *inference.Runner, p engine.Precision) (images int, err error) {
+func sameLogits(ctx context.Context, c *inference.Classifier, l *data.Loader, was, is *forward.Runner, p engine.Precision) (images int, err error) {
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
 	for {

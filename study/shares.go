@@ -33,7 +33,7 @@ func newProbe(net models.Net, store *engine.Store, shape tensor.Shape) (*probe, 
 	g := graph.New(graph.Eval)
 	p := &probe{input: g.Input("images", tensor.Float32, shape...)}
 	mean := func(x *graph.Node) *graph.Node {
-		return g.Apply(graph.AdaptiveAvgPool2d{H: 1, W: 1}, x.Times(x))
+		return g.Apply(graph.AdaptiveAvgPool2d{H: 1, W: 1}, x.Mul(x))
 	}
 	forward := func(x *graph.Node) *graph.Node {
 		return net.Through(x, func(b models.Block, x *graph.Node) *graph.Node {

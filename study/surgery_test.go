@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
@@ -96,7 +96,7 @@ func logitsOn(t *testing.T, store *engine.Store, m nn.Module, p engine.Precision
 	for i := range x.Data() {
 		x.Data()[i] = r.Float32()
 	}
-	y, err := inference.NewRunner(m, store, p).Logits(x)
+	y, err := forward.NewRunner(m, store, p).Logits(x)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -270,5 +271,5 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; choose one of: %s", p.Data, strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
 }

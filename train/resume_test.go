@@ -373,7 +373,7 @@ func TestOpenRunWhereThereIsNone(t *testing.T) {
 	empty := t.TempDir()
 	for path, want := range map[string]string{
 		s.Dir:                                    "stopped before the end of its first epoch",
-		empty:                                    "no run folder",
+		empty:                                    "not a run folder",
 		filepath.Join(empty, "none"):             "none",
 		filepath.Join(s.Dir, "settings.yaml"):    "give the folder",
 		filepath.Join(s.Dir, "metrics.jsonl"):    "give the folder",

@@ -22,7 +22,7 @@ import (
 func groups(ctx context.Context, looks []look) ([]int, error) {
 	s := &search{ctx: ctx}
 	of, first := s.distinct(looks)
-	for differ := 1; differ <= nearest && s.err == nil; differ += 2 {
+	for differ := 1; differ <= mostPlaces && s.err == nil; differ += 2 {
 		s.banded(s.ofRises(differ), (differ+1)/2)
 	}
 	groupOf := make([]int, len(looks))
@@ -118,7 +118,7 @@ func (s *search) compare(all []int32) {
 	}
 	for n, i := range all {
 		for _, j := range all[:n] {
-			if s.differ(i, j) <= nearest {
+			if s.differ(i, j) <= mostPlaces {
 				s.join(i, j)
 			}
 		}
@@ -136,7 +136,7 @@ func (s *search) differ(i, j int32) int {
 // them, so that alike wants d to be at most (a+b)/5; and a and b are at most d apart.
 func (s *search) ofRises(differ int) (all []int32) {
 	for i, n := range s.counts {
-		if 2*n >= 4*differ-5 && (n <= 3*differ+2 || differ == nearest) {
+		if 2*n >= 4*differ-5 && (n <= 3*differ+2 || differ == mostPlaces) {
 			all = append(all, int32(i))
 		}
 	}
@@ -285,7 +285,7 @@ func (s *search) compareBoth(some, others []int32) {
 	s.stopped(len(some) * len(others))
 	for _, i := range some {
 		for _, j := range others {
-			if s.differ(i, j) <= nearest {
+			if s.differ(i, j) <= mostPlaces {
 				s.join(i, j)
 			}
 		}

@@ -38,7 +38,7 @@ func newTree(s *search, all []int32) *tree {
 func (s *search) spread(i, centre int32) (differ, colours, both int) {
 	c := s.looks[centre].colours.Pix
 	differ, colours = s.differ(i, centre), apart(s.looks[i].colours.Pix, c, 256*len(c))
-	return differ, colours, differ*colourNear*len(c) + colours*nearest
+	return differ, colours, differ*colourNear*len(c) + colours*mostPlaces
 }
 
 // grow makes a node, and below it two: those nearer to one and those nearer to another of
@@ -146,7 +146,7 @@ func (t *tree) isOneBelow(n *node) bool {
 // farApart says whether no look of a can be alike to one of b: by the triangle's inequality.
 func (t *tree) farApart(a, b *node) bool {
 	differ := t.s.differ(a.centre, b.centre) - a.differ - b.differ
-	if differ > min(nearest, (a.rises+b.rises)/5) {
+	if differ > min(mostPlaces, (a.rises+b.rises)/5) {
 		return true
 	}
 	pa, pb := t.s.looks[a.centre].colours.Pix, t.s.looks[b.centre].colours.Pix

@@ -123,6 +123,9 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Layout: x.Layout, Notes: x.Notes, Formats: map[string]int{}, Others: x.Others}
 	train, test := x.Counts(data.Train), x.Counts(data.Test)
 	for i, name := range x.Classes {
+		if x.targeted() { // these are no classes
+			break
+		}
 		r.Classes = append(r.Classes, ClassReport{name, train[i], test[i]})
 	}
 	for i, f := range all {

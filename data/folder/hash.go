@@ -60,10 +60,10 @@ func fewerRows(m transforms.Image) transforms.Image {
 	return few
 }
 
-// nearest is the greatest number of places in which alike images differ, and fewer
+// mostPlaces is the greatest number of places in which alike images differ, and fewer
 // when there are few rises. Of 16 rows at least one is then the same. Rows without a rise
 // do not count, as most images on an even ground have some.
-const nearest = side - 1
+const mostPlaces = side - 1
 
 // colourNear is how far colours of alike images lie apart on the mean, of 255.
 const colourNear = 6
@@ -75,7 +75,7 @@ func (l *look) alike(o *look) bool {
 		differ += bits.OnesCount64(l.rises[i] ^ o.rises[i])
 		rises += bits.OnesCount64(l.rises[i] | o.rises[i])
 	}
-	return differ <= min(nearest, rises/3) && l.sharesRow(o) &&
+	return differ <= min(mostPlaces, rises/3) && l.sharesRow(o) &&
 		apart(l.colours.Pix, o.colours.Pix, colourNear*len(l.colours.Pix)) <= colourNear*len(l.colours.Pix)
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -28,6 +29,18 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	}
 	if groups != nil && len(groups) != len(x.Items) {
 		panic(tensor.Misusef("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
+	}
+	if x.targeted() { // targets are no classes: a share of all images is held out
+		all := *x
+		all.Targets, all.Classes, all.Items = task.Targets{}, []string{"all"}, slices.Clone(x.Items)
+		for i := range all.Items {
+			all.Items[i].Label = 0
+		}
+		err := all.Holdout(share, seed, groups)
+		for i := range x.Items {
+			x.Items[i].Split = all.Items[i].Split
+		}
+		return err
 	}
 	h := x.divide(seed, groups)
 	for label := range x.Classes {

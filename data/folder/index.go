@@ -28,7 +28,10 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/task"
 )
 
 // Item is an image of an index.
@@ -46,6 +49,9 @@ type Index struct {
 	Name    string // its last part
 	Classes []string
 	Items   []Item
+	// Targets describes the labels or values of the images of a list: see ScanTargets. Classes
+	// then holds the targets of every image, as a record writes them, each once.
+	Targets task.Targets
 	// Tested says that the user chose the images to test on.
 	Tested bool
 	// Others names what lies in the folders and is no image by its name.
@@ -55,7 +61,8 @@ type Index struct {
 	// Notes are sentences about what a user may have meant otherwise.
 	Notes []string
 
-	list string // the list it was read from; empty for a folder
+	list    string   // the list it was read from; empty for a folder
+	columns *Columns // of the list, for labels or values
 }
 
 // IsPath tells what a user names as data: true for a folder or a file, false
@@ -114,18 +121,24 @@ func ScanAs(path string, classes []string) (*Index, error) {
 }
 
 // scan lists images; of settled classes known names them.
-func scan(path string, known []string) (*Index, error) {
+func scan(path string, known []string) (*Index, error) { return scanBy(path, known, nil) }
+
+// scanBy is scan for a list with these columns of labels or values; nil for classes.
+func scanBy(path string, known []string, c *Columns) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
 	}
-	if st.IsDir() {
+	switch {
+	case st.IsDir() && c != nil:
+		return nil, field.Errorf("images: %s is a folder, whose folders are classes; for the %s of images give a .csv or .jsonl list with a column for each ({Data})", path, c.Task)
+	case st.IsDir():
 		return scanFolder(path, known)
 	}
 	if err := regular.Check(path, st); err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
 	}
-	return scanList(path, known)
+	return scanList(path, known, c)
 }
 
 func newIndex(root string) *Index {
@@ -192,8 +205,8 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
-					c.inside, name, firstFew(x.Classes))
+				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; %sthe folders must have the same names",
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
 			}
 		}
 	}
@@ -239,8 +252,8 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 	for _, class := range slices.Sorted(maps.Keys(same)) {
 		label := labelOf(x.Classes, class)
 		if label < 0 {
-			return fmt.Errorf("images: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
-				dir, class, firstFew(x.Classes))
+			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename the folder or take it away",
+				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, first); err != nil {
 			return err
@@ -348,8 +361,11 @@ func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 
 // check reports what no training can begin with.
 func (x *Index) check() error {
-	if len(x.Classes) < 2 {
+	if len(x.Classes) < 2 && !x.targeted() {
 		return x.tooFew()
+	}
+	if x.targeted() && len(x.Targets.Names) == 0 {
+		return fmt.Errorf("images: no image of %s has a label", x.list)
 	}
 	if x.Tested && x.count(data.Test) == 0 {
 		return fmt.Errorf("images: none of %s is to be tested on; fill that part or leave it out", x.Root)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 )
 
@@ -52,10 +53,11 @@ type list struct {
 	labels  map[string]int // of the known classes by name
 	lines   map[string]int // by the names of the images
 	entries []entry
+	columns *columns // of labels or values; nil for classes
 }
 
 // scanList makes an index of a list. Paths count from the list's folder.
-func scanList(path string, known []string) (*Index, error) {
+func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -65,6 +67,9 @@ func scanList(path string, known []string) (*Index, error) {
 	x.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	x.list = path
 	l := list{Index: x, known: known, labels: map[string]int{}, lines: map[string]int{}}
+	if x.columns = wanted; wanted != nil {
+		l.columns = &columns{Columns: *wanted}
+	}
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
 	}
@@ -73,16 +78,19 @@ func scanList(path string, known []string) (*Index, error) {
 	}
 	r := lines.NewReader(f)
 	first, before, err := firstLine(r)
-	switch kind := kindOf(first); {
+	switch kind := kindOf(first, wanted == nil); {
 	case kind == noList && !endsAsList(path): // of one that is called a list, its reader says what is wrong
 		return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
 	case kind == jsonList || kind == noList && !strings.EqualFold(filepath.Ext(path), ".csv"):
-		err = readJSONLines(r, l.add)
+		err = readJSONLines(r, l.columns, l.add)
 	case errors.Is(err, io.EOF):
 		err = errors.New("is empty; its first line must name the columns path and label")
 	case err != nil:
 	default:
-		err = readCSV(r, first, before, l.add)
+		err = readCSV(r, first, before, l.columns, l.add)
+	}
+	if err == nil && l.columns != nil {
+		err = l.columns.finish(&l)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", path, err)
@@ -96,10 +104,12 @@ func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
 		return fmt.Errorf("line %d names no image", e.line)
 	}
-	if e.label, err = lines.ClassName(e.label); err != nil {
-		return fmt.Errorf("line %d: the label %w", e.line, err)
+	if l.columns == nil {
+		if e.label, err = lines.ClassName(e.label); err != nil {
+			return fmt.Errorf("line %d: the label %w", e.line, err)
+		}
 	}
-	if e.label == "" {
+	if e.label == "" && l.columns == nil {
 		return fmt.Errorf("line %d gives %s no label", e.line, lines.Short(e.path))
 	}
 	if e.kind, err = splitOf(e.split); err != nil {
@@ -108,7 +118,8 @@ func (l *list) add(e entry) (err error) {
 	if l.known != nil {
 		label, ok := l.labels[e.label]
 		if !ok {
-			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), e.label, firstFew(l.known))
+			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
+				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, `""`), firstFew(l.known))
 		}
 		e.label = l.known[label]
 	}
@@ -162,7 +173,9 @@ func (l *list) finish() {
 	}
 	if x.Classes = l.known; l.known == nil {
 		x.Classes = slices.Sorted(maps.Keys(labels))
-		x.similar()
+		if l.columns == nil {
+			x.similar()
+		}
 	}
 	number := make(map[string]int, len(x.Classes))
 	for i, class := range slices.Backward(x.Classes) {
@@ -185,81 +198,34 @@ func (l *list) finish() {
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]
-		if a.Label != b.Label {
+		if a.Label != b.Label && l.columns == nil {
 			return a.Label < b.Label
 		}
 		return a.Name < b.Name
 	})
 }
 
-// listKind is how a list is written.
-type listKind int
-
-const (
-	noList listKind = iota
-	tableList
-	jsonList
-)
-
-// kindOf tells by its first line how a list is written.
-func kindOf(first string) listKind {
-	if strings.HasPrefix(strings.TrimSpace(first), "{") {
-		return jsonList
-	}
-	if _, _, ok := columnsOf(first); ok {
-		return tableList
-	}
-	return noList
-}
-
-// firstLine returns the first line that is neither blank nor Excel's sep=, which r reads
-// again, and the number of lines before it.
-func firstLine(r *lines.Reader) (first string, before int, err error) {
-	first, err = r.Peek()
-	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) {
-		_, _ = r.Next()
-		first, err = r.Peek()
-	}
-	return first, r.Number() - 1, err
-}
-
-// separators of a CSV file's fields: the one that gives its first line the columns counts.
-var separators = []rune{',', ';', '\t'}
-
-// columnsOf finds the columns that the first line of a table names; column is nil where no
-// separator makes a row of it.
-func columnsOf(first string) (separator rune, column func(names []string) int, ok bool) {
-	for _, separator = range separators {
-		one := csv.NewReader(strings.NewReader(first))
-		one.Comma = separator
-		header, err := one.Read()
-		if err != nil {
-			continue // the parser says it in its turn
-		}
-		column = func(names []string) int {
-			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
-		}
-		if column(pathNames) >= 0 && column(labelNames) >= 0 {
-			return separator, column, true
-		}
-	}
-	return separator, column, false
-}
-
 // readCSV reads a table whose first line, after some that the parser does not see, names its
 // columns. Their separator is a comma, a semicolon or a tab.
-func readCSV(r *lines.Reader, first string, before int, take func(entry) error) error {
+func readCSV(r *lines.Reader, first string, before int, targets *columns, take func(entry) error) error {
 	if err := lines.Check(first); err != nil {
 		return fmt.Errorf("line %d: %w", r.Number(), err)
 	}
-	c := csv.NewReader(r)
-	var column func(names []string) int
-	var ok bool
-	if c.Comma, column, ok = columnsOf(first); !ok {
+	head, ok := headOf(first, targets == nil)
+	switch {
+	case !ok && targets != nil:
+		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
+	case !ok:
 		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
 	}
-	c.TrimLeadingSpace = c.Comma != '\t'
-	path, label, split := column(pathNames), column(labelNames), column(splitNames)
+	c := csv.NewReader(r)
+	c.Comma, c.TrimLeadingSpace = head.separator, head.separator != '\t'
+	header, path, label, split := head.names, head.column(pathNames), head.column(labelNames), head.column(splitNames)
+	if targets != nil {
+		if err := targets.choose(besides(header, path, split)); err != nil {
+			return err
+		}
+	}
 	for {
 		r.StartRecord()
 		row, err := c.Read()
@@ -276,7 +242,12 @@ func readCSV(r *lines.Reader, first string, before int, take func(entry) error) 
 		if line == 1 {
 			continue // the names of the columns
 		}
-		e := entry{line: line + before, path: row[path], label: row[label]}
+		e := entry{line: line + before, path: row[path]}
+		if targets == nil {
+			e.label = row[label]
+		} else if e.label, err = targets.text(cellOf(header, row, path, split)); err != nil {
+			return fmt.Errorf("line %d: %w", e.line, err)
+		}
 		if split >= 0 {
 			e.split = row[split]
 		}
@@ -287,7 +258,7 @@ func readCSV(r *lines.Reader, first string, before int, take func(entry) error) 
 }
 
 // readJSONLines reads one object a line. A label may be a text or a number.
-func readJSONLines(r *lines.Reader, take func(entry) error) error {
+func readJSONLines(r *lines.Reader, targets *columns, take func(entry) error) error {
 	for {
 		text, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -328,7 +299,13 @@ func readJSONLines(r *lines.Reader, take func(entry) error) error {
 			}
 			return ""
 		}
-		if err := take(entry{line: n, path: value(pathNames), label: value(labelNames), split: value(splitNames)}); err != nil {
+		e := entry{line: n, path: value(pathNames), split: value(splitNames)}
+		if targets == nil {
+			e.label = value(labelNames)
+		} else if e.label, err = targets.ofObject(keys, values); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := take(e); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func (x *Index) changes(ctx context.Context, passing bool) ([]string, error) {
 	if x.list == "" {
 		return changes, nil
 	}
-	now, err := promptly.Result(ctx, func() (*Index, error) { return scan(x.list, nil) })
+	now, err := promptly.Result(ctx, func() (*Index, error) { return scanBy(x.list, nil, x.columns) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -13,7 +13,12 @@ import (
 // in the part that they had, too. It gives the items the paths of those files, and lists, a
 // line each, the images for which there is none.
 func (x *Index) Relocate(ctx context.Context, path string) (missing []string, err error) {
-	now, err := ScanAsContext(ctx, path, x.Classes)
+	var now *Index
+	if x.targeted() {
+		now, err = ScanTargets(ctx, path, *x.columns)
+	} else {
+		now, err = ScanAsContext(ctx, path, x.Classes)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +59,7 @@ func (it *Item) among(files []*Item, x, now *Index) (found *Item, why string) {
 	}
 	for _, f := range files {
 		switch {
-		case f.Label != it.Label:
+		case now.Classes[f.Label] != x.Classes[it.Label]:
 			why = fmt.Sprintf("image %s: is %s now, with the label %q, and had %q", it.Name, f.Path, now.Classes[f.Label], x.Classes[it.Label])
 		case now.Tested && f.Split != it.Split:
 			why = fmt.Sprintf("image %s: is %s now, in the part %s, and was in %s", it.Name, f.Path, f.Split, it.Split)

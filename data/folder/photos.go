@@ -96,14 +96,14 @@ func (c PhotoConfig) write(dir string, i int) error {
 	return os.WriteFile(filepath.Join(class, fmt.Sprintf("%05d.jpg", i)), b.Bytes(), 0o666)
 }
 
-// field is an image of numbers in the making.
-type field struct {
+// raster is an image of numbers in the making.
+type raster struct {
 	w, h int
 	v    []float64
 }
 
 // add adds noise of one size of detail, in pixels, scaled at each place by gain.
-func (f field) add(r *rand.Rand, detail int, amplitude float64, gain func(i int) float64) {
+func (f raster) add(r *rand.Rand, detail int, amplitude float64, gain func(i int) float64) {
 	gw := f.w/detail + 2
 	grid := make([]float64, gw*(f.h/detail+2))
 	for i := range grid {
@@ -128,7 +128,7 @@ func (c PhotoConfig) scene(i int) image.Image {
 	lots.Image(c.Seed, 0, i)
 	r := rng.Of(&lots)
 	whole := func(int) float64 { return 1 }
-	layer := func() field { return field{c.Width, c.Height, make([]float64, c.Width*c.Height)} }
+	layer := func() raster { return raster{c.Width, c.Height, make([]float64, c.Width*c.Height)} }
 	sharp, luma, cb, cr := layer(), layer(), layer(), layer()
 	sharp.add(r, 96, 0.9, whole)
 	sharp.add(r, 32, 0.4, whole)
@@ -165,7 +165,7 @@ func (c PhotoConfig) scene(i int) image.Image {
 	}
 	luma.add(r, 1, 1.5, whole) // the camera's noise
 	m := image.NewYCbCr(image.Rect(0, 0, c.Width, c.Height), image.YCbCrSubsampleRatio444)
-	put := func(dst []uint8, stride int, f field, middle float64) {
+	put := func(dst []uint8, stride int, f raster, middle float64) {
 		for i, v := range f.v {
 			dst[i/c.Width*stride+i%c.Width] = uint8(max(0, min(255, math.Round(middle+v))))
 		}

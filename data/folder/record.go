@@ -14,6 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/task"
 )
 
 // RecordFile is what a record is called in the folder of a run.
@@ -45,6 +46,16 @@ func (x *Index) Write(w io.Writer) error {
 // ReadRecord reads what Write wrote into the file record, for images that lie in the
 // folder or the list path. classes are in the order of the labels.
 func ReadRecord(record, path string, classes []string) (*Index, error) {
+	return readRecordFile(record, path, classes, nil)
+}
+
+// ReadRecordOfTargets is ReadRecord for images with labels or values: c.Known names them in their
+// order, and the list is compared by its other fields.
+func ReadRecordOfTargets(record, path string, c Columns) (*Index, error) {
+	return readRecordFile(record, path, nil, &c)
+}
+
+func readRecordFile(record, path string, classes []string, c *Columns) (*Index, error) {
 	f, err := regular.Open(record)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -63,6 +74,10 @@ func ReadRecord(record, path string, classes []string) (*Index, error) {
 	if !st.IsDir() {
 		x.list, x.Name = path, strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	}
+	if c != nil {
+		x.Targets = task.Targets{Task: c.Task, Names: c.Known}
+		x.columns = &Columns{Task: c.Task, Names: c.Names}
+	}
 	if err := x.readRecord(f); err != nil {
 		return nil, fmt.Errorf("%s: %w; put back a copy of the file, or start a new run", record, err)
 	}
@@ -70,6 +85,7 @@ func ReadRecord(record, path string, classes []string) (*Index, error) {
 }
 
 func (x *Index) readRecord(r io.Reader) error {
+	known := map[string]int{} // the targets so far
 	c := csv.NewReader(r)
 	header, err := c.Read()
 	if err != nil || !slices.Equal(header, recordColumns) {
@@ -84,7 +100,17 @@ func (x *Index) readRecord(r io.Reader) error {
 			return err
 		}
 		line, _ := c.FieldPos(0)
+		if _, ok := known[row[1]]; x.targeted() && !ok {
+			if _, err := targetsIn(row[1], len(x.Targets.Names)); err != nil {
+				return fmt.Errorf("line %d: %w", line, err)
+			}
+			known[row[1]] = len(x.Classes)
+			x.Classes = append(x.Classes, row[1])
+		}
 		it := Item{Name: row[0], Path: filepath.FromSlash(row[0]), Label: slices.Index(x.Classes, row[1]), Split: data.Split(row[2])}
+		if x.targeted() {
+			it.Label = known[row[1]]
+		}
 		if !filepath.IsAbs(it.Path) {
 			it.Path = filepath.Join(x.Root, it.Path)
 		}

@@ -128,6 +128,8 @@ type Set struct {
 	info  data.Info
 	items []Item
 
+	classes []string // of the index: the targets of a set of labels or values
+
 	small, full cache // as Get gives them, and as Image does
 	mu          sync.Mutex
 	broken      map[int]error
@@ -145,6 +147,9 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
 	}}
+	if s.classes = x.Classes; x.targeted() {
+		s.info.Classes, s.info.Targets = nil, x.Targets
+	}
 	for _, it := range x.Items {
 		if it.Split == split {
 			s.items = append(s.items, it)
@@ -265,7 +270,7 @@ func (s *Set) healthy(i int, read func(int) error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("no image of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
+	return fmt.Errorf("no image of class %q in %s can be read", s.classes[s.items[i].Label], s.info.Name)
 }
 
 // open is one image, from the cache in memory, from that on the disk, or decoded and shrunk;

@@ -39,6 +39,9 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 		return nil, nil, fmt.Errorf("images: %d of the %d images of %s cannot be read, more than %.0f%%: %s; `residual data check %s` lists them",
 			n, len(x.Items), x.Root, 100*mostBroken, firstOf(r.Broken), shell.Quote(x.Path()))
 	}
+	if x.targeted() {
+		return &rest, kept, nil
+	}
 	for _, split := range []data.Split{data.Train, data.Test} {
 		before, now := x.Counts(split), rest.Counts(split)
 		for label, n := range now {

@@ -3,9 +3,9 @@
 
 Run it in this folder with Pillow installed (Debian: python3-pil):
     python3 pillow.py FOLDER/t10k-images-idx3-ubyte.gz
-Made with Pillow 9.4.0. The inputs come from a formula that the tests repeat; of each
-output the digest of its pixels and its first and last 24 bytes are kept, and of
-the first 1,000 pictures of Fashion-MNIST's test part at 96 by 96 one digest.
+Made with Pillow 9.4.0. The inputs come from a formula that the tests repeat. The file has
+the digest of the pixels of each output and its first and last 24 bytes, and one digest
+for the first 1,000 images of Fashion-MNIST's test split resized to 96 by 96.
 """
 import gzip
 import hashlib
@@ -57,8 +57,8 @@ for s in range(1, 49):
 real = hashlib.sha256()
 content = gzip.open(sys.argv[1]).read()[16:]
 for i in range(1000):
-    picture = Image.frombytes("L", (28, 28), content[784 * i : 784 * (i + 1)])
-    real.update(picture.resize((96, 96), Image.BILINEAR).tobytes())
+    image = Image.frombytes("L", (28, 28), content[784 * i : 784 * (i + 1)])
+    real.update(image.resize((96, 96), Image.BILINEAR).tobytes())
 
 with open("pillow.json", "w") as f:
     f.write('{"pillow": "%s",\n' % PIL.__version__)

@@ -9,27 +9,27 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Sampling is how a turned or moved image finds a pixel between pixels. Unlike
-// Interpolation it never looks further than the next ones.
+// Sampling says how Affine and Rotate interpolate between pixels. Unlike Interpolation, it
+// does not antialias: it uses only the nearest pixels.
 type Sampling uint8
 
-// Pillow's filters of Image.transform. The first is torchvision's default.
+// These are the filters of Pillow's Image.transform. SampleNearest is torchvision's default.
 const (
 	SampleNearest Sampling = iota
 	SampleBilinear
 	SampleBicubic
 )
 
-// Affine turns, moves, scales and shears an image about its middle, keeping its size;
-// torchvision's functional.affine.
+// Affine rotates, translates, scales and shears an image around its center and keeps its
+// size, as torchvision's functional.affine does.
 type Affine struct {
-	Angle     float64 // degrees, clockwise
-	Translate [2]int  // pixels to the right and down
-	Scale     float64 // 0 means 1
-	Shear     [2]float64
-	Center    []float64 // x and y in pixels; none is the middle
+	Angle     float64    // degrees, clockwise
+	Translate [2]int     // pixels to the right and down
+	Scale     float64    // 0 means 1
+	Shear     [2]float64 // degrees along x and y
+	Center    []float64  // x and y in pixels; nil means the middle
 	Sampling  Sampling
-	Fill      []uint8 // the colour outside: by channel, or one for all; none is black
+	Fill      []uint8 // the colour outside the image: one byte per channel, or one for all; nil means black
 }
 
 // Apply implements Transform.
@@ -53,11 +53,12 @@ func center(op string, at []float64, m Image) (x, y float64) {
 	panic(tensor.Misusef("transforms.%s: a center of %d coordinates; give x and y", op, len(at)))
 }
 
-// matrix takes a point of the result to one of the source:
+// matrix maps a point of the result to a point of the source:
 // x' = m[0]x + m[1]y + m[2], y' = m[3]x + m[4]y + m[5].
 type matrix [6]float64
 
-// at is the point, every product rounded, as C without fused instructions.
+// at returns the point of the source for (x, y). It rounds every product, as C does without
+// fused instructions.
 func (a *matrix) at(x, y float64) (float64, float64) {
 	return float64(a[0]*x) + float64(a[1]*y) + a[2], float64(a[3]*x) + float64(a[4]*y) + a[5]
 }
@@ -80,13 +81,13 @@ func inverseAffine(cx, cy, angle float64, translate [2]int, scale float64, shear
 	return m
 }
 
-// Rotate turns an image; Pillow's Image.rotate.
+// Rotate rotates an image, as Pillow's Image.rotate does.
 type Rotate struct {
-	Angle    float64 // degrees, counter-clockwise
-	Expand   bool    // make the image as large as the turned one
-	Center   []float64
+	Angle    float64   // degrees, counter-clockwise
+	Expand   bool      // enlarge the image so that all of the rotated one fits
+	Center   []float64 // x and y in pixels; nil means the middle
 	Sampling Sampling
-	Fill     []uint8
+	Fill     []uint8 // the colour outside the image, as in Affine
 }
 
 // Apply implements Transform.
@@ -102,11 +103,11 @@ func (t Rotate) Apply(m Image, _ rand.Source) Image {
 		case angle == 0:
 			return m
 		case angle == 180:
-			return m.moved(h, w, func(y, x int) int { return (h-1-y)*w + w - 1 - x })
+			return m.remap(h, w, func(y, x int) int { return (h-1-y)*w + w - 1 - x })
 		case angle == 90 && quarter:
-			return m.moved(w, h, func(y, x int) int { return x*w + w - 1 - y })
+			return m.remap(w, h, func(y, x int) int { return x*w + w - 1 - y })
 		case angle == 270 && quarter:
-			return m.moved(w, h, func(y, x int) int { return (h-1-x)*w + y })
+			return m.remap(w, h, func(y, x int) int { return (h-1-x)*w + y })
 		}
 	}
 	cx, cy := center("Rotate", t.Center, m)
@@ -129,17 +130,17 @@ func (t Rotate) Apply(m Image, _ rand.Source) Image {
 	return m.transform("Rotate", h, w, a, t.Sampling, t.Fill)
 }
 
-// round15 rounds to 15 decimals as Python's round does: of the exact value.
+// round15 rounds the exact value to 15 decimals, as Python's round does.
 func round15(v float64) float64 {
 	v, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', 15, 64), 64)
 	if err != nil {
-		panic(err) // FormatFloat's own text
+		panic(err) // impossible, since FormatFloat wrote the text
 	}
 	return v
 }
 
-// transform is Pillow's Image.transform with an affine matrix. Source:
-// src/libImaging/Geometry.c.
+// transform is Pillow's Image.transform with an affine matrix (src/libImaging/Geometry.c). The
+// result has h by w pixels.
 func (m Image) transform(op string, h, w int, a matrix, s Sampling, fill []uint8) Image {
 	out := NewImage(m.Channels, h, w)
 	for c := range m.Channels {
@@ -154,24 +155,24 @@ func (m Image) transform(op string, h, w int, a matrix, s Sampling, fill []uint8
 	case SampleNearest:
 		m.nearest(out, &a)
 	case SampleBilinear, SampleBicubic:
-		m.sampled(out, &a, s)
+		m.interpolate(out, &a, s)
 	default:
 		panic(tensor.Misusef("transforms.%s: sampling %d", op, uint8(s)))
 	}
 	return out
 }
 
-// whole cuts a coordinate to a pixel, -1 left of the first.
-func whole(v float64) int {
+// toPixel returns the pixel that contains a coordinate, -1 for a negative one.
+func toPixel(v float64) int {
 	if v < 0 {
 		return -1
 	}
 	return int(v)
 }
 
-// nearest fills out with the nearest pixels. Pillow walks in fixed point of 16 bits
-// unless the matrix only scales and moves, or the coordinates are too large for it;
-// the sums are the same here, so that they round the same.
+// nearest fills out with the nearest pixels. Like Pillow, it advances the coordinates in
+// fixed point with 16 fractional bits unless the matrix only scales and translates or the
+// coordinates are too large. It adds in the same order, so that sums round alike.
 func (m Image) nearest(out Image, a *matrix) {
 	put := func(y, x, sy, sx int) {
 		if sx >= 0 && sx < m.Width && sy >= 0 && sy < m.Height {
@@ -185,14 +186,14 @@ func (m Image) nearest(out Image, a *matrix) {
 		for y := range out.Height {
 			sx := a[2] + float64(a[0]*0.5)
 			for x := range out.Width {
-				put(y, x, whole(sy), whole(sx))
+				put(y, x, toPixel(sy), toPixel(sx))
 				sx += a[0]
 			}
 			sy += a[4]
 		}
 		return
 	}
-	if a.small(out.Height, out.Width) {
+	if a.fitsFixedPoint(out.Height, out.Width) {
 		fix := func(v float64) int32 { return int32(math.Floor(float64(v*65536) + 0.5)) }
 		rowX, rowY := fix(a[2]+float64(a[0]*0.5)+float64(a[1]*0.5)), fix(a[5]+float64(a[3]*0.5)+float64(a[4]*0.5))
 		a0, a1, a3, a4 := fix(a[0]), fix(a[1]), fix(a[3]), fix(a[4])
@@ -212,7 +213,7 @@ func (m Image) nearest(out Image, a *matrix) {
 	for y := range out.Height {
 		sx, sy := rowX, rowY
 		for x := range out.Width {
-			put(y, x, whole(sy), whole(sx))
+			put(y, x, toPixel(sy), toPixel(sx))
 			sx += a[0]
 			sy += a[3]
 		}
@@ -221,8 +222,8 @@ func (m Image) nearest(out Image, a *matrix) {
 	}
 }
 
-// small says whether all coordinates fit fixed point.
-func (a *matrix) small(h, w int) bool {
+// fitsFixedPoint reports whether all coordinates fit in 16.16 fixed point.
+func (a *matrix) fitsFixedPoint(h, w int) bool {
 	for _, corner := range [4][2]int{{0, 0}, {w, h}, {0, h}, {w, 0}} {
 		x, y := a.at(float64(corner[0]), float64(corner[1]))
 		if !(math.Abs(x) < 32768 && math.Abs(y) < 32768) {
@@ -232,9 +233,10 @@ func (a *matrix) small(h, w int) bool {
 	return true
 }
 
-// sampled fills out with pixels mixed of 2 by 2 or 4 by 4; a neighbour outside the
-// image is the outermost pixel of its row, or its row the last that was inside.
-func (m Image) sampled(out Image, a *matrix, s Sampling) {
+// interpolate fills out with pixels interpolated from 2 by 2 or 4 by 4 neighbours. A
+// neighbour left or right of the image is the outermost pixel of its row; a row above or
+// below the image is the nearest row inside.
+func (m Image) interpolate(out Image, a *matrix, s Sampling) {
 	first, taps := 0, 2
 	if s == SampleBicubic {
 		first, taps = -1, 4

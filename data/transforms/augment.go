@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// The operations of RandAugment and TrivialAugmentWide, in torchvision's order.
+// These are the operations of RandAugment and TrivialAugmentWide, in torchvision's order.
 const (
 	opIdentity = iota
 	opShearX
@@ -25,25 +25,25 @@ const (
 	opSolarize
 	opAutoContrast
 	opEqualize
-	ops // how many
+	opCount // the number of operations
 )
 
-// space is how far the operations go.
+// space holds the largest magnitude of each operation.
 type space struct {
 	shear, translateX, translateY, rotate, enhance float64
-	posterize                                      int // bits taken away at most
+	posterize                                      int // the most bits that are removed
 }
 
-// randSpace is RandAugment's, for images of height by width.
+// randSpace returns the magnitudes of RandAugment for images of height by width.
 func randSpace(height, width int) space {
 	return space{shear: 0.3, translateX: 150.0 / 331 * float64(width), translateY: 150.0 / 331 * float64(height), rotate: 30, enhance: 0.9, posterize: 4}
 }
 
-// trivialSpace is TrivialAugmentWide's.
+// trivialSpace holds the magnitudes of TrivialAugmentWide.
 var trivialSpace = space{shear: 0.99, translateX: 32, translateY: 32, rotate: 135, enhance: 0.99, posterize: 6}
 
-// magnitude is what bin of bins an operation is done with, torchvision's
-// _augmentation_space; signed says that its opposite is as likely.
+// magnitude returns the magnitude of an operation at the given bin of bins, as torchvision's
+// _augmentation_space does. When signed is true, the negated magnitude is equally likely.
 func (s space) magnitude(op, bin, bins int) (magnitude float64, signed bool) {
 	end := 0.0
 	switch op {
@@ -68,8 +68,8 @@ func (s space) magnitude(op, bin, bins int) (magnitude float64, signed bool) {
 	return linspace(0, end, bin, bins), true
 }
 
-// linspace is element i of torch.linspace(from, to, n) in float32: its first half
-// counted from the start, the rest from the end.
+// linspace returns element i of torch.linspace(from, to, n) in float32, which computes the
+// first half from the start and the second half from the end.
 func linspace(from, to float64, i, n int) float64 {
 	a, b := float32(from), float32(to)
 	step := (b - a) / float32(n-1)
@@ -79,12 +79,12 @@ func linspace(from, to float64, i, n int) float64 {
 	return float64(b - float32(step*float32(n-i-1)))
 }
 
-// operation is torchvision's _apply_op.
+// operation returns the transform of an operation, as torchvision's _apply_op applies it.
 func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 	shear := func() float64 { return math.Atan(magnitude) * (180 / math.Pi) }
 	switch op {
 	case opIdentity:
-		return asIs
+		return noChange
 	case opShearX:
 		return Affine{Shear: [2]float64{shear(), 0}, Center: []float64{0, 0}, Sampling: s, Fill: fill}
 	case opShearY:
@@ -112,12 +112,12 @@ func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 	case opEqualize:
 		return Equalize{}
 	}
-	panic(tensor.Misusef("transforms: augmentation %d of %d", op, ops))
+	panic(tensor.Misusef("transforms: augmentation %d of %d", op, opCount))
 }
 
-// draw chooses an operation; bin says how strong it is.
+// draw chooses an operation at random; bin returns the bin of its magnitude.
 func (s space) draw(bin func() int, bins int, sampling Sampling, fill []uint8, r rand.Source) Transform {
-	op := rng.IntN(r, ops)
+	op := rng.IntN(r, opCount)
 	magnitude, signed := s.magnitude(op, bin(), bins)
 	if signed && rng.IntN(r, 2) == 1 {
 		magnitude = -magnitude
@@ -125,12 +125,12 @@ func (s space) draw(bin func() int, bins int, sampling Sampling, fill []uint8, r
 	return operation(op, magnitude, sampling, fill)
 }
 
-// RandAugment applies NumOps operations drawn evenly from fourteen, all of one
-// strength (Cubuk et al., https://arxiv.org/abs/1909.13719;
+// RandAugment applies NumOps operations chosen uniformly from fourteen, all with the same
+// magnitude (Cubuk et al., https://arxiv.org/abs/1909.13719;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.RandAugment.html).
 type RandAugment struct {
 	NumOps           int // 0 means 2
-	Magnitude        int // of NumMagnitudeBins, counted from 0; 0 means 9
+	Magnitude        int // a bin in 1..NumMagnitudeBins-1; 0 means 9
 	NumMagnitudeBins int // 0 means 31
 	Sampling         Sampling
 	Fill             []uint8 // the colour outside; none is black
@@ -154,8 +154,8 @@ func (t RandAugment) Draw(m Image, r rand.Source) Transform {
 	return steps
 }
 
-// TrivialAugmentWide applies one operation drawn evenly from fourteen, of a strength
-// drawn evenly (Müller and Hutter, https://arxiv.org/abs/2103.10158;
+// TrivialAugmentWide applies one operation chosen uniformly from fourteen, with a magnitude
+// chosen uniformly (Müller and Hutter, https://arxiv.org/abs/2103.10158;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.TrivialAugmentWide.html).
 type TrivialAugmentWide struct {
 	NumMagnitudeBins int // 0 means 31

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// augmented is what testdata/torchvision_augment.py wrote.
+// augmented is the content of augment.json, which testdata/torchvision_augment.py writes.
 type augmented struct {
 	Cases  map[string]string
 	Spaces map[string][]struct {
@@ -36,8 +36,8 @@ func augmentFixture(t *testing.T) (f augmented) {
 	return f
 }
 
-// small repeats the script's images of 60 by 75 and 48 by 48.
-func small(seed int) Image {
+// smallImage repeats the images of 60 by 75 and 48 by 48 pixels of the script.
+func smallImage(seed int) Image {
 	h, w, channels := 60, 75, 3
 	if seed%6 == 5 {
 		h, w = 48, 48
@@ -45,12 +45,12 @@ func small(seed int) Image {
 	if seed/4%3 == 0 {
 		channels = 1
 	}
-	return pictureOf(seed, channels, h, w)
+	return testImageOf(seed, channels, h, w)
 }
 
-func sized(m Image) string { return fmt.Sprintf("%dx%d:%s", m.Height, m.Width, digest(m.Pix)) }
+func sizedDigest(m Image) string { return fmt.Sprintf("%dx%d:%s", m.Height, m.Width, digest(m.Pix)) }
 
-// fixedCases are the script's cases under its names.
+// fixedCases returns the cases of the script under the same names.
 func fixedCases() map[string]Transform {
 	cases := map[string]Transform{
 		"invert": Invert{}, "equalize": Equalize{}, "autocontrast": AutoContrast{}, "flip": HorizontalFlip{},
@@ -92,8 +92,8 @@ func fixedCases() map[string]Transform {
 	return cases
 }
 
-// Every byte of every transform with fixed parameters is torchvision's.
-func TestFixedTransformsAreTorchvisions(t *testing.T) {
+// Every transform with fixed parameters gives the same bytes as torchvision.
+func TestFixedTransformsMatchTorchvision(t *testing.T) {
 	want := augmentFixture(t).Cases
 	maps.DeleteFunc(want, func(name, _ string) bool {
 		return strings.HasPrefix(name, "rand ") || strings.HasPrefix(name, "trivial ")
@@ -109,9 +109,9 @@ func TestFixedTransformsAreTorchvisions(t *testing.T) {
 			continue
 		}
 		for seed, row := range rows {
-			m := small(seed)
+			m := smallImage(seed)
 			before := digest(m.Pix)
-			if got := sized(f.Apply(m, nil)); got != row {
+			if got := sizedDigest(f.Apply(m, nil)); got != row {
 				t.Errorf("%s of image %d: %s, torchvision has %s", name, seed, got, row)
 			}
 			if digest(m.Pix) != before {
@@ -121,17 +121,18 @@ func TestFixedTransformsAreTorchvisions(t *testing.T) {
 	}
 }
 
-// Every operation of both policies at every magnitude and with both signs.
-func TestPoliciesAreTorchvisions(t *testing.T) {
+// Every operation of both policies, at every magnitude and with both signs, gives the same
+// bytes as torchvision.
+func TestPoliciesMatchTorchvision(t *testing.T) {
 	f := augmentFixture(t)
 	for name, s := range map[string]space{"rand": randSpace(60, 75), "trivial": trivialSpace} {
-		if len(f.Spaces[name]) != ops {
-			t.Fatalf("%s: %d operations, torchvision has %d", name, ops, len(f.Spaces[name]))
+		if len(f.Spaces[name]) != opCount {
+			t.Fatalf("%s: %d operations, torchvision has %d", name, opCount, len(f.Spaces[name]))
 		}
 		for op, want := range f.Spaces[name] {
 			for bin, v := range want.Magnitudes {
 				got, signed := s.magnitude(op, bin, 31)
-				// torch's own last bit depends on the width of its vectors.
+				// In torch the last bit depends on the width of the vectors of the processor.
 				if signed != want.Signed || math.Abs(got-v) > 2e-7*math.Abs(v) || int(got) != int(v) {
 					t.Errorf("%s %s, bin %d: %v %v, torchvision has %v %v", name, want.Op, bin, got, signed, v, want.Signed)
 				}
@@ -149,8 +150,8 @@ func TestPoliciesAreTorchvisions(t *testing.T) {
 					sum := uint32(0)
 					for _, v := range want.Magnitudes {
 						for _, seed := range []int{6, 5, 9} {
-							m := operation(op, sign*v, Sampling(i), nil).Apply(small(seed), nil)
-							sum = crc32.Update(sum, crc32.IEEETable, []byte(sized(m)))
+							m := operation(op, sign*v, Sampling(i), nil).Apply(smallImage(seed), nil)
+							sum = crc32.Update(sum, crc32.IEEETable, []byte(sizedDigest(m)))
 						}
 					}
 					if got := fmt.Sprintf("%08x", sum); got != row {

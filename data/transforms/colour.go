@@ -7,14 +7,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// blendByte goes from one byte to another by alpha, beyond it where alpha is above 1,
-// in float32 and cut to whole numbers. Source: Pillow, src/libImaging/Blend.c.
+// blendByte interpolates between two bytes by alpha, and extrapolates when alpha is above 1.
+// It computes in float32 and truncates. Source: Pillow, src/libImaging/Blend.c.
 func blendByte(from, to uint8, alpha float32) uint8 {
 	v := float32(from) + float32(alpha*float32(int(to)-int(from)))
 	return uint8(max(min(v, 255), 0))
 }
 
-// factor panics when a factor is below zero or no number, as torchvision refuses it.
+// factor returns f as float32. It panics unless f is a finite number of at least 0, since
+// torchvision refuses others.
 func factor(op string, f float64) float32 {
 	if !(f >= 0) || math.IsInf(f, 1) {
 		panic(tensor.Misusef("transforms.%s: factor %v; it must be a number of at least 0", op, f))
@@ -22,7 +23,7 @@ func factor(op string, f float64) float32 {
 	return float32(f)
 }
 
-// AdjustBrightness multiplies every pixel by Factor: 0 is black, 1 the image given.
+// AdjustBrightness multiplies every pixel by Factor: 0 gives black, 1 the same image.
 type AdjustBrightness struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -32,8 +33,8 @@ func (t AdjustBrightness) Apply(m Image, _ rand.Source) Image {
 	return m.pointwise(func(v int) uint8 { return blendByte(0, uint8(v), alpha) })
 }
 
-// AdjustContrast moves every pixel from the mean of the image's grey by Factor: 0 is
-// that grey, 1 the image given.
+// AdjustContrast scales the difference of every pixel from the mean grey of the image by
+// Factor: 0 gives that grey, 1 the same image.
 type AdjustContrast struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -48,7 +49,7 @@ func (t AdjustContrast) Apply(m Image, _ rand.Source) Image {
 	return m.pointwise(func(v int) uint8 { return blendByte(mean, uint8(v), alpha) })
 }
 
-// grey is pixel i as Pillow's convert("L") has it.
+// grey returns pixel i in grey, as Pillow's convert("L") does.
 func (m Image) grey(i int) uint8 {
 	if m.Channels == 1 {
 		return m.Pix[i]
@@ -57,8 +58,8 @@ func (m Image) grey(i int) uint8 {
 	return luma(m.Pix[i], m.Pix[area+i], m.Pix[2*area+i])
 }
 
-// AdjustSaturation moves every pixel from its own grey by Factor: 0 is a grey image,
-// 1 the image given. An image of one channel stays as it is.
+// AdjustSaturation scales the difference of every pixel from its own grey by Factor: 0 gives
+// a grey image, 1 the same image. It does not change images with one channel.
 type AdjustSaturation struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -79,8 +80,8 @@ func (t AdjustSaturation) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// AdjustHue turns every colour by Factor of the circle of hues, -0.5 to 0.5. An image
-// of one channel stays as it is.
+// AdjustHue rotates the hue of every pixel by Factor of a full circle, -0.5 to 0.5. It does
+// not change images with one channel.
 type AdjustHue struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -103,8 +104,8 @@ func (t AdjustHue) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// toHSV is Pillow's rgb2hsv_row of src/libImaging/Convert.c, float32 and float64 in
-// the same places.
+// toHSV is Pillow's rgb2hsv_row (src/libImaging/Convert.c), with float32 and float64 in the
+// same places.
 func toHSV(r, g, b uint8) (h, s, v uint8) {
 	high, low := max(r, g, b), min(r, g, b)
 	if high == low {
@@ -126,7 +127,7 @@ func toHSV(r, g, b uint8) (h, s, v uint8) {
 	return uint8(float64(hue) * 255), uint8(float64(saturation) * 255), high
 }
 
-// fromHSV is Pillow's hsv2rgb of the same file.
+// fromHSV is Pillow's hsv2rgb, from the same file.
 func fromHSV(h, s, v uint8) (r, g, b uint8) {
 	if s == 0 {
 		return v, v, v
@@ -156,8 +157,9 @@ func fromHSV(h, s, v uint8) (r, g, b uint8) {
 	return v, p, q
 }
 
-// AdjustSharpness moves every pixel from a smoothed image by Factor: 0 is smoothed,
-// 1 the image given, 2 sharpened. The outermost pixels stay as they are.
+// AdjustSharpness scales the difference of every pixel from a smoothed image by Factor: 0
+// gives the smoothed image, 1 the same image, 2 a sharpened one. It does not change the
+// outermost pixels.
 type AdjustSharpness struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -179,8 +181,8 @@ func (t AdjustSharpness) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// smooth is Pillow's ImageFilter.SMOOTH on three rows of three, summed as
-// src/libImaging/Filter.c does: from the lowest row up.
+// smooth is Pillow's ImageFilter.SMOOTH on 3 by 3 pixels. It adds up the rows from the lowest
+// to the highest, as src/libImaging/Filter.c does.
 func smooth(above, row, below []uint8) uint8 {
 	const one, five = float32(1) / 13, float32(5) / 13
 	sum := float32(0.5)

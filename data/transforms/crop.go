@@ -7,11 +7,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// CenterCrop cuts Size by Size pixels, or Height by Width, out of the middle. A
-// image that is smaller gets black borders, the odd pixel on the right and below.
+// CenterCrop cuts Size by Size pixels, or Height by Width, out of the middle. A smaller
+// image gets black borders; an odd pixel is added on the right or at the bottom.
 type CenterCrop struct {
-	Size          int // of both sides
-	Height, Width int // in place of Size
+	Size          int // height and width in pixels
+	Height, Width int // used when Size is 0
 }
 
 func (t CenterCrop) sides() (h, w int) {
@@ -34,15 +34,16 @@ func (t CenterCrop) Apply(m Image, _ rand.Source) Image {
 	return m.crop(offset(m.Height, h), offset(m.Width, w), h, w)
 }
 
-// offset is where a crop begins; below zero it begins in the border.
-func offset(have, want int) int {
-	if want > have {
-		return -((want - have) / 2)
+// offset returns the position of the crop along one side. It is negative when the crop is
+// larger than the image and begins in the border.
+func offset(side, crop int) int {
+	if crop > side {
+		return -((crop - side) / 2)
 	}
-	return int(math.RoundToEven(float64(have-want) / 2)) // as Python's round
+	return int(math.RoundToEven(float64(side-crop) / 2)) // as Python's round
 }
 
-// crop copies h by w pixels from (top, left); those outside m are black.
+// crop copies h by w pixels from (top, left). Pixels outside m are black.
 func (m Image) crop(top, left, h, w int) Image {
 	out := NewImage(m.Channels, h, w)
 	from, to := max(left, 0), min(left+w, m.Width)

@@ -12,19 +12,19 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// noise is a transform of one's own: it moves every pixel by up to Most.
-type noise struct{ Most int }
+// noise is a user's own transform. It changes every pixel by up to Amplitude.
+type noise struct{ Amplitude int }
 
-// Apply draws from r alone, so that a training can be made again to the same bits.
+// Apply takes its random numbers only from r, so that a training can be repeated to the bit.
 func (t noise) Apply(m transforms.Image, r rand.Source) transforms.Image {
-	out, lots := transforms.NewImage(m.Channels, m.Height, m.Width), rand.New(r)
+	out, numbers := transforms.NewImage(m.Channels, m.Height, m.Width), rand.New(r)
 	for i, v := range m.Pix {
-		out.Pix[i] = uint8(min(max(int(v)+lots.IntN(2*t.Most+1)-t.Most, 0), 255))
+		out.Pix[i] = uint8(min(max(int(v)+numbers.IntN(2*t.Amplitude+1)-t.Amplitude, 0), 255))
 	}
 	return out
 }
 
-// A training changes its images by any transforms.Transform, here behind flips.
+// train.Run takes any transforms.Transform, which it applies here after random flips.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)
@@ -35,7 +35,7 @@ func Example() {
 	run, err := train.Run(context.Background(), dev, train.Config{
 		Data: "garments", TrainSize: 1500, TestSize: 200, Epochs: 2, Out: runs,
 		Preparation: train.Preparation{Augment: "flip"},
-		Own:         train.Own{Transform: noise{Most: 25}},
+		Own:         train.Own{Transform: noise{Amplitude: 25}},
 	}, train.Callbacks{})
 	must(err)
 	fmt.Println("most are right:", run.TestAccuracy > 0.5)

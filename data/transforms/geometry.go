@@ -9,19 +9,19 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// PaddingMode is what a border is made of.
+// PaddingMode says how Pad fills a border.
 type PaddingMode uint8
 
-// torchvision's modes.
+// These are torchvision's padding modes.
 const (
 	PadConstant  PaddingMode = iota // one colour
 	PadEdge                         // the outermost pixel
-	PadReflect                      // the image mirrored at the middle of that pixel
-	PadSymmetric                    // the image mirrored at that pixel's outer edge
+	PadReflect                      // the mirrored image, without repeating the outermost pixel
+	PadSymmetric                    // the mirrored image, which repeats the outermost pixel
 )
 
-// at returns the pixel of a side of n that stands at i, below 0 or beyond n-1
-// included; -1 for the colour.
+// at returns the index in 0..n-1 of the pixel that fills position i, which may be outside
+// that range, or -1 for the fill colour.
 func (p PaddingMode) at(i, n int) int {
 	if i >= 0 && i < n {
 		return i
@@ -46,7 +46,8 @@ func (p PaddingMode) at(i, n int) int {
 	panic(tensor.Misusef("transforms: padding mode %d", uint8(p)))
 }
 
-// colourOf returns the byte of a channel: of none 0, of one that one.
+// colourOf returns the byte of one channel of a fill colour, which has one byte per channel,
+// one byte for all channels, or none for black.
 func colourOf(op string, fill []uint8, channel, channels int) uint8 {
 	switch len(fill) {
 	case 0:
@@ -59,11 +60,11 @@ func colourOf(op string, fill []uint8, channel, channels int) uint8 {
 	panic(tensor.Misusef("transforms.%s: a colour of %d channels for an image of %d", op, len(fill), channels))
 }
 
-// Pad adds borders, in pixels.
+// Pad adds borders.
 type Pad struct {
-	Left, Top, Right, Bottom int
+	Left, Top, Right, Bottom int // pixels
 	Mode                     PaddingMode
-	Fill                     []uint8 // the colour of PadConstant: by channel, or one for all; none is black
+	Fill                     []uint8 // the colour of PadConstant: one byte per channel, or one for all; nil means black
 }
 
 // Apply implements Transform.
@@ -91,8 +92,7 @@ func (t Pad) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// Crop cuts Height by Width pixels from (Top, Left). What lies outside the image is
-// black.
+// Crop cuts out Height by Width pixels from (Top, Left). Pixels outside the image are black.
 type Crop struct{ Top, Left, Height, Width int }
 
 // Apply implements Transform.
@@ -104,7 +104,7 @@ func (t Crop) Apply(m Image, _ rand.Source) Image {
 	return m.crop(t.Top, t.Left, t.Height, t.Width)
 }
 
-// ResizedCrop cuts a part out of an image and resizes it to ToHeight by ToWidth.
+// ResizedCrop crops an image and resizes the result to ToHeight by ToWidth pixels.
 type ResizedCrop struct {
 	Crop
 	ToHeight, ToWidth int
@@ -116,7 +116,7 @@ func (t ResizedCrop) Apply(m Image, _ rand.Source) Image {
 	return t.Resize().Apply(t.Crop.Apply(m, nil), nil)
 }
 
-// Resize is what is left to do when the part has been cut out.
+// Resize returns the step that remains after the crop.
 func (t ResizedCrop) Resize() Resize {
 	return Resize{Height: t.ToHeight, Width: t.ToWidth, Interpolation: t.Interpolation}
 }
@@ -142,8 +142,9 @@ func (HorizontalFlip) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// moved returns an image whose pixel (y, x) is pixel from(y, x) of each channel.
-func (m Image) moved(h, w int, from func(y, x int) int) Image {
+// remap returns an image of h by w pixels whose pixel (y, x) is the pixel at index from(y, x),
+// in each channel.
+func (m Image) remap(h, w int, from func(y, x int) int) Image {
 	out := NewImage(m.Channels, h, w)
 	for y := range h {
 		for x := range w {
@@ -156,11 +157,11 @@ func (m Image) moved(h, w int, from func(y, x int) int) Image {
 	return out
 }
 
-// Erase fills a part of an image: with a colour, or with noise.
+// Erase fills a part of an image with a colour or with noise.
 type Erase struct {
 	Crop         // the part
-	Fill []uint8 // by channel, or one for all; none is black
-	// Noise, when not 0, seeds bytes of any value, in place of the colour.
+	Fill []uint8 // the colour: one byte per channel, or one for all; nil means black
+	// Noise, when not 0, is the seed of random bytes that are used instead of the colour.
 	Noise uint64
 }
 

@@ -7,11 +7,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// FromImage reads an image as grey (1 channel) or red, green and blue (3). Grey is
-// the luma of ITU-R 601 with Pillow's rounding, as convert("L") gives it, and
-// transparency is left out, as Pillow does: a pixel has the colour stored under it, unless
-// the image holds colours multiplied by an alpha of 0, which are black. It panics for other
-// channels and for an image without pixels.
+// FromImage converts an image to grey (1 channel) or to red, green and blue (3 channels).
+// Grey is the luma of ITU-R 601 with Pillow's rounding, as convert("L") gives it.
+// Transparency is ignored, as Pillow does: a transparent pixel has the colour that is stored
+// for it, or black where the image stores colours multiplied by an alpha of 0. FromImage
+// panics for another number of channels and for an image without pixels.
 func FromImage(img image.Image, channels int) Image {
 	if channels != 1 && channels != 3 {
 		panic(tensor.Misusef("transforms.FromImage: %d channels; an image has 1 or 3", channels))
@@ -43,8 +43,8 @@ func FromImage(img image.Image, channels int) Image {
 	return m
 }
 
-// As returns the image with 1 channel (grey) or 3: grey is the luma of FromImage, and
-// each colour of grey is grey. It may share the pixels.
+// As converts the image to 1 channel, which is the luma of FromImage, or to 3 channels, all
+// of which are the grey one. The result may share the pixels of m.
 func (m Image) As(channels int) Image {
 	m.check("Image.As")
 	if m.Channels == channels {
@@ -67,7 +67,8 @@ func (m Image) As(channels int) Image {
 	return out
 }
 
-// colours returns how to read a pixel, without an allocation for the usual kinds.
+// colours returns a function that reads a pixel. It does not allocate for the usual types of
+// images.
 func colours(img image.Image) func(x, y int) color.NRGBA {
 	switch m := img.(type) {
 	case *image.NRGBA:
@@ -96,7 +97,8 @@ func colours(img image.Image) func(x, y int) color.NRGBA {
 	return func(x, y int) color.NRGBA { return stored(img.At(x, y)) }
 }
 
-// stored is a colour without its alpha having been multiplied into it, where it was not.
+// stored returns the colour as the image stores it. Unlike color.NRGBAModel, it keeps the
+// colour of transparent pixels in types that do not premultiply by alpha.
 func stored(c color.Color) color.NRGBA {
 	switch c := c.(type) {
 	case color.NRGBA:
@@ -110,14 +112,15 @@ func stored(c color.Color) color.NRGBA {
 	return color.NRGBAModel.Convert(c).(color.NRGBA)
 }
 
-// luma is Pillow's L24 of src/libImaging/Convert.c: 0.299, 0.587 and 0.114 in
-// 16 bits of fixed point.
+// luma is Pillow's L24 (src/libImaging/Convert.c): weights of 0.299, 0.587 and 0.114 in fixed
+// point with 16 fractional bits.
 func luma(r, g, b uint8) uint8 {
 	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 0x8000) >> 16)
 }
 
-// ToImage is m for the standard library: grey, or red, green and blue without
-// transparency. FromImage of it is m again. It panics for other channels.
+// ToImage converts m to an image.Image: *image.Gray for 1 channel, an opaque *image.NRGBA for
+// 3. FromImage converts it back to the same pixels. ToImage panics for another number of
+// channels.
 func ToImage(m Image) image.Image {
 	m.check("ToImage")
 	area, b := m.Height*m.Width, image.Rect(0, 0, m.Width, m.Height)

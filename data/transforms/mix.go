@@ -9,18 +9,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// BatchTransform mixes the images of a batch, and their labels with them. Draw draws
-// all random numbers, for images of height by width; Mix does the work.
+// BatchTransform mixes the images of a batch and their labels. Draw takes all random numbers
+// from r, for images of height by width, and the Mix that it returns does the work.
 type BatchTransform interface {
 	Draw(height, width int, r rand.Source) Mix
 }
 
-// Mix gives every image of a batch a part of the one before it; the first gets its
-// part of the last. That part is 1-Lambda: of every pixel's value, or, where Height
-// and Width are not 0, of the area, a rectangle cut out of the other. The zero value
-// would leave nothing of an image: Lambda 1 is the batch as it is.
+// Mix mixes every image of a batch with the image before it, and the first with the last.
+// When Height or Width is 0, an image becomes Lambda times itself plus 1-Lambda times the
+// other, as in Mixup. Otherwise a rectangle of the other replaces its own, and 1-Lambda is
+// the fraction of the area, as in CutMix. Lambda 1 leaves the batch unchanged.
 type Mix struct {
-	Lambda                   float64 // the image's own share, 0 to 1
+	Lambda                   float64 // the weight of the image itself, 0 to 1
 	Top, Left, Height, Width int     // the rectangle of CutMix
 }
 
@@ -35,15 +35,15 @@ func (x Mix) Images(images *tensor.Tensor) {
 	}
 	n, size, data := s[0], s[1]*s[2]*s[3], images.Data()
 	last := append([]float32(nil), data[(n-1)*size:]...)
-	for i := n - 1; i >= 0; i-- { // the image before is not mixed yet
+	for i := n - 1; i >= 0; i-- { // backwards, so that image i-1 is still unmixed
 		own, other := data[i*size:(i+1)*size], last
 		if i > 0 {
 			other = data[(i-1)*size : i*size]
 		}
 		if x.Height == 0 || x.Width == 0 {
-			lambda, rest := float32(x.Lambda), float32(1-x.Lambda)
+			lambda, otherWeight := float32(x.Lambda), float32(1-x.Lambda)
 			for j, v := range other {
-				own[j] = float32(own[j]*lambda) + float32(v*rest)
+				own[j] = float32(own[j]*lambda) + float32(v*otherWeight)
 			}
 			continue
 		}
@@ -56,12 +56,12 @@ func (x Mix) Images(images *tensor.Tensor) {
 	}
 }
 
-// Targets returns the mixed labels as soft labels, [N, classes] Float32 that
-// add up to 1: what a cross entropy with class probabilities takes. It panics on a
-// label outside 0..classes-1.
+// Targets returns the mixed labels as soft labels, [N, classes] Float32. Each row adds up to
+// 1; a cross entropy with class probabilities takes them. It panics on a label outside
+// 0..classes-1.
 func (x Mix) Targets(labels []int64, classes int) *tensor.Tensor {
 	t := tensor.New(len(labels), classes)
-	lambda, rest := float32(x.Lambda), float32(1-x.Lambda)
+	lambda, otherWeight := float32(x.Lambda), float32(1-x.Lambda)
 	for i, label := range labels {
 		other := labels[(i+len(labels)-1)%len(labels)]
 		if label < 0 || label >= int64(classes) || other < 0 || other >= int64(classes) {
@@ -69,13 +69,13 @@ func (x Mix) Targets(labels []int64, classes int) *tensor.Tensor {
 		}
 		row := t.Data()[i*classes : (i+1)*classes]
 		row[label] += lambda
-		row[other] += rest
+		row[other] += otherWeight
 	}
 	return t
 }
 
-// Mixup blends images, the share drawn from Beta(Alpha, Alpha) once a batch (Zhang et
-// al., https://arxiv.org/abs/1710.09412;
+// Mixup blends images with a weight drawn from Beta(Alpha, Alpha) once for each batch (Zhang
+// et al., https://arxiv.org/abs/1710.09412;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.v2.MixUp.html).
 type Mixup struct {
 	Alpha float64 // 0 means 1
@@ -84,9 +84,9 @@ type Mixup struct {
 // Draw implements BatchTransform.
 func (t Mixup) Draw(_, _ int, r rand.Source) Mix { return Mix{Lambda: beta(r, t.Alpha)} }
 
-// CutMix pastes a rectangle of one image into another, its area drawn from
-// Beta(Alpha, Alpha) and its middle evenly, cut at the borders (Yun et al.,
-// https://arxiv.org/abs/1905.04899;
+// CutMix pastes a rectangle of one image into another. The fraction of the area comes from
+// Beta(Alpha, Alpha), the middle from a uniform distribution, and the rectangle ends at the
+// borders of the image (Yun et al., https://arxiv.org/abs/1905.04899;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.v2.CutMix.html).
 type CutMix struct {
 	Alpha float64 // 0 means 1
@@ -99,7 +99,8 @@ func (t CutMix) Draw(height, width int, r rand.Source) Mix {
 	return cutMix(height, width, x, y, lambda)
 }
 
-// cutMix is the rectangle about (x, y), and the share that its cut at the borders left.
+// cutMix returns the rectangle around (x, y), clipped at the borders, with the Lambda that
+// belongs to the clipped area.
 func cutMix(height, width, x, y int, lambda float64) Mix {
 	half := 0.5 * math.Sqrt(1-lambda)
 	halfW, halfH := int(half*float64(width)), int(half*float64(height))
@@ -110,11 +111,11 @@ func cutMix(height, width, x, y int, lambda float64) Mix {
 	return m
 }
 
-// RandomChoice does one of its transforms, each as likely, or leaves the batch as it
-// is; torchvision's RandomChoice for batches.
+// RandomChoice applies one of its transforms, chosen uniformly, with probability P; it is
+// torchvision's RandomChoice for batches.
 type RandomChoice struct {
 	Of []BatchTransform
-	P  float64 // that one is done; 0 means 1
+	P  float64 // the probability that a batch is mixed; 0 means 1
 }
 
 // Draw implements BatchTransform.
@@ -125,8 +126,8 @@ func (t RandomChoice) Draw(height, width int, r rand.Source) Mix {
 	return t.Of[rng.IntN(r, len(t.Of))].Draw(height, width, r)
 }
 
-// beta draws from Beta(alpha, alpha), rounded to float32 so that a last bit of a
-// logarithm, which differs between processors, does not show.
+// beta draws from Beta(alpha, alpha). It rounds to float32, because the last bit of a
+// logarithm differs between processors.
 func beta(r rand.Source, alpha float64) float64 {
 	alpha = cmp.Or(alpha, 1)
 	if !(alpha > 0) || math.IsInf(alpha, 1) {
@@ -136,9 +137,9 @@ func beta(r rand.Source, alpha float64) float64 {
 	return float64(float32(1 / (1 + math.Exp(b-a))))
 }
 
-// logGamma draws the logarithm of a number from Gamma(alpha, 1): Marsaglia and Tsang,
-// A simple method for generating gamma variables, 2000; below 1 by their remark that
-// Gamma(a) is Gamma(a+1) times U^(1/a), in logarithms as that may be too small.
+// logGamma draws the logarithm of a number from Gamma(alpha, 1), by Marsaglia and Tsang, A
+// simple method for generating gamma variables, 2000. For alpha below 1 it uses their remark
+// that Gamma(a) is Gamma(a+1) times U^(1/a). Logarithms avoid underflow.
 func logGamma(r rand.Source, alpha float64) float64 {
 	boost := 0.0
 	if alpha < 1 {
@@ -160,7 +161,7 @@ func logGamma(r rand.Source, alpha float64) float64 {
 	}
 }
 
-// normal draws from the normal distribution (Box and Muller, one of the pair).
+// normal draws from the normal distribution, by the first number of the Box-Muller transform.
 func normal(r rand.Source) float64 {
 	radius := math.Sqrt(-2 * math.Log(1-rng.Between(r, 0, 1)))
 	return radius * math.Cos(2*math.Pi*rng.Between(r, 0, 1))

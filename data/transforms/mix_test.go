@@ -9,7 +9,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Mixup by hand: each image is 3/4 itself and 1/4 the one before, the labels too.
+// The expected values are computed by hand: 3/4 of each image and 1/4 of the one before it,
+// and the same for the labels.
 func TestMixup(t *testing.T) {
 	images := tensor.FromSlice([]float32{0, 4, 8, 12, 16, 20}, 3, 1, 1, 2)
 	x := Mix{Lambda: 0.75}
@@ -22,15 +23,16 @@ func TestMixup(t *testing.T) {
 	}
 }
 
-// CutMix by torchvision's formula: half a side is sqrt(1-lambda)/2 of it cut to whole
-// pixels, and the share is what the rectangle within the borders leaves.
+// The expected values follow torchvision's formula: half a side of the rectangle is
+// sqrt(1-lambda)/2 of the side of the image, truncated to pixels, and Lambda is the area
+// outside the clipped rectangle.
 func TestCutMix(t *testing.T) {
 	for _, c := range []struct {
 		x, y   int
 		lambda float64
 		want   Mix
 	}{
-		{5, 4, 0.75, Mix{1 - 16.0/80, 2, 3, 4, 4}}, // halves: 10/4 and 8/4 cut to 2 and 2
+		{5, 4, 0.75, Mix{1 - 16.0/80, 2, 3, 4, 4}}, // half sides: 10/4 and 8/4, truncated to 2 and 2
 		{0, 7, 0.75, Mix{1 - 6.0/80, 5, 0, 3, 2}},
 		{5, 4, 1, Mix{1, 4, 5, 0, 0}},
 		{5, 4, 0, Mix{0, 0, 0, 8, 10}},
@@ -101,7 +103,7 @@ func TestRandomChoice(t *testing.T) {
 		t.Errorf("%v", counts)
 	}
 	images := tensor.FromSlice([]float32{1, 2}, 2, 1, 1, 1)
-	RandomChoice{}.Draw(1, 1, lots(0)).Images(images)
+	RandomChoice{}.Draw(1, 1, randomFor(0)).Images(images)
 	if !slices.Equal(images.Data(), []float32{1, 2}) {
 		t.Errorf("no transforms changed a batch: %v", images.Data())
 	}
@@ -112,7 +114,7 @@ func TestMixPanics(t *testing.T) {
 		"three axes": func() { Mix{Lambda: 0.5}.Images(tensor.New(2, 3, 4)) },
 		"outside":    func() { Mix{Lambda: 0.5, Height: 5, Width: 1}.Images(tensor.New(2, 1, 4, 4)) },
 		"label":      func() { Mix{Lambda: 0.5}.Targets([]int64{3}, 3) },
-		"alpha":      func() { Mixup{Alpha: -1}.Draw(1, 1, lots(0)) },
+		"alpha":      func() { Mixup{Alpha: -1}.Draw(1, 1, randomFor(0)) },
 	} {
 		func() {
 			defer func() {

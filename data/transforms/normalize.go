@@ -4,11 +4,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Normalize turns pixels into a network's numbers: bytes over 255, less the
-// channel's Mean, over its Std, in float32 as ToTensor and Normalize of torchvision
-// do. Where Mean or Std is empty it is left out; the zero value is ToTensor.
+// Normalize turns pixels into the float32 input of a network: (pixel/255 - Mean) / Std, as
+// torchvision's ToTensor and Normalize compute it. An empty Mean or Std is left out, so the
+// zero value is ToTensor.
 type Normalize struct {
-	Mean, Std []float64 // by channel
+	Mean, Std []float64 // one value per channel
 }
 
 // Apply returns the image as a tensor [Channels, Height, Width].
@@ -18,12 +18,12 @@ func (n Normalize) Apply(m Image) *tensor.Tensor {
 	return t
 }
 
-// Write writes the image's numbers into dst, which holds as many as the image has
-// pixels in all channels. It panics when it does not, or when the channels differ.
+// Write writes the values of the image into dst, [Channels, Height, Width]. It panics when
+// dst has another length, or Mean or Std another number of channels.
 func (n Normalize) Write(dst []float32, m Image) {
 	m.check("Normalize")
 	if len(dst) != len(m.Pix) || len(n.Mean) != 0 && len(n.Mean) != m.Channels || len(n.Std) != 0 && len(n.Std) != m.Channels {
-		panic(tensor.Misusef("transforms.Normalize: a mean of %d and  image_std of %d channels for [%d, %d, %d] and %d numbers",
+		panic(tensor.Misusef("transforms.Normalize: a mean of %d and a std of %d channels for [%d, %d, %d] and %d numbers",
 			len(n.Mean), len(n.Std), m.Channels, m.Height, m.Width, len(dst)))
 	}
 	for c := range m.Channels {
@@ -36,7 +36,7 @@ func (n Normalize) Write(dst []float32, m Image) {
 	}
 }
 
-// Table lists what each byte of a channel becomes.
+// Table returns the value of each possible pixel of a channel.
 func (n Normalize) Table(channel int) (t [256]float32) {
 	for v := range t {
 		x := float32(v) / 255

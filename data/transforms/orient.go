@@ -2,8 +2,8 @@ package transforms
 
 import "math/rand/v2"
 
-// Orient turns and mirrors an image upright by the orientation of its EXIF data, 1 to
-// 8, as Pillow's ImageOps.exif_transpose; others leave it as it is.
+// Orient rotates and mirrors an image according to the orientation in its EXIF data, 1 to 8,
+// as Pillow's ImageOps.exif_transpose does. Other values do not change the image.
 type Orient struct{ Orientation int }
 
 // Apply implements Transform.
@@ -14,17 +14,17 @@ func (t Orient) Apply(m Image, _ rand.Source) Image {
 	case 2: // mirrored
 		return HorizontalFlip{}.Apply(m, nil)
 	case 3: // upside down
-		return m.moved(h, w, func(y, x int) int { return (h-1-y)*w + w - 1 - x })
+		return m.remap(h, w, func(y, x int) int { return (h-1-y)*w + w - 1 - x })
 	case 4: // mirrored upside down
-		return m.moved(h, w, func(y, x int) int { return (h-1-y)*w + x })
+		return m.remap(h, w, func(y, x int) int { return (h-1-y)*w + x })
 	case 5: // transposed
-		return m.moved(w, h, func(y, x int) int { return x*w + y })
-	case 6: // its top is on the right: turned left once
-		return m.moved(w, h, func(y, x int) int { return (h-1-x)*w + y })
+		return m.remap(w, h, func(y, x int) int { return x*w + y })
+	case 6: // the top of the scene is on the right
+		return m.remap(w, h, func(y, x int) int { return (h-1-x)*w + y })
 	case 7: // transposed upside down
-		return m.moved(w, h, func(y, x int) int { return (h-1-x)*w + w - 1 - y })
-	case 8: // its top is on the left
-		return m.moved(w, h, func(y, x int) int { return x*w + w - 1 - y })
+		return m.remap(w, h, func(y, x int) int { return (h-1-x)*w + w - 1 - y })
+	case 8: // the top of the scene is on the left
+		return m.remap(w, h, func(y, x int) int { return x*w + w - 1 - y })
 	}
 	return m
 }

@@ -2,15 +2,15 @@ package transforms
 
 import "github.com/residual-ml/residual/tensor"
 
-// ImageNet is the normalisation that torchvision's weights were trained with: the
-// mean and std of ImageNet's training images, red, green and blue.
+// ImageNet returns the normalisation with which torchvision's weights were trained: the mean
+// and std of ImageNet's training images, for red, green and blue.
 func ImageNet() Normalize {
 	return Normalize{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 }
 
-// ImageClassification prepares an image for a trained classifier: Resize of the
-// shorter side, CenterCrop, Normalize. It is the preset of that name in torchvision
-// (torchvision.transforms._presets), whose weights say which sizes they want.
+// ImageClassification prepares an image for a trained classifier: it resizes the shorter
+// side, crops the middle and normalises. It is torchvision's preset of the same name
+// (torchvision.transforms._presets); the documentation of weights gives their sizes.
 type ImageClassification struct {
 	ResizeSize    int // 0 means 256
 	CropSize      int // 0 means 224
@@ -27,8 +27,8 @@ func (p ImageClassification) Apply(m Image) *tensor.Tensor {
 	return n.Apply(p.Pixels(m))
 }
 
-// Pixels returns the image before Normalize. Of the resized image it computes
-// only what the crop keeps: a long and thin image costs no more than a square one.
+// Pixels returns the image before Normalize. It computes only the pixels inside the crop, so
+// a long and thin image costs no more than a square one.
 func (p ImageClassification) Pixels(m Image) Image {
 	m.check("ImageClassification")
 	resize := Resize{Size: p.ResizeSize, Interpolation: p.Interpolation}

@@ -9,10 +9,10 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// asIs is what a draw that decides for nothing returns.
-var asIs = Compose(nil)
+// noChange is the transform that Draw returns when the image stays as it is.
+var noChange = Compose(nil)
 
-// sidesOf reads the size of a crop: of both sides, or each.
+// sidesOf returns the height and the width of a crop, which has either a size or both.
 func sidesOf(op string, size, height, width int) (h, w int) {
 	switch {
 	case size > 0 && height == 0 && width == 0:
@@ -23,16 +23,16 @@ func sidesOf(op string, size, height, width int) (h, w int) {
 	panic(tensor.Misusef("transforms.%s: size %d, height %d and width %d: give the first or the other two", op, size, height, width))
 }
 
-// RandomCrop cuts Size by Size pixels, or Height by Width, from a place drawn evenly
+// RandomCrop cuts out Size by Size pixels, or Height by Width, at a position chosen uniformly
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomCrop.html).
-// It panics when the image with its padding is smaller than that.
+// It panics when the padded image is smaller than the crop.
 type RandomCrop struct {
-	Size          int
-	Height, Width int // in place of Size
-	Padding       int // added on every side first, in pixels
-	PadIfNeeded   bool
+	Size          int  // height and width in pixels
+	Height, Width int  // used when Size is 0
+	Padding       int  // pixels that are first added on every side
+	PadIfNeeded   bool // also pad an image that is smaller than the crop
 	Mode          PaddingMode
-	Fill          []uint8 // the colour of the padding; none is black
+	Fill          []uint8 // the colour of the padding; nil means black
 }
 
 // Apply implements Transform.
@@ -65,15 +65,15 @@ func (t RandomCrop) Draw(m Image, r rand.Source) Transform {
 	return append(steps, c)
 }
 
-// RandomResizedCrop cuts a part of a share of the area and an aspect ratio drawn
-// evenly (the ratio on a logarithmic scale), and resizes it to Size by Size, or Height
-// by Width
+// RandomResizedCrop crops a random part and resizes it to Size by Size pixels, or Height by
+// Width. The fraction of the area is chosen uniformly, and so is the logarithm of the aspect
+// ratio
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomResizedCrop.html).
 type RandomResizedCrop struct {
-	Size          int
-	Height, Width int        // in place of Size
-	Scale         [2]float64 // of the area, from and to; zeros mean 0.08 and 1
-	Ratio         [2]float64 // width over height, from and to; zeros mean 3/4 and 4/3
+	Size          int        // height and width in pixels
+	Height, Width int        // used when Size is 0
+	Scale         [2]float64 // the range of the fraction of the area; zeros mean 0.08 to 1
+	Ratio         [2]float64 // the range of width/height; zeros mean 3/4 to 4/3
 	Interpolation Interpolation
 }
 
@@ -86,41 +86,41 @@ func (t RandomResizedCrop) Draw(m Image, r rand.Source) Transform {
 	return t.DrawFor(m.Height, m.Width, r)
 }
 
-// DrawFor is Draw for an image of which only the size is known, so that no more of it
-// than the part need be decoded.
+// DrawFor is Draw for an image of which only the size is known. A caller can so decode only
+// the part inside the crop.
 func (t RandomResizedCrop) DrawFor(height, width int, r rand.Source) ResizedCrop {
 	h, w := sidesOf("RandomResizedCrop", t.Size, t.Height, t.Width)
-	return ResizedCrop{t.part(height, width, r), h, w, t.Interpolation}
+	return ResizedCrop{t.drawCrop(height, width, r), h, w, t.Interpolation}
 }
 
-func (t RandomResizedCrop) part(height, width int, r rand.Source) Crop {
+func (t RandomResizedCrop) drawCrop(height, width int, r rand.Source) Crop {
 	scale, ratio := cmp.Or(t.Scale, [2]float64{0.08, 1}), cmp.Or(t.Ratio, [2]float64{3.0 / 4, 4.0 / 3})
-	wantRanges("RandomResizedCrop", scale, ratio)
+	checkRanges("RandomResizedCrop", scale, ratio)
 	for range 10 {
 		h, w := rectangle(height, width, scale, ratio, r)
 		if w > 0 && w <= width && h > 0 && h <= height {
 			return Crop{rng.IntN(r, height-h+1), rng.IntN(r, width-w+1), h, w}
 		}
 	}
-	// The middle, as much of it as the ratios leave.
+	// No crop fitted: take the largest one in the middle whose ratio is in range.
 	c := Crop{Height: height, Width: width}
-	switch have := float64(width) / float64(height); {
-	case have < ratio[0]:
+	switch ratioNow := float64(width) / float64(height); {
+	case ratioNow < ratio[0]:
 		c.Height = max(int(math.RoundToEven(float64(width)/ratio[0])), 1)
-	case have > ratio[1]:
+	case ratioNow > ratio[1]:
 		c.Width = max(int(math.RoundToEven(float64(height)*ratio[1])), 1)
 	}
 	c.Top, c.Left = (height-c.Height)/2, (width-c.Width)/2
 	return c
 }
 
-func wantRanges(op string, scale, ratio [2]float64) {
+func checkRanges(op string, scale, ratio [2]float64) {
 	if !(scale[0] >= 0 && scale[0] <= scale[1] && scale[1] <= 1 && ratio[0] > 0 && ratio[0] <= ratio[1] && !math.IsInf(ratio[1], 1)) {
 		panic(tensor.Misusef("transforms.%s: scale %v and ratio %v: shares of the area from 0 to 1 and ratios above 0, each from low to high", op, scale, ratio))
 	}
 }
 
-// rectangle draws the sides of a part of an image by its area and its ratio.
+// rectangle chooses the area and the aspect ratio of a part of an image and returns its sides.
 func rectangle(height, width int, scale, ratio [2]float64, r rand.Source) (h, w int) {
 	area := float64(height*width) * rng.Between(r, scale[0], scale[1])
 	aspect := math.Exp(rng.Between(r, math.Log(ratio[0]), math.Log(ratio[1])))
@@ -141,17 +141,17 @@ func (t RandomHorizontalFlip) Draw(_ Image, r rand.Source) Transform {
 	if rng.Chance(r, cmp.Or(t.P, 0.5)) {
 		return HorizontalFlip{}
 	}
-	return asIs
+	return noChange
 }
 
-// RandomRotation turns an image by an angle drawn evenly from -Degrees to Degrees
+// RandomRotation rotates an image by an angle chosen uniformly from -Degrees to Degrees
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomRotation.html).
 type RandomRotation struct {
 	Degrees  float64
-	Expand   bool // make the image as large as the turned one
-	Center   []float64
+	Expand   bool      // enlarge the image so that all of the rotated one fits
+	Center   []float64 // x and y in pixels; nil means the middle
 	Sampling Sampling
-	Fill     []uint8 // the colour outside; none is black
+	Fill     []uint8 // the colour outside the image; nil means black
 }
 
 // Apply implements Transform.
@@ -165,13 +165,13 @@ func (t RandomRotation) Draw(_ Image, r rand.Source) Transform {
 	return Rotate{rng.Between(r, -t.Degrees, t.Degrees), t.Expand, t.Center, t.Sampling, t.Fill}
 }
 
-// ColorJitter changes brightness, contrast and saturation by factors drawn evenly from
-// 1 less to 1 more each setting (but not below 0), and the hue by -Hue to Hue, in an
-// order drawn as well
+// ColorJitter changes brightness, contrast, saturation and hue in random order. The factor
+// of each of the first three is chosen uniformly from max(0, 1-v) to 1+v, where v is the
+// field, and that of the hue from -Hue to Hue
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.ColorJitter.html).
 type ColorJitter struct {
-	Brightness, Contrast, Saturation float64 // 0 leaves it as it is
-	Hue                              float64 // 0 to 0.5 of the circle
+	Brightness, Contrast, Saturation float64 // 0 means no change
+	Hue                              float64 // 0 to 0.5 of a full circle
 }
 
 // Apply implements Transform.
@@ -214,14 +214,14 @@ func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
 // RandomErasing fills a part of an image with probability P (Zhong et al.,
 // https://arxiv.org/abs/1708.04896;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomErasing.html).
-// torchvision erases after Normalize, where its 0 is the mean: give the mean's bytes
-// as Fill for that.
+// torchvision erases after Normalize, where its default of 0 is the mean of the data set; the
+// bytes of that mean as Fill have the same effect.
 type RandomErasing struct {
 	P     float64    // 0 means 0.5
-	Scale [2]float64 // of the area, from and to; zeros mean 0.02 and 0.33
-	Ratio [2]float64 // height over width, from and to; zeros mean 0.3 and 3.3
-	Fill  []uint8    // by channel, or one for all; none is black
-	Noise bool       // bytes of any value in place of Fill
+	Scale [2]float64 // the range of the fraction of the area; zeros mean 0.02 to 0.33
+	Ratio [2]float64 // the range of height/width; zeros mean 0.3 to 3.3
+	Fill  []uint8    // the colour: one byte per channel, or one for all; nil means black
+	Noise bool       // fill with random bytes instead
 }
 
 // Apply implements Transform.
@@ -231,12 +231,12 @@ func (t RandomErasing) Apply(m Image, r rand.Source) Image { return t.Draw(m, r)
 func (t RandomErasing) Draw(m Image, r rand.Source) Transform {
 	m.check("RandomErasing")
 	scale, ratio := cmp.Or(t.Scale, [2]float64{0.02, 0.33}), cmp.Or(t.Ratio, [2]float64{0.3, 3.3})
-	wantRanges("RandomErasing", scale, ratio)
+	checkRanges("RandomErasing", scale, ratio)
 	if !rng.Chance(r, cmp.Or(t.P, 0.5)) {
-		return asIs
+		return noChange
 	}
 	for range 10 {
-		w, h := rectangle(m.Height, m.Width, scale, ratio, r) // its ratio is the other way round
+		w, h := rectangle(m.Height, m.Width, scale, ratio, r) // here the ratio is height/width
 		if h >= m.Height || w >= m.Width {
 			continue
 		}
@@ -246,5 +246,5 @@ func (t RandomErasing) Draw(m Image, r rand.Source) Transform {
 		}
 		return e
 	}
-	return asIs
+	return noChange
 }

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// random numbers is a source for tests.
-func lots(index int) rand.Source {
+// randomFor returns a random generator for tests.
+func randomFor(index int) rand.Source {
 	l := new(Rand)
 	l.Image(7, 3, index)
 	return l
 }
 
-// randoms are one of each, as a training uses them.
-func randoms() map[string]Random {
+// randomTransforms returns one of each random transform, with the settings of a training.
+func randomTransforms() map[string]Random {
 	return map[string]Random{
 		"RandomCrop":           RandomCrop{Size: 40, Padding: 4},
 		"RandomResizedCrop":    RandomResizedCrop{Size: 32},
@@ -31,44 +31,43 @@ func randoms() map[string]Random {
 	}
 }
 
-// The random numbers decide all: Apply is what Draw returned, the same again from the same random numbers,
-// and most images get another result from other random numbers.
+// Apply gives the result of the transform that Draw returns for the same random numbers, and
+// other random numbers mostly give another result.
 func TestDrawIsApply(t *testing.T) {
-	m := small(6)
-	for name, f := range randoms() {
+	m := smallImage(6)
+	for name, f := range randomTransforms() {
 		seen := map[string]bool{}
 		for i := range 40 {
-			drawn := f.Draw(m, lots(i))
-			a, b, c := drawn.Apply(m, nil), f.Apply(m, lots(i)), drawn.Apply(m, nil)
-			if sized(a) != sized(b) || sized(a) != sized(c) {
-				t.Errorf("%s %d: Apply %s, Draw %s and then %s", name, i, sized(b), sized(a), sized(c))
+			drawn := f.Draw(m, randomFor(i))
+			a, b, c := drawn.Apply(m, nil), f.Apply(m, randomFor(i)), drawn.Apply(m, nil)
+			if sizedDigest(a) != sizedDigest(b) || sizedDigest(a) != sizedDigest(c) {
+				t.Errorf("%s %d: Apply %s, Draw %s and then %s", name, i, sizedDigest(b), sizedDigest(a), sizedDigest(c))
 			}
-			seen[sized(a)] = true
+			seen[sizedDigest(a)] = true
 		}
-		if least := map[string]int{"RandomHorizontalFlip": 2}[name]; len(seen) < max(least, 2) || least == 0 && len(seen) < 20 {
+		if minResults := map[string]int{"RandomHorizontalFlip": 2}[name]; len(seen) < max(minResults, 2) || minResults == 0 && len(seen) < 20 {
 			t.Errorf("%s: %d results of 40 draws", name, len(seen))
 		}
 	}
 }
 
-//	image depends on (seed, epoch, index): not on how many goroutines prepare them,
-//
-// nor on what they prepared before.
-func TestPicturesDoNotDependOnWorkers(t *testing.T) {
-	const pictures = 24
+// A prepared image depends only on (seed, epoch, index): not on the number of goroutines,
+// nor on the images that they prepared before.
+func TestImagesDoNotDependOnWorkers(t *testing.T) {
+	const images = 24
 	var augment Compose
 	for _, name := range []string{"RandomResizedCrop", "RandomHorizontalFlip", "RandAugment", "ColorJitter", "RandomErasing"} {
-		augment = append(augment, randoms()[name])
+		augment = append(augment, randomTransforms()[name])
 	}
 	prepare := func(seed uint64, epoch, workers int) []string {
-		out := make([]string, pictures)
+		out := make([]string, images)
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
 				var l Rand
-				for i := pictures - 1 - w; i >= 0; i -= workers {
+				for i := images - 1 - w; i >= 0; i -= workers {
 					l.Image(seed, epoch, i)
-					out[i] = sized(augment.Apply(small(i%6), &l))
+					out[i] = sizedDigest(augment.Apply(smallImage(i%6), &l))
 				}
 			})
 		}
@@ -92,17 +91,17 @@ func TestPicturesDoNotDependOnWorkers(t *testing.T) {
 	p.Image(1, 2, 3)
 	b.Batch(1, 2, 3)
 	if p.Uint64() == b.Uint64() {
-		t.Error(" image and a batch share their random numbers")
+		t.Error("an image and a batch share their random numbers")
 	}
-	// The stream is specified (ChaCha8, C2SP): a training repeats on every machine.
+	// ChaCha8 is specified (C2SP), so a training can be repeated on every machine.
 	p.Image(1, 2, 3)
 	if got, want := p.Uint64(), uint64(0x9c83379961e388c1); got != want {
-		t.Errorf("the first lot of (1, 2, 3) is %#x, was %#x", got, want)
+		t.Errorf("the first random number of (1, 2, 3) is %#x, want %#x", got, want)
 	}
 }
 
-// Each draw is within what its settings allow, reaches near both ends of it, and has
-// the mean of an even one.
+// Each random parameter is within the range of the settings, comes close to both ends of it,
+// and has the mean of a uniform distribution.
 func TestDrawsAreEven(t *testing.T) {
 	m := NewImage(3, 100, 160)
 	const n = 4000
@@ -118,7 +117,7 @@ func TestDrawsAreEven(t *testing.T) {
 		"brightness": {ColorJitter{Brightness: 0.4}, func(d Transform) float64 { return d.(Compose)[0].(AdjustBrightness).Factor }, 0.6, 1.4, 0.02},
 		"contrast":   {ColorJitter{Contrast: 2}, func(d Transform) float64 { return d.(Compose)[0].(AdjustContrast).Factor }, 0, 3, 0.05},
 		"hue":        {ColorJitter{Hue: 0.2}, func(d Transform) float64 { return d.(Compose)[0].(AdjustHue).Factor }, -0.2, 0.2, 0.01},
-		// Of squares only those that fit are kept: all up to the height.
+		// Only squares that fit are used, which are all up to the height.
 		"area": {RandomResizedCrop{Size: 9, Scale: [2]float64{0.1, 0.5}, Ratio: [2]float64{1, 1}}, func(d Transform) float64 {
 			c := d.(ResizedCrop)
 			return float64(c.Height*c.Width) / 16000
@@ -132,24 +131,24 @@ func TestDrawsAreEven(t *testing.T) {
 			return math.Log(float64(c.Width) / float64(c.Height))
 		}, math.Log(0.75), math.Log(4.0 / 3), 0.02},
 	} {
-		least, most, sum := math.Inf(1), math.Inf(-1), 0.0
+		least, greatest, sum := math.Inf(1), math.Inf(-1), 0.0
 		for i := range n {
-			v := c.read(c.t.Draw(m, lots(i)))
-			least, most, sum = min(least, v), max(most, v), sum+v
+			v := c.read(c.t.Draw(m, randomFor(i)))
+			least, greatest, sum = min(least, v), max(greatest, v), sum+v
 		}
 		slack := (c.hi - c.lo) * 0.03
-		if least < c.lo-slack || least > c.lo+slack || most < c.hi-slack || most > c.hi+slack || math.Abs(sum/n-(c.lo+c.hi)/2) > c.accuracy {
-			t.Errorf("%s: from %v to %v, mean %v; settings %v to %v", name, least, most, sum/n, c.lo, c.hi)
+		if least < c.lo-slack || least > c.lo+slack || greatest < c.hi-slack || greatest > c.hi+slack || math.Abs(sum/n-(c.lo+c.hi)/2) > c.accuracy {
+			t.Errorf("%s: from %v to %v, mean %v; settings %v to %v", name, least, greatest, sum/n, c.lo, c.hi)
 		}
 	}
 	counts := map[string]int{}
 	orders := map[string]int{}
 	for i := range n {
-		counts[fmt.Sprintf("%T", RandomHorizontalFlip{P: 0.3}.Draw(m, lots(i)))]++
-		op := RandAugment{NumOps: 1}.Draw(m, lots(i)).(Compose)[0]
+		counts[fmt.Sprintf("%T", RandomHorizontalFlip{P: 0.3}.Draw(m, randomFor(i)))]++
+		op := RandAugment{NumOps: 1}.Draw(m, randomFor(i)).(Compose)[0]
 		counts[fmt.Sprintf("op %T", op)]++
 		order := ""
-		for _, f := range (ColorJitter{1, 1, 1, 0.5}).Draw(m, lots(i)).(Compose) {
+		for _, f := range (ColorJitter{1, 1, 1, 0.5}).Draw(m, randomFor(i)).(Compose) {
 			order += fmt.Sprintf("%T ", f)
 		}
 		orders[order]++
@@ -159,8 +158,8 @@ func TestDrawsAreEven(t *testing.T) {
 	}
 	// Shears and translations are Affine, four of fourteen; identity is an empty Compose.
 	for name, share := range map[string]float64{"op transforms.Affine": 4, "op transforms.Compose": 1, "op transforms.Rotate": 1, "op transforms.Equalize": 1, "op transforms.Solarize": 1} {
-		if f := float64(counts[name]) / n; math.Abs(f-share/ops) > 0.03 {
-			t.Errorf("%s: %v, want %v", name, f, share/ops)
+		if f := float64(counts[name]) / n; math.Abs(f-share/opCount) > 0.03 {
+			t.Errorf("%s: %v, want %v", name, f, share/opCount)
 		}
 	}
 	if len(orders) != 24 {
@@ -168,7 +167,7 @@ func TestDrawsAreEven(t *testing.T) {
 	}
 }
 
-// torchvision's fallback: the middle, as much of it as the ratios leave.
+// When no crop fits, torchvision takes the largest one in the middle whose ratio is in range.
 func TestResizedCropFallback(t *testing.T) {
 	for _, c := range []struct {
 		height, width int
@@ -179,20 +178,20 @@ func TestResizedCropFallback(t *testing.T) {
 		{10, 100, [2]float64{3.0 / 4, 4.0 / 3}, Crop{0, 43, 10, 13}},
 		{10, 12, [2]float64{3.0 / 4, 4.0 / 3}, Crop{0, 0, 10, 12}},
 	} {
-		// The whole area in another ratio never fits.
-		if got := (RandomResizedCrop{Size: 1, Scale: [2]float64{1, 1}, Ratio: c.ratio}).part(c.height, c.width, stuck(0)); got != c.want {
+		// A crop with all of the area and another ratio never fits.
+		if got := (RandomResizedCrop{Size: 1, Scale: [2]float64{1, 1}, Ratio: c.ratio}).drawCrop(c.height, c.width, stuck(0)); got != c.want {
 			t.Errorf("%d by %d: %v, want %v", c.height, c.width, got, c.want)
 		}
 	}
 }
 
-// stuck draws one number for ever.
+// stuck is a random generator that always returns the same number.
 type stuck uint64
 
 func (s stuck) Uint64() uint64 { return uint64(s) }
 
 func TestErase(t *testing.T) {
-	m := small(6)
+	m := smallImage(6)
 	e := Erase{Crop: Crop{10, 20, 7, 9}, Fill: []uint8{1, 2, 3}}
 	got := e.Apply(m, nil)
 	for c := range 3 {
@@ -213,12 +212,12 @@ func TestErase(t *testing.T) {
 	a, b := e.Apply(m, nil), e.Apply(m, nil)
 	e.Noise = 6
 	if c := e.Apply(m, nil); !bytes.Equal(a.Pix, b.Pix) || bytes.Equal(a.Pix, c.Pix) || bytes.Equal(a.Pix, got.Pix) {
-		t.Error("noise is not its seed's")
+		t.Error("the noise does not depend on its seed, and only on it")
 	}
 }
 
 func TestRandomPanics(t *testing.T) {
-	m := small(6)
+	m := smallImage(6)
 	for name, f := range map[string]Transform{
 		"no size":           RandomCrop{},
 		"a larger crop":     RandomCrop{Size: 70},
@@ -245,21 +244,21 @@ func TestRandomPanics(t *testing.T) {
 					t.Errorf("%s: no panic", name)
 				}
 			}()
-			f.Apply(m, lots(1))
+			f.Apply(m, randomFor(1))
 		}()
 	}
-	if got := (RandomCrop{Size: 70, PadIfNeeded: true}).Apply(m, lots(1)); got.Height != 70 || got.Width != 70 {
+	if got := (RandomCrop{Size: 70, PadIfNeeded: true}).Apply(m, randomFor(1)); got.Height != 70 || got.Width != 70 {
 		t.Errorf("PadIfNeeded gave %d by %d", got.Height, got.Width)
 	}
 }
 
 func BenchmarkAugment(b *testing.B) {
-	m := pictureOf(3, 3, 224, 224)
-	for name, f := range randoms() {
+	m := testImageOf(3, 3, 224, 224)
+	for name, f := range randomTransforms() {
 		b.Run(name, func(b *testing.B) {
 			i := 0
 			for b.Loop() {
-				f.Apply(m, lots(i))
+				f.Apply(m, randomFor(i))
 				i++
 			}
 		})

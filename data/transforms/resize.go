@@ -6,17 +6,17 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Resize changes an image's sides: the shorter to Size, and the longer in
-// proportion, rounded down; or to Height and Width where those are given. The filter
-// is Pillow's, antialiased.
+// Resize resizes an image so that its shorter side is Size pixels; the longer side keeps the
+// proportion, rounded down. With Height and Width it resizes to exactly these. The filters
+// are Pillow's, with antialiasing.
 type Resize struct {
-	Size          int // of the shorter side, in pixels
-	Height, Width int // in place of Size
+	Size          int // the shorter side in pixels
+	Height, Width int // used when Size is 0
 	Interpolation Interpolation
 }
 
-// Sides returns the sides that an image of height by width gets. It panics when
-// neither Size nor Height and Width are positive.
+// Sides returns the size to which an image of height by width is resized. It panics unless
+// either Size is positive or both Height and Width are.
 func (t Resize) Sides(height, width int) (h, w int) {
 	switch {
 	case t.Size == 0 && t.Height > 0 && t.Width > 0:
@@ -25,7 +25,7 @@ func (t Resize) Sides(height, width int) (h, w int) {
 		panic(tensor.Misusef("transforms.Resize: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
 	}
 	short, long := min(height, width), max(height, width)
-	// As Python: an exact product, then a division in float64.
+	// Like Python, this computes an exact product and then divides in float64.
 	long = int(float64(t.Size*long) / float64(short))
 	if width <= height {
 		return long, t.Size

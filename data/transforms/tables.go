@@ -6,7 +6,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// lookup replaces every pixel by what its channel's table says.
+// lookup replaces every pixel by its value in the table of its channel.
 func (m Image) lookup(table func(channel int) *[256]uint8) Image {
 	out := NewImage(m.Channels, m.Height, m.Width)
 	for c := range m.Channels {
@@ -18,7 +18,7 @@ func (m Image) lookup(table func(channel int) *[256]uint8) Image {
 	return out
 }
 
-// pointwise replaces every pixel by f of it.
+// pointwise replaces every pixel v by f(v).
 func (m Image) pointwise(f func(v int) uint8) Image {
 	var t [256]uint8
 	for v := range t {
@@ -34,7 +34,7 @@ func (m Image) histogram(channel int) (h [256]int) {
 	return h
 }
 
-// Posterize keeps the highest Bits of every pixel, 0 to 8.
+// Posterize keeps the highest Bits bits of every pixel, 0 to 8.
 type Posterize struct{ Bits int }
 
 // Apply implements Transform.
@@ -47,7 +47,7 @@ func (t Posterize) Apply(m Image, _ rand.Source) Image {
 	return m.pointwise(func(v int) uint8 { return uint8(v) & mask })
 }
 
-// Solarize inverts the pixels of at least Threshold.
+// Solarize inverts all pixels that are at least Threshold.
 type Solarize struct{ Threshold float64 }
 
 // Apply implements Transform.
@@ -61,7 +61,7 @@ func (t Solarize) Apply(m Image, _ rand.Source) Image {
 	})
 }
 
-// Invert turns black into white.
+// Invert replaces every pixel v by 255-v.
 type Invert struct{}
 
 // Apply implements Transform.
@@ -70,8 +70,8 @@ func (Invert) Apply(m Image, _ rand.Source) Image {
 	return m.pointwise(func(v int) uint8 { return uint8(255 - v) })
 }
 
-// Equalize spreads each channel's pixels so that their histogram is as even as can be,
-// as Pillow's ImageOps.equalize.
+// Equalize makes the histogram of each channel as uniform as possible, as Pillow's
+// ImageOps.equalize does.
 type Equalize struct{}
 
 // Apply implements Transform.
@@ -83,7 +83,7 @@ func (Equalize) Apply(m Image, _ rand.Source) Image {
 		for h[last] == 0 {
 			last--
 		}
-		// With one colour there is nothing below the last, and the step is 0.
+		// A channel with a single value has no pixels below it, so the step is 0.
 		step := (m.Height*m.Width - h[last]) / 255
 		if step == 0 {
 			return &identity
@@ -97,8 +97,8 @@ func (Equalize) Apply(m Image, _ rand.Source) Image {
 	})
 }
 
-// AutoContrast stretches each channel until its darkest pixel is black and its
-// lightest white, as Pillow's ImageOps.autocontrast without a cut.
+// AutoContrast stretches each channel so that its darkest pixel becomes 0 and its lightest
+// 255, as Pillow's ImageOps.autocontrast does without a cutoff.
 type AutoContrast struct{}
 
 // Apply implements Transform.

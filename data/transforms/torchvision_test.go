@@ -14,11 +14,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// torchvision is what testdata/torchvision_eval.py wrote.
+// torchvision is the content of torchvision.json, which testdata/torchvision_eval.py writes.
 type torchvision struct {
-	Images, Tensors, Presets []string // digests, a line an image
-	Sides                    [][5]int // height, width, size, and the sides that come out
-	Crops                    [][]int  // height, size, and the rows that come out, counted from 1
+	Images, Tensors, Presets []string // digests, one line for each image
+	Sides                    [][5]int // height, width, size, and the resulting sides
+	Crops                    [][]int  // height, size, and the resulting rows, counted from 1
 }
 
 func fixture(t *testing.T) (f torchvision) {
@@ -36,7 +36,7 @@ func fixture(t *testing.T) (f torchvision) {
 	return f
 }
 
-// sizes are those of the script: of Resize and of CenterCrop.
+// sizes are the sizes of Resize and of CenterCrop in the script.
 var sizes = [][2]int{{256, 224}, {232, 224}, {96, 96}, {40, 33}, {64, 91}, {33, 300}}
 
 func mixed(x uint32) uint32 {
@@ -45,17 +45,17 @@ func mixed(x uint32) uint32 {
 	return x ^ x>>16
 }
 
-// image repeats the formula of the script.
-func picture(seed int) Image {
+// testImage repeats the formula of the script.
+func testImage(seed int) Image {
 	w, h := 12+int(mixed(uint32(seed*64+1))%400), 12+int(mixed(uint32(seed*64+2))%400)
 	channels := 3
 	if seed/4%3 == 0 {
 		channels = 1
 	}
-	return pictureOf(seed, channels, h, w)
+	return testImageOf(seed, channels, h, w)
 }
 
-func pictureOf(seed, channels, h, w int) Image {
+func testImageOf(seed, channels, h, w int) Image {
 	m := NewImage(channels, h, w)
 	for i := range m.Pix {
 		c, y, x := i/(w*h), i/w%h, i%w
@@ -82,15 +82,15 @@ func floats(t *tensor.Tensor) []byte {
 	return b
 }
 
-// Every byte of 200 images at six sizes and with both filters is torchvision's.
-func TestPixelsAreTorchvisions(t *testing.T) {
+// 200 images, at six sizes and with two filters, have the same bytes as in torchvision.
+func TestPixelsMatchTorchvision(t *testing.T) {
 	rows := fixture(t).Images
 	if os.Getenv("RESIDUAL_LONG") == "" {
 		rows = rows[:16]
 		t.Log("16 of 200 images; RESIDUAL_LONG=1 compares all")
 	}
 	for seed, row := range rows {
-		m := picture(seed)
+		m := testImage(seed)
 		got := []string{digest(m.Pix)}
 		for _, f := range []Interpolation{Bilinear, Bicubic} {
 			for _, s := range sizes {
@@ -106,8 +106,8 @@ func TestPixelsAreTorchvisions(t *testing.T) {
 				}
 			}
 		}
-		if have := strings.Join(got, " "); have != row {
-			t.Errorf("image %d, [%d, %d, %d]:\n%s, torchvision has\n%s", seed, m.Channels, m.Height, m.Width, have, row)
+		if all := strings.Join(got, " "); all != row {
+			t.Errorf("image %d, [%d, %d, %d]:\n%s, torchvision has\n%s", seed, m.Channels, m.Height, m.Width, all, row)
 		}
 		if digest(m.Pix) != got[0] {
 			t.Errorf("image %d was changed", seed)
@@ -115,11 +115,11 @@ func TestPixelsAreTorchvisions(t *testing.T) {
 	}
 }
 
-// ToTensor, Normalize and the preset give torchvision's bits.
-func TestTensorsAreTorchvisions(t *testing.T) {
+// ToTensor, Normalize and the preset give the same bits as in torchvision.
+func TestTensorsMatchTorchvision(t *testing.T) {
 	f := fixture(t)
 	for seed, row := range f.Tensors {
-		m := picture(seed)
+		m := testImage(seed)
 		n := ImageNet()
 		if m.Channels == 1 {
 			n = Normalize{[]float64{0.5}, []float64{0.25}}
@@ -142,13 +142,13 @@ func TestTensorsAreTorchvisions(t *testing.T) {
 				}
 			}
 		}
-		if have := strings.Join(got, " "); have != f.Presets[seed] {
-			t.Errorf("image %d: presets %s, torchvision has %s", seed, have, f.Presets[seed])
+		if all := strings.Join(got, " "); all != f.Presets[seed] {
+			t.Errorf("image %d: presets %s, torchvision has %s", seed, all, f.Presets[seed])
 		}
 	}
 }
 
-func TestRoundingIsTorchvisions(t *testing.T) {
+func TestRoundingMatchesTorchvision(t *testing.T) {
 	f := fixture(t)
 	for _, s := range f.Sides {
 		if h, w := (Resize{Size: s[2]}).Sides(s[0], s[1]); h != s[3] || w != s[4] {

@@ -1,8 +1,8 @@
-// Package transforms prepares images as torchvision.transforms does, under its names: with
-// the same sizes and rounding, and for 8-bit pixels the same bits as torchvision gives for a
-// PIL image (https://pytorch.org/vision/stable/transforms.html).
+// Package transforms prepares and augments images as torchvision.transforms does, under the
+// same names. For 8-bit pixels it gives the same bits as torchvision does for a PIL image
+// (https://pytorch.org/vision/stable/transforms.html).
 //
-// A Transform makes one Image of another; Compose applies several in turn:
+// A Transform turns an Image into another one, and Compose applies several in order:
 //
 //	train := transforms.Compose{transforms.RandomResizedCrop{Size: 224}, transforms.RandomHorizontalFlip{}}
 //	var r transforms.Rand
@@ -10,8 +10,9 @@
 //	m = train.Apply(m, &r)
 //
 // Random transforms take their random numbers from a Rand, which depends only on the seed,
-// the epoch and the index of the image. Mixup and CutMix are a BatchTransform, and
-// ImageClassification is the preparation for evaluation. The package knows only pixels.
+// the epoch and the index of the image. Mixup and CutMix are BatchTransforms, which mix the
+// images of a batch. ImageClassification prepares images for evaluation, and Normalize
+// turns pixels into float32 values. FromImage and ToImage convert from and to image.Image.
 package transforms
 
 import (
@@ -41,23 +42,23 @@ func (m Image) plane(channel int) []uint8 {
 	return m.Pix[channel*area : (channel+1)*area]
 }
 
-// check panics when the pixels do not have the sizes.
+// check panics when the number of pixels does not match the size of the image.
 func (m Image) check(op string) {
 	if m.Channels < 1 || m.Height < 1 || m.Width < 1 || len(m.Pix) != m.Channels*m.Height*m.Width {
 		panic(tensor.Misusef("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
 	}
 }
 
-// Transform makes an image of another. One that uses random numbers draws them from r alone,
-// so that the same r gives the same image; the others take nil. The result may be
-// the image given or share its pixels; the image given is never changed. A transform panics
-// with a tensor.Misuse for an image that it does not take, and data.Loader returns that as an
-// error that names the image; any other panic is a mistake in the transform, and passes.
+// Transform turns an image into another one. A random transform takes all its random numbers
+// from r, so the same r gives the same image; for other transforms r may be nil. Apply never
+// changes m, but its result may be m or share the pixels of m. Apply panics with a
+// tensor.Misuse for an image that the transform does not take; data.Loader returns that as an
+// error that names the image, and lets any other panic pass.
 type Transform interface {
 	Apply(m Image, r rand.Source) Image
 }
 
-// Compose applies its transforms in turn.
+// Compose applies its transforms in order.
 type Compose []Transform
 
 // Apply implements Transform.

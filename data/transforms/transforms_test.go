@@ -9,7 +9,7 @@ import (
 )
 
 func TestResizeToBothSides(t *testing.T) {
-	m := picture(7)
+	m := testImage(7)
 	got := Resize{Height: 31, Width: 57}.Apply(m, nil)
 	if got.Channels != 3 || got.Height != 31 || got.Width != 57 {
 		t.Fatalf("[%d, %d, %d]", got.Channels, got.Height, got.Width)
@@ -18,26 +18,26 @@ func TestResizeToBothSides(t *testing.T) {
 	r := NewResampler(57, 31, m.Width, m.Height, Bilinear)
 	r.Plane(plane, m.plane(2), r.Scratch())
 	if !bytes.Equal(plane, got.plane(2)) {
-		t.Error("the third channel differs from its own plane: channels are mixed")
+		t.Error("the third channel is not the resized third plane: channels are mixed")
 	}
 	if same := (Resize{Height: m.Height, Width: m.Width}).Apply(m, nil); !bytes.Equal(same.Pix, m.Pix) {
-		t.Error("the sides it has changed an image")
+		t.Error("resizing to the present size changed an image")
 	}
 }
 
-// Every window of a resized image is cut from it, whatever sides change.
+// A window has the same pixels as that part of the resized image, whichever sides change.
 func TestWindows(t *testing.T) {
-	m := picture(3)
+	m := testImage(3)
 	m = m.crop(0, 0, 40, 50)
 	for _, f := range []Interpolation{Bilinear, Bicubic} {
 		for _, to := range [][2]int{{50, 40}, {50, 23}, {90, 40}, {21, 77}, {51, 41}, {7, 5}} {
 			r := NewResampler(to[0], to[1], 50, 40, f)
-			whole := m.resample(r)
+			full := m.resample(r)
 			for left := 0; left < to[0]; left += 1 + to[0]/4 {
 				for top := 0; top < to[1]; top += 1 + to[1]/4 {
 					w, h := (to[0]-left+1)/2, (to[1]-top+1)/2
 					got := m.resample(newWindow(to[0], to[1], 50, 40, f, left, top, w, h))
-					if want := whole.crop(top, left, h, w); !bytes.Equal(got.Pix, want.Pix) {
+					if want := full.crop(top, left, h, w); !bytes.Equal(got.Pix, want.Pix) {
 						t.Errorf("%v to %v: the window %d by %d from %d, %d differs", f, to, w, h, left, top)
 					}
 				}
@@ -46,8 +46,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// image of one row and a million columns costs what its crop does.
-func TestThinPicture(t *testing.T) {
+// An image of one row and a million columns costs only as much as its crop.
+func TestThinImage(t *testing.T) {
 	m := NewImage(1, 1, 1_000_000)
 	for i := range m.Pix {
 		m.Pix[i] = uint8(i)
@@ -58,7 +58,7 @@ func TestThinPicture(t *testing.T) {
 	}
 }
 
-// stamp is a transform that draws.
+// stamp is a transform that writes a random number into the first pixel.
 type stamp struct{}
 
 func (stamp) Apply(m Image, r rand.Source) Image {
@@ -69,7 +69,7 @@ func (stamp) Apply(m Image, r rand.Source) Image {
 }
 
 func TestComposePassesRand(t *testing.T) {
-	m := picture(1)
+	m := testImage(1)
 	run := func() Image {
 		return Compose{stamp{}, CenterCrop{Size: 9}, stamp{}}.Apply(m, rand.NewPCG(1, 2))
 	}
@@ -100,7 +100,7 @@ func TestFromImage(t *testing.T) {
 }
 
 func TestPanics(t *testing.T) {
-	m := picture(1)
+	m := testImage(1)
 	for name, f := range map[string]func(){
 		"no size":                  func() { Resize{}.Apply(m, nil) },
 		"one side":                 func() { Resize{Height: 3}.Apply(m, nil) },
@@ -145,7 +145,7 @@ func BenchmarkImageClassification(b *testing.B) {
 	}
 }
 
-// ToImage is the way back from FromImage.
+// FromImage gives back the image that ToImage converted.
 func TestToImage(t *testing.T) {
 	for _, channels := range []int{1, 3} {
 		m := NewImage(channels, 5, 7)
@@ -158,7 +158,8 @@ func TestToImage(t *testing.T) {
 	}
 }
 
-// A transparent pixel has the colour stored under it, in every kind of image that stores one.
+// A transparent pixel has the colour that is stored for it, in every type of image that stores
+// one.
 func TestFromImageLeavesOutTransparency(t *testing.T) {
 	r := image.Rect(3, 5, 4, 6)
 	clear, deep := color.NRGBA{200, 120, 40, 0}, color.NRGBA64{200 * 257, 120 * 257, 40 * 257, 0}

@@ -43,6 +43,32 @@ func manyGroups(t *testing.T, check Check) {
 	}
 }
 
+// depthwise checks convolutions of every channel by itself, of batches and of single images, with
+// what is fused behind them.
+func depthwise(t *testing.T, check Check) {
+	r := rng.PCG(45, 46)
+	for _, s := range []struct{ n, c, kernel, h, w, stride, pad, dilation int }{
+		{1, 5, 3, 7, 6, 1, 1, 1}, {4, 16, 3, 5, 9, 2, 1, 1}, {3, 33, 5, 8, 6, 1, 2, 1}, {1, 24, 3, 9, 9, 2, 1, 1}, {70, 8, 3, 4, 4, 1, 1, 1},
+		{2, 7, 3, 9, 8, 1, 2, 2}, {1, 6, 2, 5, 5, 3, 0, 1}, {2, 40, 7, 3, 4, 1, 3, 1}, {3, 4, 3, 2, 2, 1, 4, 1}, {2, 9000, 1, 2, 1, 1, 0, 1},
+	} {
+		c := graph.Conv2d{StrideH: s.stride, StrideW: s.stride, PadH: s.pad, PadW: s.pad, DilationH: s.dilation, DilationW: s.dilation, Groups: s.c}
+		Op(t, r, check, c, tensor.Shape{s.n, s.c, s.h, s.w}, tensor.Shape{s.c, 1, s.kernel, s.kernel}, tensor.Shape{s.c})
+		g := graph.New(graph.Train)
+		in, feeds := randomInputs(g, r)
+		x, weight, gamma, beta := in("x", s.n, s.c, s.h, s.w), in("weight", s.c, 1, s.kernel, s.kernel), in("gamma", s.c), in("beta", s.c)
+		sums := g.Apply(c, x, weight)
+		y := g.Apply(graph.BatchNorm{Eps: 1e-2, Frozen: true}, sums, g.Apply(graph.Stack{}, beta, gamma.Mul(gamma)), gamma, beta).Add(in("residual", sums.Shape...)).ReLU()
+		outputs := []*graph.Node{y}
+		if sums.Shape.Numel() > 2*s.c { // several values per channel
+			outputs = append(outputs, g.Apply(graph.BatchNormStats{}, g.Apply(c, x, weight)))
+		}
+		if s.stride == 1 && sums.Shape.Equal(x.Shape) { // a shortcut, whose gradient is added
+			outputs = append(outputs, graph.Gradients(Weighted(g, g.Apply(c, x, weight).Add(x), feeds, r), []*graph.Node{x})...)
+		}
+		check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 5e-5, Flips: 0.1})
+	}
+}
+
 // eights checks multiples of eight channels, or of eight images with one channel, which the
 // tensor cores of GPUs need: several windows of the summed dimension, blocks that are not
 // full, and taps that lie inside the image for some pixels only.
@@ -95,7 +121,7 @@ func blocks(t *testing.T, check Check) {
 			y := g.Apply(graph.BatchNorm{Eps: 1e-2, Frozen: frozen}, sums, stats, gamma, beta)
 			if shortcut {
 				leaves = append(leaves, in("residual", s.n, s.c, s.h, s.w))
-				y = y.Plus(leaves[4])
+				y = y.Add(leaves[4])
 			}
 			y = g.Apply(graph.ReLU{}, y)
 			check(t, Case{Graph: g, Feeds: feeds, Outputs: []*graph.Node{y, stats}, Tolerance: 5e-5, Flips: 0.1})
@@ -127,11 +153,11 @@ func dense(t *testing.T, check Check) {
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {
 		Op(t, r, check, graph.Linear{}, tensor.Shape{s[0], s[1]}, tensor.Shape{s[2], s[1]}, tensor.Shape{s[2]})
 		Op(t, r, check, graph.Softmax{}, tensor.Shape{s[0], s[1]})
-		Op(t, r, check, &graph.Reshape{To: tensor.Shape{s[1], s[0]}}, tensor.Shape{s[0], s[1]})
+		Op(t, r, check, graph.Reshape{To: tensor.Shape{s[1], s[0]}}, tensor.Shape{s[0], s[1]})
 	}
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 40}}, tensor.Shape{3, 5, 2, 4})
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 5}}, tensor.Shape{3, 5, 1, 1})
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{2, 3, 4, 5}}, tensor.Shape{6, 20})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{3, 40}}, tensor.Shape{3, 5, 2, 4})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{3, 5}}, tensor.Shape{3, 5, 1, 1})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{2, 3, 4, 5}}, tensor.Shape{6, 20})
 }
 
 func elementwise(t *testing.T, check Check) {
@@ -182,7 +208,7 @@ func batchNorm(t *testing.T, check Check) {
 		if i%2 == 1 { // the residual is computed by a step of its own
 			res = g.Apply(graph.Sigmoid{}, res)
 		}
-		y = y.Plus(res)
+		y = y.Add(res)
 		y = g.Apply(graph.ReLU{}, y)
 		frozen := g.Apply(graph.BatchNorm{Eps: 1e-5, Frozen: true}, y, g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma)), gamma, beta)
 		loss := Weighted(g, frozen, feeds, r)

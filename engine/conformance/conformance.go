@@ -42,7 +42,7 @@ func Run(t *testing.T, check Check) {
 		name string
 		run  func(*testing.T, Check)
 	}{
-		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"ReadTwice", readTwice}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
+		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Depthwise", depthwise}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"ReadTwice", readTwice}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
 		{"BatchNorm", batchNorm}, {"LossAndDropout", lossAndDropout}, {"ChannelsAndStochasticDepth", channelsAndStochasticDepth},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, check) })
@@ -56,7 +56,7 @@ func RunAlphabet(t *testing.T, check Check) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, Check)
-	}{{"Functions", functions}, {"Moves", moves}, {"Reductions", reductions}, {"Matrices", matrices}} {
+	}{{"Functions", functions}, {"Moves", moves}, {"Reductions", reductions}, {"Matrices", matrices}, {"Normalisations", normalisations}, {"Interpolations", interpolations}, {"Choices", choices}} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, check) })
 	}
 }

@@ -19,7 +19,7 @@ func readTwice(t *testing.T, check Check) {
 		x, weight := in("x", s.n, s.c, s.h, s.w), in("weight", s.c, s.c, 3, 3)
 		c := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 		inner := g.Apply(graph.Sigmoid{}, x)
-		loss := Weighted(g, g.Apply(graph.Sigmoid{}, g.Apply(c, inner, weight).Plus(inner)), feeds, r)
+		loss := Weighted(g, g.Apply(graph.Sigmoid{}, g.Apply(c, inner, weight).Add(inner)), feeds, r)
 		check(t, Case{Graph: g, Feeds: feeds, Outputs: append([]*graph.Node{loss}, graph.Gradients(loss, []*graph.Node{x})...), Tolerance: 2e-6})
 
 		// The sum of a batch norm and a shortcut is read by ReLU and by another step.
@@ -28,7 +28,7 @@ func readTwice(t *testing.T, check Check) {
 			in, feeds := randomInputs(g, r)
 			x, gamma, beta, shortcut := in("x", s.n, s.c, s.h, s.w), in("gamma", s.c), in("beta", s.c), in("shortcut", s.n, s.c, s.h, s.w)
 			norm := g.Apply(graph.BatchNorm{Eps: 1e-2}, x, g.Apply(graph.BatchNormStats{}, x), gamma, beta)
-			sum := norm.Plus(shortcut)
+			sum := norm.Add(shortcut)
 			outputs := [][]*graph.Node{
 				{g.Apply(graph.ReLU{}, sum), g.Apply(graph.Sigmoid{}, sum)},
 				{g.Apply(graph.ReLU{}, sum), sum},

@@ -22,7 +22,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := elementwise(b.set, s.Op); ok {
 		return b.inPieces(s.Out.Numel(), in, out, f), nil
 	}
-	if _, ok := s.Op.(*graph.Reshape); ok {
+	if _, ok := s.Op.(graph.Reshape); ok {
 		return b.reshape(s), nil
 	}
 	if f, ok := b.moving(s); ok {
@@ -190,6 +190,11 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 	case graph.AdaptiveAvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
 		return b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+	case graph.Upsample:
+		_, _, h, w := in[0].Dims()
+		return b.weigh(engine.Interpolated(op, h, w), in[0], s.Out), true
+	case graph.UpsampleGrad:
+		return b.weigh(engine.Transposed(engine.Interpolated(op.Upsample, op.FromH, op.FromW), op.FromH*op.FromW), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
 	case graph.StochasticDepth:
@@ -214,7 +219,7 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 		rows = len(in[0]) / k
 	}
 	switch op := s.Op.(type) {
-	case *graph.Expand:
+	case graph.Expand:
 		return b.blocks(len(out), func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				out[i] = in[0][0]

@@ -227,6 +227,9 @@ func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
+	if isDepthwise(s.Window, s.X, s.Y) {
+		return b.depthwiseConv(s)
+	}
 	if isBF16(s.X) {
 		return b.convBF16(s)
 	}
@@ -252,6 +255,9 @@ func (b *binder) conv(s *engine.Conv) func() {
 // convGradInput binds the gradient of a convolution's input. It is the same sum with
 // the input and output channels exchanged and the taps reversed.
 func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
+	if isDepthwise(s.Window, s.DX, s.DY) {
+		return b.depthwiseGradInput(s)
+	}
 	if isBF16(s.DY) {
 		return b.convGradInputBF16(s)
 	}

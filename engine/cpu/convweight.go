@@ -64,6 +64,9 @@ type gradWeight struct {
 // convGradWeight binds the gradient of a convolution's weight, computed by the algorithm
 // that costs least for its shape.
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
+	if isDepthwise(s.Window, s.X, s.DY) {
+		return b.depthwiseGradWeight(s)
+	}
 	if isBF16(s.X) {
 		return b.convGradWeightBF16(s)
 	}

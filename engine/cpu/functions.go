@@ -76,7 +76,7 @@ func quick(op graph.Unary) func(out []float32, in [][]float32) {
 				out[i] = x
 			}
 		}
-	case graph.HardSwish:
+	case graph.Hardswish:
 		return func(out []float32, in [][]float32) {
 			for i, x := range in[0] {
 				gate := float64(x)/6 + 0.5

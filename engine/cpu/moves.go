@@ -9,11 +9,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// moving binds operations that move elements or reduce dimensions, and products of
-// matrices.
+// moving binds operations that move elements, reduce or normalise dimensions, and products
+// of matrices.
 func (b *binder) moving(s *engine.Compute) (func(), bool) {
 	switch op := s.Op.(type) {
-	case *graph.Take:
+	case graph.Take:
 		strides := s.In[0].Layout.Strides(s.In[0].Shape)
 		offsets := make([][]int, len(s.Out.Shape))
 		for d, size := range s.Out.Shape {
@@ -25,7 +25,7 @@ func (b *binder) moving(s *engine.Compute) (func(), bool) {
 		}
 		m := newMove(s.Out.Shape, s.Out.Layout.Strides(s.Out.Shape), offsets)
 		return b.move(m, b.act(s.Out), b.act(s.In[0]), float32(op.Fill)), true
-	case *graph.Transpose:
+	case graph.Transpose:
 		strides := s.In[0].Layout.Strides(s.In[0].Shape)
 		offsets := make([][]int, len(s.Out.Shape))
 		for d, size := range s.Out.Shape {
@@ -35,14 +35,26 @@ func (b *binder) moving(s *engine.Compute) (func(), bool) {
 		return b.move(m, b.act(s.Out), b.act(s.In[0]), 0), true
 	case graph.Concat:
 		return b.concat(op, s), true
-	case *graph.TakeGrad:
+	case graph.TakeGrad:
 		return b.takeGrad(op, s), true
-	case *graph.Reduce:
+	case graph.Reduce:
 		return b.reduce(op, s), true
-	case *graph.ProductOfOthers:
+	case graph.ProductOfOthers:
 		return b.productOfOthers(op, s), true
 	case graph.MatMul:
 		return b.matMul(s), true
+	case graph.LayerNorm:
+		return b.groupNorm(op, op.Eps, s), true
+	case graph.GroupNorm:
+		return b.groupNorm(op, op.Eps, s), true
+	case graph.LayerNormGrad:
+		return b.groupNormGrad(op, op.Eps, s), true
+	case graph.GroupNormGrad:
+		return b.groupNormGrad(op, op.Eps, s), true
+	case graph.GatherElements:
+		return b.gatherElements(op, s), true
+	case graph.GatherElementsGrad:
+		return b.gatherElementsGrad(op, s), true
 	}
 	return nil, false
 }
@@ -181,7 +193,16 @@ func places(shape tensor.Shape, strides []int, chosen func(d int) bool) []int {
 
 // takeGrad sums, for every element of the input, the gradients of the output elements
 // that took it, in the order of the output.
-func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
+func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
+	if op.Broadcasts(op.To) {
+		var axes []int
+		for d, list := range op.Index {
+			if list != nil {
+				axes = append(axes, d)
+			}
+		}
+		return b.reduce(graph.Reduce{Reduction: graph.Total, Axes: axes}, s)
+	}
 	dy, dx := s.In[0], s.Out
 	from, to := dy.Layout.Strides(dy.Shape), dx.Layout.Strides(dx.Shape)
 	takers := make([][][]int, len(dx.Shape)) // for each dimension and index, the offsets in dy
@@ -227,33 +248,7 @@ func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
 	})
 }
 
-func (b *binder) reduce(op *graph.Reduce, s *engine.Compute) func() {
-	x, y := s.In[0], s.Out
-	from := x.Layout.Strides(x.Shape)
-	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
-	within := places(x.Shape, from, reduced)
-	starts := places(x.Shape, from, func(d int) bool { return !reduced(d) })
-	ends := places(y.Shape, y.Layout.Strides(y.Shape), func(d int) bool { return !reduced(d) })
-	src, dst := b.act(x), b.act(y)
-	return b.rows(len(starts), func(i int) {
-		so := op.Start()
-		if op.Reduction == graph.Total || op.Reduction == graph.Mean {
-			for _, at := range within {
-				so += float64(src.get(starts[i] + at))
-			}
-		} else {
-			for _, at := range within {
-				so = op.Join(so, float64(src.get(starts[i]+at)))
-			}
-		}
-		if op.Reduction == graph.Mean {
-			so /= float64(len(within))
-		}
-		dst.set(ends[i], float32(so))
-	})
-}
-
-func (b *binder) productOfOthers(op *graph.ProductOfOthers, s *engine.Compute) func() {
+func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) func() {
 	x, y := s.In[0], s.Out
 	strides, to := x.Layout.Strides(x.Shape), y.Layout.Strides(y.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
@@ -277,14 +272,15 @@ func (b *binder) productOfOthers(op *graph.ProductOfOthers, s *engine.Compute) f
 
 // matMul binds products of row-major matrices, computed row by row.
 func (b *binder) matMul(s *engine.Compute) func() {
-	r := len(s.Out.Shape)
-	rows, columns, inner := s.Out.Shape[r-2], s.Out.Shape[r-1], s.In[0].Shape[r-1]
+	op, r := graph.MatMul{}, len(s.Out.Shape)
+	rows, columns, inner := s.Out.Shape[r-2], s.Out.Shape[r-1], s.In[0].Shape[len(s.In[0].Shape)-1]
+	ofX, ofW := op.Matrices(s.In[0].Shape, s.Out.Shape), op.Matrices(s.In[1].Shape, s.Out.Shape)
 	x, w, y := b.mem(s.In[0]), b.mem(s.In[1]), b.mem(s.Out)
 	return b.rows(s.Out.Shape[:r-1].Numel(), func(i int) {
-		matrix := i / rows * inner
+		row, matrix := ofX[i/rows]*rows+i%rows, ofW[i/rows]*inner
 		to := y[i*columns : (i+1)*columns]
 		clear(to)
-		for k, v := range x[i*inner : (i+1)*inner] {
+		for k, v := range x[row*inner : (row+1)*inner] {
 			b.set.Axpy(to, v, w[(matrix+k)*columns:(matrix+k+1)*columns])
 		}
 	})

@@ -31,9 +31,9 @@ func winogradGraph(r *rand.Rand, n, cin, cout, h, w, pad int) (*graph.Graph, map
 	fixed := g.Apply(graph.Stack{}, in("mean", cout), g.Apply(graph.Mul{}, bias, bias))
 	z := g.Apply(same, y, in("k2", cout, cout, 3, 3))
 	z = g.Apply(graph.BatchNorm{Eps: 0.1, Frozen: true}, z, fixed, in("gamma", cout), in("beta", cout))
-	z = g.Apply(graph.ReLU{}, z.Plus(y))
+	z = g.Apply(graph.ReLU{}, z.Add(y))
 	outputs := []*graph.Node{stats, z}
-	loss := conformance.Weighted(g, z.Plus(y), feeds, r)
+	loss := conformance.Weighted(g, z.Add(y), feeds, r)
 	return g, feeds, append(outputs, graph.Gradients(loss, []*graph.Node{x, k, bias})...)
 }
 

@@ -93,7 +93,7 @@ func kernelOf(op graph.Op) (number int, ok bool) {
 		number = opAdd
 	case graph.Mul:
 		number = opMul
-	case *graph.Expand:
+	case graph.Expand:
 		number = opExpand
 	default:
 		return 0, false
@@ -112,7 +112,7 @@ func (b *binder) simple(s *engine.Compute) bool {
 		b.elementwise(opScale, float32(op.Factor), s.Out, s.In...)
 	case *graph.Constant:
 		b.elementwise(opFill, float32(op.Value), s.Out)
-	case *graph.Reshape:
+	case graph.Reshape:
 		if engine.SameOrder(s.In[0], s.Out) {
 			b.same(s.Out, s.In[0])
 		} else {

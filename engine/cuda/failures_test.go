@@ -22,7 +22,7 @@ func scaledGraph(n int) (*graph.Graph, *graph.Node, *graph.Node, *graph.Variable
 	g := graph.New(graph.Train)
 	x := g.Input("x", tensor.Float32, n, 3, 4, 4)
 	v := &graph.Variable{Value: tensor.New(n, 3, 4, 4), Trainable: true}
-	return g, x, x.Plus(g.Variable(v)), v
+	return g, x, x.Add(g.Variable(v)), v
 }
 
 // The error for too little memory says how much is needed and how much is free.

@@ -41,6 +41,11 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	case graph.AdaptiveAvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
 		b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out)
+	case graph.Upsample:
+		_, _, h, w := in[0].Dims()
+		b.weigh(engine.Interpolated(op, h, w), in[0], s.Out)
+	case graph.UpsampleGrad:
+		b.weigh(engine.Transposed(engine.Interpolated(op.Upsample, op.FromH, op.FromW), op.FromH*op.FromW), in[0], s.Out)
 	case graph.PadChannels, graph.TakeChannels:
 		_, from, _, _ := in[0].Dims()
 		_, to, _, _ := s.Out.Dims()

@@ -87,7 +87,7 @@ func normalised(t *testing.T, r *rand.Rand, check conformance.Check, s tensor.Sh
 	}
 	x, residual, gamma, beta := in(s...), in(s...), in(s[1]), in(s[1])
 	y := g.Apply(graph.BatchNorm{Eps: 1e-5}, x, g.Apply(graph.BatchNormStats{}, x), gamma, beta)
-	y = g.Apply(graph.ReLU{}, y.Plus(residual))
+	y = g.Apply(graph.ReLU{}, y.Add(residual))
 	outputs := append([]*graph.Node{y}, graph.Gradients(conformance.Weighted(g, y, feeds, r), []*graph.Node{x, residual, gamma, beta})...)
 	check(t, conformance.Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 5e-5, Flips: 0.1})
 }

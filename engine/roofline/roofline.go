@@ -215,7 +215,7 @@ func bytesOf(s engine.Step) (n int64) {
 // isView reports whether the result of a step is a view of its operand, so that nothing moves.
 func isView(c *engine.Compute) bool {
 	switch op := c.Op.(type) {
-	case *graph.Reshape:
+	case graph.Reshape:
 		return c.Out.Root() == c.In[0].Root() && engine.SameOrder(c.In[0], c.Out)
 	case graph.Row:
 		return c.Out.IsRow(op.I, c.In[0])

@@ -51,7 +51,7 @@ func (b *Residual) Forward(x *graph.Node) *graph.Node {
 	if b.Conv3 != nil {
 		x = b.Conv3.Forward(x)
 	}
-	return nn.ReLU{}.Forward(y.Plus(x))
+	return nn.ReLU{}.Forward(y.Add(x))
 }
 
 // resnetBlock is a stage; the first stage of a network keeps its size and channels.

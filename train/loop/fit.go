@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 )
 
 // Events are functions that Fit calls while it trains, on its own goroutine. Each may be nil.
@@ -49,7 +49,7 @@ type Epoch struct {
 
 	// Measures on the test set; NaN and nil without one.
 	MacroF1, BalancedAccuracy float64
-	Confusion                 [][]int // see inference.Result
+	Confusion                 [][]int // see forward.Result
 	Score                     float64 // the value of Options.Metric, by which the best epoch is chosen
 }
 
@@ -238,7 +238,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	}
 	defer f.average.use(f.Trainer)()
 	if f.tests != nil {
-		res, err := inference.Evaluate(ctx, f.runner, f.tests, nil)
+		res, err := forward.Evaluate(ctx, f.runner, f.tests, nil)
 		if err != nil {
 			if ctx.Err() != nil {
 				f.totals.Stopped = &Place{epoch, f.Batches()}

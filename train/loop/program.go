@@ -5,7 +5,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -57,7 +57,7 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && !softLabels {
-		p.feedUint8 = p.Images(p.images, inference.StoredImages(s))
+		p.feedUint8 = p.Images(p.images, forward.StoredImages(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
 		}

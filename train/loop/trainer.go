@@ -26,7 +26,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
@@ -46,7 +46,7 @@ type Trainer struct {
 	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
-	runner   *inference.Runner
+	runner   *forward.Runner
 	input    tensor.Shape // shape of one image
 	steps    int
 	past     Totals // the totals with which Fit begins
@@ -85,7 +85,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: noTotals(), totals: noTotals(),
 	}
-	t.runner = inference.NewRunner(m, t.store, o.Precision)
+	t.runner = forward.NewRunner(m, t.store, o.Precision)
 	var err error
 	if err = t.choose(); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev)}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev)}); err != nil {
 			return nil, err
 		}
 	}
@@ -268,7 +268,7 @@ func (t *Trainer) Steps() int { return t.steps }
 func (t *Trainer) Store() *engine.Store { return t.store }
 
 // Runner returns a runner that evaluates the model with its present weights.
-func (t *Trainer) Runner() *inference.Runner { return t.runner }
+func (t *Trainer) Runner() *forward.Runner { return t.runner }
 
 // Batches returns the number of batches in an epoch. Without Options.Accumulate each of them
 // is a step of the optimiser.

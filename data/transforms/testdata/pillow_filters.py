@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes filters.json: CRC-32 sums of pictures that Pillow resized by its other filters.
+"""Writes filters.json: CRC-32 sums of images that Pillow resized by each of its filters.
 
 Run it in this folder:
     python3 pillow_filters.py
-Made with Pillow 9.5.0, as Pillow 13 rounds otherwise between the two passes. The pictures
+Made with Pillow 9.5.0, since Pillow 13 rounds differently between the two passes. The images
 are those of torchvision_eval.py.
 """
 import json
@@ -26,7 +26,7 @@ def number(seed, i):
     return int(mixed(np.array([seed * 64 + i], dtype=np.uint32))[0])
 
 
-def picture(seed):
+def test_image(seed):
     w, h = 12 + number(seed, 1) % 400, 12 + number(seed, 2) % 400
     channels = 1 if seed // 4 % 3 == 0 else 3
     c, y, x = np.meshgrid(*(np.arange(n, dtype=np.uint32) for n in (channels, h, w)), indexing="ij")
@@ -44,7 +44,7 @@ for name in ("bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"):
     for seed in range(24):
         sums = []
         for h, w in SIZES:
-            a = np.array(picture(seed).resize((w, h), Image.Resampling[name.upper()]))
+            a = np.array(test_image(seed).resize((w, h), Image.Resampling[name.upper()]))
             sums.append("%08x" % zlib.crc32((a if a.ndim == 2 else a.transpose(2, 0, 1)).tobytes()))
         rows[name].append(" ".join(sums))
 with open("filters.json", "w") as f:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes augment.json: what torchvision makes of pictures with fixed parameters.
+"""Writes augment.json: images that torchvision transformed with fixed parameters.
 
 Run it in this folder with torchvision and Pillow installed (Debian:
 python3-torchvision, python3-pil):
     python3 torchvision_augment.py
-Made with torchvision 0.14.1 and Pillow 9.4.0. The pictures are those of
-torchvision_eval.py, cut to 60 by 75 pixels, and one of them cut to a square; of each
-result its sides and one CRC-32 are kept.
+Made with torchvision 0.14.1 and Pillow 9.4.0. The images are those of
+torchvision_eval.py with 60 by 75 pixels or, for one in six, 48 by 48. The file has the
+height, the width and a CRC-32 of each result.
 """
 import json
 import zlib
@@ -29,8 +29,8 @@ def mixed(x):
     return x ^ x >> np.uint32(16)
 
 
-def picture(seed):
-    """The formula of torchvision_eval.py for pictures of 60 by 75, or of 48 by 48."""
+def test_image(seed):
+    """The formula of torchvision_eval.py for images of 60 by 75, or of 48 by 48."""
     h, w = (48, 48) if seed % 6 == 5 else (60, 75)
     channels = 1 if seed // 4 % 3 == 0 else 3
     c, y, x = np.meshgrid(*(np.arange(n, dtype=np.uint32) for n in (channels, h, w)), indexing="ij")
@@ -52,7 +52,7 @@ cases = {}
 
 
 def case(name, f):
-    cases[name] = " ".join(digest(f(picture(seed))) for seed in range(12))
+    cases[name] = " ".join(digest(f(test_image(seed))) for seed in range(12))
 
 
 for v in (0, 0.25, 0.8, 1, 1.3, 1.9, 5):
@@ -86,7 +86,7 @@ for name, sampling in (("nearest", NEAREST), ("bilinear", BILINEAR), ("bicubic",
     case("affine %s" % name, lambda m: F.affine(m, 17.5, (5, -3), 1.2, (10, -4), sampling, fill=200))
     case("affine scale %s" % name, lambda m: F.affine(m, 0, (0, 0), 0.7, (0, 0), sampling))
 
-# Every operation, at every bin and with both signs, as the policies apply it.
+# The policies apply every operation at every bin and with both signs.
 spaces = {}
 for name, policy in (("rand", RandAugment()), ("trivial", TrivialAugmentWide())):
     args = (31, (60, 75)) if name == "rand" else (31,)
@@ -99,7 +99,7 @@ for name, policy in (("rand", RandAugment()), ("trivial", TrivialAugmentWide()))
                 sums = 0
                 for v in values:
                     for seed in (6, 5, 9):
-                        sums = zlib.crc32(digest(_apply_op(picture(seed), op, sign * v, sampling, None)).encode(), sums)
+                        sums = zlib.crc32(digest(_apply_op(test_image(seed), op, sign * v, sampling, None)).encode(), sums)
                 cases["%s %s %s %+d" % (name, op, sampling_name, sign)] = "%08x" % sums
 
 with open("augment.json", "w") as f:

@@ -4,8 +4,8 @@
 Run it in this folder with torchvision and Pillow installed (Debian:
 python3-torchvision, python3-pil):
     python3 torchvision_eval.py
-Made with torchvision 0.14.1 and Pillow 9.4.0. The pictures come from a formula that
-the tests repeat; of each result one CRC-32 is kept.
+Made with torchvision 0.14.1 and Pillow 9.4.0. The images come from a formula that
+the tests repeat. The file has a CRC-32 of each result.
 """
 import json
 import zlib
@@ -32,8 +32,8 @@ def number(seed, i):
     return int(mixed(np.array([seed * 64 + i], dtype=np.uint32))[0])
 
 
-def picture(seed):
-    """Noise, gradients, edges and noisy gradients of 12 to 411 pixels a side."""
+def test_image(seed):
+    """Noise, gradients, edges and noisy gradients with sides of 12 to 411 pixels."""
     w, h = 12 + number(seed, 1) % 400, 12 + number(seed, 2) % 400
     channels = 1 if seed // 4 % 3 == 0 else 3
     c, y, x = np.meshgrid(*(np.arange(n, dtype=np.uint32) for n in (channels, h, w)), indexing="ij")
@@ -59,7 +59,7 @@ def digest(*parts):
 
 images, tensors, presets = [], [], []
 for seed in range(200):
-    image = picture(seed)
+    image = test_image(seed)
     row = [digest(planes(image))]
     for interpolation in (BILINEAR, BICUBIC):
         for size, crop in SIZES:
@@ -67,7 +67,7 @@ for seed in range(200):
             row.append(digest(planes(resized), planes(T.CenterCrop(crop)(resized))))
     images.append(" ".join(row))
 for seed in range(24):
-    image = picture(seed)
+    image = test_image(seed)
     grey = image.mode == "L"
     mean, std = ((0.5,), (0.25,)) if grey else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     to_tensor = T.ToTensor()(image)
@@ -79,7 +79,7 @@ for seed in range(24):
         row.append(digest(p(image).contiguous().numpy().tobytes()))
     presets.append(" ".join(row))
 
-# Which sides and offsets come out, where rounding decides.
+# Sizes and offsets that depend on rounding.
 sides = []
 for h, w in [(10, 3), (3, 10), (7, 7), (333, 500), (500, 333), (1, 400), (479, 640), (99, 100), (11, 13)]:
     for size in (1, 2, 7, 224, 256):

@@ -1,5 +1,5 @@
 """Grad-CAM in PyTorch, by equations 1 and 2 of Selvaraju et al. 2017, for what
-inference/gradcam_test.go compares ours with. Writes gradcam.json beside itself;
+inference/forward/gradcam_test.go compares ours with. Writes gradcam.json beside itself;
 made with PyTorch 1.13.0 and torchvision 0.14.1 on one thread:
 
     python3 gradcam.py

@@ -5,19 +5,16 @@ package inference_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/cuda/emulate"
 	"github.com/residual-ml/residual/inference"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
 )
 
@@ -27,48 +24,6 @@ func emulated(t *testing.T) *cuda.Device {
 	t.Helper()
 	d, _ := emulate.Open(t, cuda.New)
 	return d
-}
-
-// Evaluating uint8 batches gives the same bits as float32 batches: with images resized on
-// the device, not resized, or made smaller by the loader; with a last batch that is not full;
-// and in a second evaluation with the compiled shapes of the first.
-func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
-	for _, c := range []struct {
-		size      int
-		precision engine.Precision
-	}{{0, engine.FP32}, {37, engine.BF16}, {11, engine.FP32}} {
-		t.Run(fmt.Sprint(c.size), func(t *testing.T) {
-			d := emulated(t)
-			ds := data.Resize(garments(t, 43), c.size)
-			info := ds.Info()
-			m := nn.Sequential{nn.NewConv2d(1, 3, 5, nn.Conv{Stride: 3}), nn.ReLU{}, nn.Flatten{}, nn.NewLinear(3*((info.Height-5)/3+1)*((info.Width-5)/3+1), 10)}
-			nn.Init(m, 7, nn.XavierUniform)
-			r := inference.NewRunner(m, engine.NewStore(d), c.precision)
-			evaluate := func(bytes bool) (all []inference.Result) {
-				l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 16, Bytes: bytes, Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if (l.Stored() != nil) != bytes {
-					t.Fatalf("batches are stored as %+v", l.Stored())
-				}
-				seen := 0
-				for range 2 {
-					got, err := inference.Evaluate(context.Background(), r, l, func(done, total int) { seen = done })
-					if err != nil || seen != 43 {
-						t.Fatalf("%d images, %v", seen, err)
-					}
-					got.ImagesPerSecond = 0
-					all = append(all, got)
-				}
-				return all
-			}
-			images, bytes := evaluate(false), evaluate(true)
-			if !reflect.DeepEqual(images, bytes) || !reflect.DeepEqual(bytes[0], bytes[1]) {
-				t.Errorf("uint8 batches give %+v, float32 batches %+v", bytes, images)
-			}
-		})
-	}
 }
 
 // uint8 batches are converted to the model's own scale, too.

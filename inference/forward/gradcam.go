@@ -1,8 +1,7 @@
-package inference
+package forward
 
 import (
 	"fmt"
-	"image"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
@@ -44,7 +43,7 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 	}
 	n, k := p.logits.Shape[0], p.logits.Shape[1]
 	if len(classes) != n {
-		panic(tensor.Misusef("inference: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
+		panic(tensor.Misusef("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
 	}
 	out, chosen := make([]CAM, n), tensor.New(n, k)
 	var likeliest *tensor.Tensor
@@ -130,7 +129,7 @@ func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
 	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
 	// In evaluation no image influences the logits of another, so the gradient of the
 	// sum contains the gradient of each image's logit.
-	y := g.Apply(graph.Sum{}, p.logits.Times(p.chosen))
+	y := g.Apply(graph.Sum{}, p.logits.Mul(p.chosen))
 	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
 	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
 	if err != nil {
@@ -170,37 +169,4 @@ func unpooled(n *graph.Node) *graph.Node {
 			return n
 		}
 	}
-}
-
-// GradCAM explains the logit of a class for one image, which is prepared as by Prepare. A
-// class below 0 stands for the most likely one. See Runner.GradCAM for the definition and
-// Seen for the part of the image that the map covers.
-func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
-	x, err := c.Prepare([]image.Image{img})
-	if err != nil {
-		return CAM{}, err
-	}
-	maps, err := c.GradCAMs(x, []int{class})
-	if err != nil {
-		return CAM{}, err
-	}
-	return maps[0], nil
-}
-
-// GradCAMs is GradCAM for a batch on the model's scale, with one class per image.
-func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	maps, err := c.runner.GradCAM(batch, classes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
-	}
-	return maps, nil
-}
-
-// Seen returns the part of an image with these bounds that the model sees: all of the image,
-// or its centre if the model's preparation crops it.
-func (c *Classifier) Seen(b image.Rectangle) image.Rectangle {
-	return c.info.Seen(b)
 }

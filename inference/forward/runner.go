@@ -1,23 +1,17 @@
-// Package inference runs trained models on images.
+// Package forward runs the forward pass of an nn.Module on batches of images, and measures
+// what it answers. It knows a module, a device and a loader, and neither files nor names of
+// classes; package inference adds both.
 //
-// Load opens a model file as a Classifier, which prepares images as the model's training did
-// and names the classes:
+// A Runner compiles the module for each shape of batches that it is given:
 //
-//	dev, err := cpu.New(cpu.Options{})
+//	r := forward.NewRunner(module, engine.NewStore(device), device.Preferred())
+//	logits, err := r.Logits(batch) // [N, classes] for [N, C, H, W]
 //	...
-//	c, err := inference.Load("runs/train-1/best.safetensors", dev, dev.Preferred())
-//	...
-//	predictions, err := c.PredictFile("shoe.jpg", 5)
+//	result, err := forward.Evaluate(ctx, r, loader, nil)
+//	fmt.Println(result.Accuracy)
 //
-// The important types are:
-//
-//   - Classifier, a model read from a file: Predict for images, PredictStream and
-//     PredictFiles for many of them, Evaluate for a data set, GradCAM to explain a
-//     prediction;
-//   - Runner, which runs an nn.Module on batches of tensors, for networks that do not come
-//     from a file;
-//   - Prediction, Result and CAM, which they return.
-package inference
+// Runner.GradCAM explains a logit by a class activation map.
+package forward
 
 import (
 	"fmt"

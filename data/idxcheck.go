@@ -8,32 +8,6 @@ import (
 	"os"
 )
 
-// Report is what Check found.
-type Report struct {
-	Name  string       `json:"name"`
-	OK    bool         `json:"ok"`
-	Files []FileReport `json:"files"`
-}
-
-// FileReport describes one file, or one split of a data set that has no files.
-// A field that does not apply is left out.
-type FileReport struct {
-	File      string  `json:"file"`           // as published, without .gz
-	Path      string  `json:"path,omitempty"` // where it was found
-	Split     Split   `json:"split"`
-	Kind      string  `json:"kind"`            // "images", "labels", "images and labels" or "drawn"
-	Bytes     int64   `json:"bytes,omitempty"` // on disk
-	MD5       string  `json:"md5,omitempty"`   // of the uncompressed content
-	DigestOK  bool    `json:"digest_ok"`
-	Count     int     `json:"count"` // images or labels
-	LabelMin  int     `json:"label_min"`
-	LabelMax  int     `json:"label_max"`
-	Histogram []int   `json:"histogram,omitempty"` // labels of each class
-	PixelMean float64 `json:"pixel_mean,omitempty"`
-	PixelStd  float64 `json:"pixel_std,omitempty"` // both of pixels scaled to [0, 1]
-	Problem   string  `json:"problem,omitempty"`   // empty when all is well
-}
-
 func (s idxSet) check(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Name: s.name, OK: true}
 	for _, f := range s.files {

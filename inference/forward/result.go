@@ -1,16 +1,11 @@
-package inference
+package forward
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"time"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/number"
-	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -73,72 +68,14 @@ func (r Result) BalancedAccuracy() float64 {
 	return sum / float64(classes)
 }
 
-// Evaluate runs the model on one epoch of l, whose batches may be uint8, and measures it.
-// progress, if it is not nil, is called after every batch with the number of images done.
-// If ctx ends, Evaluate returns its error.
-func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {
-	return evaluate(ctx, r, l, nil, nil, progress)
-}
-
-// evaluate is Evaluate with images as the model's input has them, in place of the loader's
-// own scale, and with a function that is called for every answer; both may be nil.
-func evaluate(ctx context.Context, r *Runner, l *data.Loader, to *prepare.Input, each func(Answer), progress func(done, total int)) (Result, error) {
-	start := time.Now()
-	e := l.Epoch(ctx, 0)
-	defer e.Close()
-	var s score
-	count := func(b *data.Batch, logits *tensor.Tensor) error {
-		err := s.add(logits, b.Labels.Ints(), b.Indices, each)
-		if err == nil && progress != nil {
-			progress(s.count, l.Samples())
-		}
-		return err
-	}
-	pass := func() error { return r.images(e, to, count) }
-	if stored := l.Stored(); stored != nil {
-		p := &uint8Pass{Runner: r, images: StoredImages(stored), info: l.Info()}
-		if to != nil {
-			p.images.Table = make([][256]float32, stored.Channels)
-			for i := range p.images.Table {
-				p.images.Table[i] = to.Preprocess.Table(i)
-			}
-		}
-		pass = func() error { return p.epoch(e, count) }
-	}
-	if err := pass(); err != nil {
-		return Result{}, err
-	}
-	return s.result(time.Since(start)), nil
-}
-
-// images calls do with the logits of every batch of an epoch whose batches are float32.
-func (r *Runner) images(e *data.Epoch, to *prepare.Input, do func(b *data.Batch, logits *tensor.Tensor) error) error {
-	for {
-		b, err := e.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if to != nil {
-			fromUnit(to, b.Images)
-		}
-		logits, err := r.Logits(b.Images)
-		if err == nil {
-			err = do(b, logits)
-		}
-		b.Release()
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
-func fromUnit(in *prepare.Input, x *tensor.Tensor) {
-	s := x.Shape()
-	in.FromUnit(x.Data(), s[2]*s[3])
+// Answer is a model's prediction for one image of a data set. The probabilities are NaN if
+// the network's output is not finite.
+type Answer struct {
+	Index       int     // position of the image in the data set
+	Label       int     // true class
+	Class       int     // predicted class: the one with the highest probability
+	Probability float64 // predicted probability of Class
+	Own         float64 // predicted probability of Label
 }
 
 // score accumulates the measures over batches, in their order and in float64.
@@ -189,6 +126,15 @@ func (s *score) result(took time.Duration) Result {
 		Loss: s.loss / n, Accuracy: float64(right) / n, Count: s.count, AmongFive: s.amongFive,
 		Confusion: s.confusion, ImagesPerSecond: n / took.Seconds(),
 	}
+}
+
+// Probabilities returns the softmax of the logits of one image, without overflow.
+func Probabilities(logits []float32) []float64 {
+	sum, p := logSumExp(logits), make([]float64, len(logits))
+	for i, v := range logits {
+		p[i] = math.Exp(float64(v) - sum)
+	}
+	return p
 }
 
 // argmax returns the index of the first largest element. NaN counts as larger than any

@@ -1,8 +1,7 @@
-package inference_test
+package forward_test
 
 import (
 	"encoding/json"
-	"image"
 	"math"
 	"os"
 	"slices"
@@ -11,7 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/models/modelstest"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -52,7 +51,7 @@ func TestGradCAMAsInPyTorch(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Grad-CAM is computed in FP32 regardless of the runner's precision.
-		r := inference.NewRunner(m, engine.NewStore(dev), engine.BF16)
+		r := forward.NewRunner(m, engine.NewStore(dev), engine.BF16)
 		x, source := tensor.New(2, w.Channels, w.Size, w.Size), nn.NewSource(want.Seed, "images")
 		for i := range x.Data() {
 			x.Data()[i] = float32(source.Float64())
@@ -119,7 +118,7 @@ func TestGradCAMIsCAM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := inference.NewRunner(m, engine.NewStore(dev), engine.FP32)
+	r := forward.NewRunner(m, engine.NewStore(dev), engine.FP32)
 	logits, err := r.Logits(x)
 	if err != nil {
 		t.Fatal(err)
@@ -162,50 +161,8 @@ func TestGradCAMIsCAM(t *testing.T) {
 func TestGradCAMWithoutMaps(t *testing.T) {
 	m := nn.Sequential{nn.Flatten{}, nn.NewLinear(12, 3)}
 	nn.Init(m, 1, nn.XavierUniform)
-	r := inference.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
+	r := forward.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
 	if _, err := r.GradCAM(tensor.New(1, 3, 2, 2), []int{0}); err == nil || !strings.Contains(err.Error(), "makes no feature maps") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// Classifier.GradCAM of an image equals Runner.GradCAM of the image that Prepare returns.
-func TestClassifierGradCAM(t *testing.T) {
-	_, path := save(t, presetInfo(), nil)
-	c, err := inference.Load(path, device(t), engine.FP32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img := image.NewNRGBA(image.Rect(5, 5, 65, 45))
-	for i := range img.Pix {
-		img.Pix[i] = uint8(i*i/7 | 3)
-	}
-	ps, err := c.Predict(img, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := c.GradCAM(img, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Class != ps[0].Index || got.Height != 6 || got.Width != 6 {
-		t.Errorf("class %d and a map of %dx%d, want class %d and 6x6", got.Class, got.Height, got.Width, ps[0].Index)
-	}
-	x, err := c.Prepare([]image.Image{img})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := c.GradCAMs(x, []int{got.Class})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(all[0].Values, got.Values) {
-		t.Error("one image and a batch of it have different maps")
-	}
-	// 27 pixels of the shorter side, 40, of which the middle 24 are seen.
-	if seen := c.Seen(img.Bounds()); seen != image.Rect(17, 7, 53, 43) {
-		t.Errorf("of %v the model sees %v", img.Bounds(), seen)
-	}
-	if _, err := c.GradCAM(img, 10); err == nil || !strings.HasPrefix(err.Error(), path) {
-		t.Errorf("an unknown class gave %v", err)
 	}
 }

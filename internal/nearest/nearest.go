@@ -1,0 +1,105 @@
+// Package nearest finds what somebody who mistyped a name has meant.
+package nearest
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// most is how many names are offered.
+const most = 3
+
+// Of returns the names that are most like word, at most three, in their own order. It returns
+// none where no name is like it. Case, spaces, hyphens and underscores do not count; a name
+// that word begins, or ends, counts as near.
+func Of(word string, names []string) []string {
+	typed := plain(word)
+	if typed == "" {
+		return nil
+	}
+	best := 1 + limit(typed)
+	var near []string
+	for _, name := range names {
+		d := distance(typed, plain(name))
+		if d < best {
+			best, near = d, nil
+		}
+		if d == best && d <= limit(typed) && !slices.Contains(near, name) {
+			near = append(near, name)
+		}
+	}
+	if near == nil && len(typed) > 2 {
+		for _, name := range names {
+			if p := plain(name); strings.HasPrefix(p, typed) || strings.HasSuffix(p, typed) {
+				near = append(near, name)
+			}
+		}
+	}
+	return near[:min(len(near), most)]
+}
+
+// Question asks whether one of the names nearest to word was meant, as "did you mean resnet18
+// or resnet34?"; "" where none is near. Each name stands between the two halves of quote.
+func Question(word string, names []string, quote string) string {
+	near := slices.Clone(Of(word, names))
+	if len(near) == 0 {
+		return ""
+	}
+	before, after := quote[:len(quote)/2], quote[len(quote)/2:]
+	for i, name := range near {
+		near[i] = before + name + after
+	}
+	text, last := "", near[len(near)-1]
+	if len(near) > 1 {
+		text = strings.Join(near[:len(near)-1], ", ") + " or "
+	}
+	return "did you mean " + text + last + "?"
+}
+
+// Aside is Question with a space behind it, for the middle of a sentence.
+func Aside(word string, names []string, quote string) string {
+	if question := Question(word, names, quote); question != "" {
+		return question + " "
+	}
+	return ""
+}
+
+// limit is how many changes a word of a length may be from what was meant.
+func limit(typed string) int { return max(1, len(typed)/4) }
+
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || unicode.IsSpace(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
+
+// distance counts the letters to insert, delete, replace, or swap with the next one, to make b
+// of a (the optimal string alignment distance).
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	var before []int
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		next := make([]int, len(y)+1)
+		next[0] = i + 1
+		for j := range y {
+			changed := row[j]
+			if x[i] != y[j] {
+				changed++
+			}
+			next[j+1] = min(row[j+1]+1, next[j]+1, changed)
+			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(y)]
+}

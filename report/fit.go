@@ -1,0 +1,178 @@
+package report
+
+import (
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// leastColumns is the narrowest text; a narrower terminal breaks the lines itself.
+const leastColumns = 40
+
+// Columns returns how wide text for w may be: COLUMNS of the environment where that is a
+// number, else the width of the terminal that w is. It returns 0, which stands for any
+// width, where w is no terminal. Widths below 40 become 40.
+func Columns(w io.Writer) int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return max(n, leastColumns)
+	}
+	if !IsTerminal(w) {
+		return 0
+	}
+	columns, _ := TerminalSize(w)
+	return max(columns, leastColumns)
+}
+
+// Wrap breaks a line of text between words so that no line is wider than width columns. The
+// lines after the first begin with indent. A word that is wider than the room for it keeps a
+// line of its own. Spaces at the beginning of text stay. Width 0 breaks nothing. The result
+// does not end with a newline.
+func Wrap(text string, width int, indent string) string {
+	if width <= 0 || textWidth(text) <= width {
+		return strings.TrimRight(text, " ")
+	}
+	begin := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	var b strings.Builder
+	b.WriteString(begin)
+	at, empty := len(begin), true // columns used, and whether the line has no word yet
+	for word := range strings.FieldsSeq(text) {
+		n := textWidth(word)
+		switch {
+		case empty:
+		case at+1+n <= width:
+			b.WriteByte(' ')
+			at++
+		default:
+			b.WriteString("\n" + indent)
+			at = textWidth(indent)
+		}
+		b.WriteString(word)
+		at, empty = at+n, false
+	}
+	return b.String()
+}
+
+// narrowText is as narrow as a column of text becomes before the table is shown row by row.
+const narrowText = 16
+
+// Fit is String for width columns. Where the table is wider, its cells are broken between
+// words; where that is not enough, each row is shown below its first cell, every other cell
+// with the title of its column. Width 0 allows any.
+func (t *Table) Fit(width int) string {
+	widths := t.widths()
+	room := width - t.Indent - 2*max(0, len(widths)-1)
+	if width <= 0 || sum(widths) <= room {
+		return t.String()
+	}
+	least := t.leastWidths(widths)
+	if sum(least) > room {
+		return t.records(width)
+	}
+	for limit := slices.Max(widths); sum(widths) > room; limit-- {
+		for i := range widths {
+			widths[i] = max(min(widths[i], limit), least[i])
+		}
+	}
+	var b strings.Builder
+	if t.titled() {
+		titles := make([]string, len(t.Columns))
+		for i, c := range t.Columns {
+			titles[i] = printable(c.Title)
+		}
+		t.wrapped(&b, widths, titles)
+		t.rule(&b, widths)
+	}
+	for _, row := range t.rows {
+		if row == nil {
+			t.rule(&b, widths)
+			continue
+		}
+		t.wrapped(&b, widths, row)
+	}
+	return b.String()
+}
+
+func sum(numbers []int) (all int) {
+	for _, n := range numbers {
+		all += n
+	}
+	return all
+}
+
+// leastWidths returns how narrow each column can be: as wide as its longest word, and longer
+// text not narrower than narrowText.
+func (t *Table) leastWidths(natural []int) []int {
+	least := make([]int, len(t.Columns))
+	word := func(i int, cell string) {
+		begin := len(cell) - len(strings.TrimLeft(cell, " "))
+		for w := range strings.FieldsSeq(cell) {
+			least[i] = max(least[i], begin+textWidth(w))
+		}
+	}
+	for i, c := range t.Columns {
+		word(i, printable(c.Title))
+	}
+	for _, row := range t.rows {
+		for i, cell := range row {
+			word(i, cell)
+		}
+	}
+	for i, n := range natural {
+		if n > narrowText {
+			least[i] = max(least[i], narrowText)
+		}
+	}
+	return least
+}
+
+// wrapped writes a row whose cells may have several lines.
+func (t *Table) wrapped(b *strings.Builder, widths []int, cells []string) {
+	height := 1
+	lines := make([][]string, len(cells))
+	for i, c := range cells {
+		begin := c[:len(c)-len(strings.TrimLeft(c, " "))]
+		lines[i] = strings.Split(Wrap(c, widths[i], begin), "\n")
+		height = max(height, len(lines[i]))
+	}
+	for k := range height {
+		row := make([]string, len(cells))
+		for i := range cells {
+			if k < len(lines[i]) {
+				row[i] = lines[i][k]
+			}
+		}
+		t.line(b, widths, row)
+	}
+}
+
+// records shows each row by itself.
+func (t *Table) records(width int) string {
+	var b strings.Builder
+	indent := strings.Repeat(" ", t.Indent)
+	for _, row := range t.rows {
+		if row == nil {
+			b.WriteString(indent + strings.Repeat("─", width-t.Indent) + "\n")
+			continue
+		}
+		first := slices.IndexFunc(row, func(cell string) bool { return cell != "" })
+		if first < 0 {
+			b.WriteByte('\n')
+			continue
+		}
+		begin := indent + row[first][:len(row[first])-len(strings.TrimLeft(row[first], " "))]
+		b.WriteString(Wrap(indent+row[first], width, begin) + "\n")
+		var parts []string
+		for i := first + 1; i < len(row); i++ {
+			if row[i] != "" {
+				parts = append(parts, strings.TrimSpace(printable(t.Columns[i].Title)+" "+strings.TrimSpace(row[i])))
+			}
+		}
+		if len(parts) > 0 {
+			below := begin + "    "
+			b.WriteString(Wrap(below+strings.Join(parts, "; "), width, below) + "\n")
+		}
+	}
+	return b.String()
+}
