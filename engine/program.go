@@ -444,3 +444,29 @@ func (p *Program) Profile() []time.Duration {
 	}
 	return times
 }
+
+// Images returns a Feed of input n for images stored as s describes, or nil if the device is
+// not a Receiver.
+func (p *Program) Images(n *graph.Node, s StoredImages) Feed {
+	d, ok := p.device.(Receiver)
+	if !ok || p.fed[n] == nil {
+		return nil
+	}
+	f := d.BindImages(p.fed[n], p.values[n], s)
+	p.feeds = append(p.feeds, f)
+	return &noted{Feed: f, given: func() { p.given(n) }}
+}
+
+// noted records with its program, at the first Use, that the input has a value.
+type noted struct {
+	Feed
+	given func() // nil after it was called
+}
+
+func (f *noted) Use() {
+	f.Feed.Use()
+	if f.given != nil {
+		f.given()
+		f.given = nil
+	}
+}
