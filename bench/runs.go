@@ -15,34 +15,6 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// runOver is a finished training, read from the files that it left.
-type runOver struct {
-	Program   string  `json:"program"` // name and version
-	Model     string  `json:"model"`
-	Data      string  `json:"data"`
-	Precision string  `json:"precision"`
-	Setting   string  `json:"setting,omitempty"` // setting of PyTorch
-	Seed      uint64  `json:"seed"`
-	Batch     int     `json:"batch"`
-	Rate      float64 `json:"lr"`
-	Epochs    int     `json:"epochs"` // number of epochs requested
-	TrainSize int     `json:"train_size,omitempty"`
-	TestSize  int     `json:"test_size,omitempty"`
-	Threads   int     `json:"threads"`
-	Note      string  `json:"note,omitempty"`
-	Ends      []end   `json:"ends"`
-}
-
-// end is what is known at the end of an epoch.
-type end struct {
-	Epoch           int               `json:"epoch"`
-	Loss            checkpoint.Number `json:"loss"`
-	TrainAccuracy   checkpoint.Number `json:"train_accuracy"`
-	TestAccuracy    checkpoint.Number `json:"test_accuracy"`
-	ImagesPerSecond float64           `json:"images_per_second"`
-	Seconds         float64           `json:"seconds"` // since the start
-}
-
 // readRun reads a run folder of residual train.
 func readRun(dir string) (runOver, error) {
 	var s struct {
