@@ -1,8 +1,6 @@
 package main
 
-import (
-	"strings"
-)
+import "strings"
 
 // markdown is a table of a Markdown file.
 type markdown struct{ b strings.Builder }

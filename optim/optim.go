@@ -13,9 +13,7 @@
 // and accumulates. New and ParseSchedule make them from the words of the command line.
 package optim
 
-import (
-	"github.com/residual-ml/residual/tensor"
-)
+import "github.com/residual-ml/residual/tensor"
 
 // Optimizer updates parameters from their gradients.
 type Optimizer interface {

@@ -1,8 +1,6 @@
 package conformance
 
-import (
-	"testing"
-)
+import "testing"
 
 // Run checks all operations that Residual's own networks use.
 func Run(t *testing.T, check Check) {

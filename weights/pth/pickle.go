@@ -1,8 +1,6 @@
 package pth
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // run evaluates one pickle from m.at to its STOP and returns its value.
 func (m *machine) run() (any, error) {

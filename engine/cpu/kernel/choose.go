@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Best returns the fastest instruction set that this machine and this build can run.
 func Best() ISA {
