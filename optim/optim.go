@@ -28,7 +28,7 @@ type Optimizer interface {
 	// called on any part of a parameter with the same part of grad and of each slot, also
 	// on several parts concurrently. step counts from 1, and lr is the learning rate of
 	// the step. Update panics if the lengths differ or step is below 1. If the optimiser
-	// has a method Whole that returns true, like LARS, Update must be called once per step
+	// has a method NeedsWholeParameter that returns true, like LARS, Update must be called once per step
 	// with each whole parameter.
 	Update(param, grad []float32, slots [][]float32, lr float32, step int)
 }

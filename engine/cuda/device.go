@@ -239,10 +239,10 @@ func (d *Device) Preferred() engine.Precision { return Preferred }
 // Computes allows every precision.
 func (d *Device) Computes(engine.Precision) error { return nil }
 
-// KeepsActivations implements engine.Keeper: it returns true, so programs keep
+// RetainsActivations implements engine.ActivationRetainer: it returns true, so programs keep
 // activations that a CPU would compute again. On a CPU, where products take most of the
 // time, computing them again is cheap; on a GPU it costs a tenth of a step.
-func (d *Device) KeepsActivations() bool { return true }
+func (d *Device) RetainsActivations() bool { return true }
 
 // Err returns the first failure, after which the device computes nothing; see
 // engine.Device.
