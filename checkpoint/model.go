@@ -8,15 +8,27 @@ import (
 
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 // Model describes a file of weights: everything that is needed to use it.
 type Model struct {
-	Architecture string   `json:"architecture"`     // a name in the registry of models
-	Blocks       []int    `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
-	Classes      []string `json:"classes"`          // names in the order of the logits
+	Architecture string `json:"architecture"`     // a name in the registry of models
+	Blocks       []int  `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
+	// Task is what the network is asked; empty means task.Classes. Classes, Labels or Values has
+	// the names, in the order of the outputs; Classes also those of the pixels of a mask.
+	Task    task.Task `json:"task,omitempty"`
+	Classes []string  `json:"classes,omitempty"`
+	Labels  []string  `json:"labels,omitempty"`
+	Values  []string  `json:"values,omitempty"`
+	// ValueMean and ValueStd convert the outputs to values: output·std + mean. Both are empty
+	// where the outputs are values already.
+	ValueMean []float64 `json:"value_mean,omitempty"`
+	ValueStd  []float64 `json:"value_std,omitempty"`
+	// TargetShape is the shape of the values of one image, where that is not one for each name.
+	TargetShape []int `json:"target_shape,omitempty"`
 
 	prepare.Input // the images that the network takes: channels, height, width and preprocess
 
@@ -30,6 +42,38 @@ type Model struct {
 	Dataset string  `json:"dataset,omitempty"`
 	Epoch   int     `json:"epoch"` // number of epochs trained
 	Metrics Metrics `json:"metrics,omitempty"`
+}
+
+// Targets describes what the network answers.
+func (m Model) Targets() task.Targets {
+	return task.Targets{Task: m.Task.Named(), Names: m.Names(), Shape: m.TargetShape, Mean: m.ValueMean, Std: m.ValueStd}
+}
+
+// Answering returns m with the task, names and numbers of t.
+func (m Model) Answering(t task.Targets) Model {
+	m.Task, m.Classes, m.Labels, m.Values, m.ValueMean, m.ValueStd, m.TargetShape = t.Task, nil, nil, nil, t.Mean, t.Std, t.Shape
+	switch t.Task.Named() {
+	case task.Labels:
+		m.Labels = t.Names
+	case task.Values:
+		m.Values = t.Names
+	case task.Masks:
+		m.Classes = t.Names
+	default:
+		m.Task, m.Classes = "", t.Names
+	}
+	return m
+}
+
+// Names returns the names of the outputs: of classes, labels or values.
+func (m Model) Names() []string {
+	switch m.Task.Named() {
+	case task.Labels:
+		return m.Labels
+	case task.Values:
+		return m.Values
+	}
+	return m.Classes
 }
 
 // Metrics are numbers by name, such as test_accuracy. In JSON, NaN is null and the infinities
@@ -161,9 +205,14 @@ func (m Model) check() error {
 	switch {
 	case m.Architecture == "":
 		return fmt.Errorf("it names no architecture")
+	case m.Task.Named() != task.Classes:
+		if err := m.Targets().Check(); err != nil {
+			return err
+		}
 	case len(m.Classes) == 0:
 		return fmt.Errorf("it names no classes")
-	case m.Epoch < 0:
+	}
+	if m.Epoch < 0 {
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}
 	const maxStages, maxBlocks = 16, 1000

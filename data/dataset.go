@@ -37,7 +37,7 @@ type Info struct {
 	Name                    string
 	Classes                 []string // a label is an index into it
 	Channels, Height, Width int
-	Targets                 task.Targets // of a data set that has others than classes: see Targeted
+	Targets                 task.Targets // describes the targets of a data set without classes; see Targeted
 }
 
 // Numel returns the bytes of one image, Channels*Height*Width.

@@ -30,7 +30,7 @@ type MaskedImages interface {
 	Mask(i int) (transforms.Image, error)
 }
 
-// Names returns the names of what a model of the data answers: of its classes, labels or values.
+// Names returns the names of the outputs of a model of the data set: classes, labels or values.
 func (i Info) Names() []string {
 	if i.Targets.Task.Named() == task.Classes {
 		return i.Classes
@@ -38,7 +38,8 @@ func (i Info) Names() []string {
 	return i.Targets.Names
 }
 
-// Describes returns the targets with the names of the classes, where the images have classes.
+// Describes returns a description of the targets. For a data set with classes, it has their
+// names.
 func (i Info) Describes() task.Targets {
 	t := i.Targets
 	t.Task, t.Names = t.Task.Named(), i.Names()
@@ -48,15 +49,15 @@ func (i Info) Describes() task.Targets {
 // hasTargets reports whether the images have other targets than one class.
 func (i Info) hasTargets() bool { return i.Targets.Task.Named() != task.Classes }
 
-// targets is the way to the targets of a data set.
+// targets reads the targets of a data set.
 type targets struct {
 	info  Info
 	set   Targeted
-	index func(i int) int
-	size  int // numbers of one image
+	index func(i int) int // maps an index of the data set to one of set
+	size  int             // the number of targets of one image
 }
 
-// targetsOf returns nil for a data set of classes.
+// targetsOf returns the targets of ds, or nil for a data set with classes.
 func targetsOf(ds Dataset) (*targets, error) {
 	t := &targets{info: ds.Info()}
 	if !t.info.hasTargets() {
@@ -67,7 +68,7 @@ func targetsOf(ds Dataset) (*targets, error) {
 	}
 	var ok bool
 	if t.set, t.index, ok = As[Targeted](ds); !ok {
-		return nil, fmt.Errorf("data set %s describes %s and has no method Target, as data.Targeted has it", t.info.Name, t.info.Targets.Task)
+		return nil, fmt.Errorf("data set %s describes %s but has no method Target; implement data.Targeted", t.info.Name, t.info.Targets.Task)
 	}
 	t.size = 1
 	for _, n := range t.info.Targets.Sized(t.info.Height, t.info.Width) {
@@ -79,7 +80,7 @@ func targetsOf(ds Dataset) (*targets, error) {
 	return t, nil
 }
 
-// read writes the targets of image i as they are.
+// read writes the targets of image i, without standardizing them.
 func (t *targets) read(i int, out []float32) error {
 	if err := t.set.Target(t.index(i), out); err != nil {
 		return err
@@ -87,11 +88,11 @@ func (t *targets) read(i int, out []float32) error {
 	return t.check(out)
 }
 
-// check returns an error for the first target that cannot be.
+// check returns an error for the first invalid target.
 func (t *targets) check(out []float32) error {
-	most := 1.0
+	highest := 1.0
 	if k := len(t.info.Targets.Names); t.info.Targets.Task == task.Masks && k > 1 {
-		most = float64(k - 1)
+		highest = float64(k - 1)
 	}
 	for j, v := range out {
 		x := float64(v)
@@ -105,8 +106,8 @@ func (t *targets) check(out []float32) error {
 				return fmt.Errorf("%s is %v; it must be 1 where the image has the label and 0 where not", t.name(j), v)
 			}
 		case task.Masks:
-			if !(x >= 0 && x <= most) || x != math.Trunc(x) {
-				return fmt.Errorf("pixel %d of its mask is %v; it must be a whole number from 0 to %v", j, v, most)
+			if !(x >= 0 && x <= highest) || x != math.Trunc(x) {
+				return fmt.Errorf("pixel %d of its mask is %v; it must be a whole number from 0 to %v", j, v, highest)
 			}
 		}
 	}
@@ -115,13 +116,13 @@ func (t *targets) check(out []float32) error {
 
 func (t *targets) name(j int) string {
 	if names := t.info.Targets.Names; j < len(names) {
-		return fmt.Sprintf("%s %q", t.info.Targets.Task[:len(t.info.Targets.Task)-1], names[j])
+		return fmt.Sprintf("%s %q", t.info.Targets.Task.Singular(), names[j])
 	}
 	return fmt.Sprintf("target %d", j)
 }
 
-// Targets lists the targets of all images of ds as they are, one image after the other. An
-// error names the image.
+// Targets lists the targets of all images of ds, one image after the other, without
+// standardizing them. An error names the image.
 func Targets(ctx context.Context, ds Dataset) ([]float32, error) {
 	t, err := targetsOf(ds)
 	if err != nil || t == nil {
@@ -139,7 +140,7 @@ func Targets(ctx context.Context, ds Dataset) ([]float32, error) {
 	return all, nil
 }
 
-// imageName is how an error calls image i.
+// imageName returns the name of image i for an error.
 func imageName(ds Dataset, i int) string {
 	if name := Describe(ds, i); name != "" {
 		return name
@@ -147,9 +148,9 @@ func imageName(ds Dataset, i int) string {
 	return fmt.Sprintf("image %d", i)
 }
 
-// Standardized returns a view of ds, whose images have values, that says that a model is to be
-// trained on (value - mean)/std. A Loader does so; the model's outputs are converted back by
-// the same numbers. It panics unless there is one of each for every value.
+// Standardized returns a view of a data set with values, for which a Loader returns targets of
+// (value - mean)/std. The outputs of a model are converted back with the same numbers. It panics
+// unless there are a mean and a std for every value.
 func Standardized(ds Dataset, mean, std []float64) Dataset {
 	v := standardized{ds, ds.Info()}
 	v.info.Targets.Mean, v.info.Targets.Std = mean, std
@@ -168,8 +169,8 @@ func (v standardized) Info() Info      { return v.info }
 func (v standardized) Unwrap() Dataset { return v.Dataset }
 func (v standardized) Index(i int) int { return i }
 
-// MeanStd returns the mean and the std of every value over the images of ds, as Standardized
-// takes them: the std is that of the population, and 1 for a value that never changes.
+// MeanStd returns the mean and the std of every value over the images of ds, for Standardized.
+// The std is that of the population, and 1 for a value that is constant.
 func MeanStd(ctx context.Context, ds Dataset) (mean, std []float64, err error) {
 	all, err := Targets(ctx, ds)
 	if err != nil {
@@ -196,7 +197,7 @@ func MeanStd(ctx context.Context, ds Dataset) (mean, std []float64, err error) {
 	return mean, std, nil
 }
 
-// maskOf makes an image of a mask, whose classes are bytes.
+// maskOf converts a mask to an image with one byte per pixel.
 func maskOf(values []float32, height, width int) (transforms.Image, error) {
 	m := transforms.NewImage(1, height, width)
 	for i, v := range values {
@@ -208,7 +209,7 @@ func maskOf(values []float32, height, width int) (transforms.Image, error) {
 	return m, nil
 }
 
-// mask reads the mask of image i of ds in the size of ds's images.
+// mask reads the mask of image i of ds, in the size of Info.
 func mask(ds Dataset, i int) (transforms.Image, error) {
 	info := ds.Info()
 	set, index, ok := As[Targeted](ds)
@@ -222,8 +223,8 @@ func mask(ds Dataset, i int) (transforms.Image, error) {
 	return maskOf(values, info.Height, info.Width)
 }
 
-// changedTarget is Target of a view whose images are change of those of ds: a mask changes like
-// its image, and other targets do not.
+// changedTarget implements Target for a view that applies change to the images of ds. It applies
+// change to masks too, but not to other targets.
 func changedTarget(ds Dataset, i int, out []float32, change func(transforms.Image) transforms.Image) error {
 	set, index, ok := As[Targeted](ds)
 	if !ok {
@@ -262,13 +263,14 @@ func (v *cropped) Target(i int, out []float32) error {
 // areMasks reports whether the targets change with the images.
 func (t *targets) areMasks() bool { return t != nil && t.info.Targets.Task == task.Masks }
 
-// target writes the targets of image i, the k-th of the batch, as a model is trained on them.
+// target writes the targets of image i, which is image k of the batch, standardized if the data
+// set says so.
 func (b *Batch) target(k, i int) error {
 	t := b.loader.targets
 	out := b.targets[k*t.size : (k+1)*t.size]
 	if t.areMasks() && b.loader.c.Transform != nil {
 		if len(b.mask.Pix) != t.size {
-			return fmt.Errorf("the transforms made a mask of [%d, %d, %d] of it", b.mask.Channels, b.mask.Height, b.mask.Width)
+			return fmt.Errorf("the transforms return a mask of [%d, %d, %d]", b.mask.Channels, b.mask.Height, b.mask.Width)
 		}
 		for j, v := range b.mask.Pix {
 			out[j] = float32(v)
@@ -286,7 +288,7 @@ func (b *Batch) target(k, i int) error {
 	return nil
 }
 
-// transformedMask is transformed for an image with a mask, which it leaves in b.mask.
+// transformedMask is transformed for an image with a mask. It stores the mask in b.mask.
 func (b *Batch) transformedMask(epoch, i int) (m transforms.Image, label int, err error) {
 	l := b.loader
 	var failed error
@@ -309,14 +311,14 @@ func (b *Batch) transformedMask(epoch, i int) (m transforms.Image, label int, er
 	return m, label, err
 }
 
-// mask is the mask of an image as lend lends it.
+// mask returns the mask of the image that lend lends.
 func (s originals) mask(i int, of transforms.Image) (transforms.Image, error) {
 	if masked, ok := s.images.(MaskedImages); ok {
 		return masked.Mask(s.index(i))
 	}
 	info := s.ds.Info()
 	if of.Height != info.Height || of.Width != info.Width {
-		return of, fmt.Errorf("it has %d by %d pixels and its mask %d by %d; give the data set a method Mask, as data.MaskedImages has it", of.Height, of.Width, info.Height, info.Width)
+		return of, fmt.Errorf("it has %d by %d pixels and its mask %d by %d; implement data.MaskedImages", of.Height, of.Width, info.Height, info.Width)
 	}
 	return mask(s.ds, i)
 }

@@ -173,6 +173,14 @@ type ActivationRetainer interface {
 	RetainsActivations() bool
 }
 
+// Broadcaster is an optional interface of a Device. If Broadcasts returns true, an elementwise
+// operation of several inputs may get some with sizes of 1, which it reads as if they were
+// repeated.
+type Broadcaster interface {
+	Device
+	Broadcasts() bool
+}
+
 // AsyncDevice is an optional interface of a Device that runs some steps concurrently with the
 // steps that follow them, as a GPU does on a second stream. Asynchronous selects these steps.
 // Such a step may run until the next one that Asynchronous selects, or until the end of the

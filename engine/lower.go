@@ -184,17 +184,20 @@ func (lo *lowering) batchNorm(n *graph.Node) {
 }
 
 // compute lowers any other op. An elementwise op takes the layout of its first input, a
-// matrix product is row-major, and all others have the layout of activations.
+// matrix product and an operation of a user's own are row-major, and all others have the
+// layout of activations.
 func (lo *lowering) compute(n *graph.Node) {
 	s := &Compute{Op: n.Op}
 	layout := defaultLayout(n.Shape)
+	_, own := n.Op.(graph.Computer)
 	_, matrices := n.Op.(graph.MatMul) // its last dimensions are not pixels
-	if matrices {
+	rowMajor := own || matrices
+	if rowMajor {
 		layout = RowMajor
 	}
 	for i := range n.Inputs {
 		v := lo.in(n, i)
-		if matrices {
+		if rowMajor {
 			v = lo.as(v, RowMajor, tensor.Float32)
 		} else if elementwise(n.Op) {
 			if i == 0 {

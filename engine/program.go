@@ -85,6 +85,9 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	steps := lo.steps
 	if !spec.Unfused {
 		steps = fuse(steps)
+		if d, ok := p.device.(Broadcaster); ok && d.Broadcasts() {
+			steps = broadcastOperands(steps)
+		}
 	}
 	p.steps = schedule(steps)
 	switch {

@@ -13,6 +13,8 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -67,7 +69,7 @@ func TestRecogniseAmongModelsThatComputeTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := e.New(models.Config{Channels: c.channels, Classes: c.classes, Blank: true})
-		net := imported(t, renamed(exported(t, m, ExportConfig{Channels: c.channels, Height: c.side, Width: c.side, AnySize: c.any, Fold: true}), c.name))
+		net := imported(t, renamed(exported(t, m, ExportConfig{Input: prepare.Input{Channels: c.channels, Height: c.side, Width: c.side}, AnySize: c.any, Fold: true}), c.name))
 		match, found, err := Recognise(net, "")
 		unsaid := new(UnsaidError)
 		switch asked := errors.As(err, &unsaid); {
@@ -121,24 +123,24 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 		{side: 299, height: 299, shorter: 341},
 		{side: 384, height: 384, shorter: 438},
 		{side: 224, any: true, height: 224, shorter: 256},
-		{side: 224, any: true, config: ModelConfig{Size: 96}, height: 96, shorter: 109},
-		{side: 96, config: ModelConfig{Resize: 100}, height: 96, shorter: 100},
-		{side: 96, config: ModelConfig{Crop: 0.9}, height: 96, shorter: 106},
-		{side: 96, config: ModelConfig{Squash: true}, height: 96, resize: 96},
-		{side: 96, config: ModelConfig{Size: 96}, height: 96, shorter: 109},
-		{side: 96, config: ModelConfig{Size: 224}, wantError: "takes images of 96x96, not 224x224"},
+		{side: 224, any: true, config: ModelConfig{Images: prepare.Choice{Size: 96}}, height: 96, shorter: 109},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Resize: 100}}, height: 96, shorter: 100},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Crop: 0.9}}, height: 96, shorter: 106},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Squash: true}}, height: 96, resize: 96},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Size: 96}}, height: 96, shorter: 109},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Size: 224}}, wantError: "takes images of 96x96, not 224x224"},
 		{side: 96, beside: timm, height: 96, shorter: 101, interpolation: "bicubic"},
 		{side: 224, any: true, beside: timm, height: 224, shorter: 235, interpolation: "bicubic"},
-		{side: 224, any: true, beside: timm, config: ModelConfig{Size: 288}, height: 288, shorter: 303, interpolation: "bicubic"},
-		{side: 96, beside: timm, config: ModelConfig{Interpolation: "bilinear"}, height: 96, shorter: 101},
+		{side: 224, any: true, beside: timm, config: ModelConfig{Images: prepare.Choice{Size: 288}}, height: 288, shorter: 303, interpolation: "bicubic"},
+		{side: 96, beside: timm, config: ModelConfig{Images: prepare.Choice{Interpolation: "bilinear"}}, height: 96, shorter: 101},
 	} {
-		path := write(t, m, ExportConfig{Channels: 3, Height: c.side, Width: c.side, AnySize: c.any}, nil)
+		path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: c.side, Width: c.side}, AnySize: c.any}, nil)
 		if c.beside != "" {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(c.beside), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, info, _, err := OpenModel(path, c.config)
+		_, info, _, err := FromFileAt(path, c.config)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {
 				t.Errorf("%+v: %v", c, err)
@@ -162,17 +164,20 @@ func TestRecogniseByConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := e.New(models.Config{Classes: 5, Blank: true})
-	path := write(t, m, ExportConfig{Channels: 3, Height: 96, Width: 96, Fold: true}, nameless)
-	if _, _, _, err := OpenModel(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
+	path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 96, Width: 96}, Fold: true}, nameless)
+	if _, _, _, err := FromFileAt(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("without: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(`{"architecture": "resnet18"}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if match, _, _, err := RecogniseFile(path, ModelConfig{}); err != nil || match.Entry.Name != "resnet18" {
+	if match, err := opened(path, func(f *weights.File) (models.Match, error) {
+		match, _, _, err := RecogniseFile(f, ModelConfig{})
+		return match, err
+	}); err != nil || match.Entry.Name != "resnet18" {
 		t.Errorf("with: %s, %v", match.Entry.Name, err)
 	}
-	if _, info, _, err := OpenModel(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
+	if _, info, _, err := FromFileAt(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
 		t.Errorf("said otherwise: %+v, %v", info, err)
 	}
 }
@@ -185,7 +190,7 @@ func TestImageNetClassNames(t *testing.T) {
 	}
 	for classes, want := range map[int]string{1000: "goldfish", 999: "class 1"} {
 		m := e.New(models.Config{Classes: classes, Blocks: []int{1, 1, 1, 1}, Blank: true})
-		_, info, notes, err := FromWeights(write(t, m, ExportConfig{Channels: 3, Height: 64, Width: 64}, nil), ModelConfig{})
+		_, info, notes, err := FromWeightsAt(write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 64, Width: 64}}, nil), ModelConfig{})
 		if err != nil || info.Classes[1] != want || len(notes) != 1 || strings.Contains(notes[0], "ImageNet") != (classes == 1000) {
 			t.Errorf("%d classes: %q, %q, %v", classes, info.Classes[1], notes, err)
 		}
@@ -194,19 +199,19 @@ func TestImageNetClassNames(t *testing.T) {
 
 // The error of a graph that does not give the logits of exclusive classes says what it gives.
 func TestGraphsThatClassifyOtherwise(t *testing.T) {
-	normal := ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	normal := ModelConfig{Images: prepare.Choice{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}}
 	for want, last := range map[string][]nn.Module{
 		"ends in a Sigmoid":                  {nn.NewLinear(4, 5), nn.Sigmoid{}},
 		"returns one number for an image":    {nn.NewLinear(4, 1)},
 		"none of the networks known by name": {nn.NewLinear(4, 5)}, // no mean and std are given
 	} {
 		m := append(nn.Sequential{nn.NewConv2d(3, 4, 3, nn.Conv{}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}, last...)
-		path := write(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9}, nil)
+		path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 9, Width: 9}}, nil)
 		c := normal
 		if strings.HasPrefix(want, "none") {
 			c = ModelConfig{}
 		}
-		if _, _, _, err := OpenModel(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+		if _, _, _, err := FromFileAt(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -89,16 +89,16 @@ func TestConfigNamesTheNetwork(t *testing.T) {
 				}
 			}
 		}
-		_, err := exchange.Identify(path)
+		_, err := exchange.IdentifyAt(path)
 		agrees("identified", err)
 		if i%7 == 5 { // this case is slow
-			_, _, _, err = exchange.FromWeights(path, exchange.ModelConfig{})
+			_, _, _, err = exchange.FromWeightsAt(path, exchange.ModelConfig{})
 			agrees("imported", err)
-			_, _, _, err = exchange.FromWeights(path, exchange.ModelConfig{Model: c.net})
+			_, _, _, err = exchange.FromWeightsAt(path, exchange.ModelConfig{Model: c.net})
 			agrees("imported as "+c.net, err)
 		}
 		if e, _ := models.Lookup(c.net); c.net == "resnet18" { // a smaller one
-			w, err := exchange.OpenWeights(path)
+			w, err := exchange.ReadWeightsAt(path)
 			if err == nil {
 				_, err = w.Load(modules[c.net], e)
 			}

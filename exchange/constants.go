@@ -134,7 +134,7 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	case err != nil:
 		return err
 	case v.data == nil && !to.IsFloat():
-		return fmt.Errorf("to %v is not supported for a computed value, only for a constant", to)
+		return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node { return integral(in[0], to) }))
 	case v.data == nil || to.IsFloat() && v.data.DType() == tensor.Float32:
 		if names[0] == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
 			imp.prepared = ""
@@ -144,6 +144,15 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	}
 	imp.apply(n.String(), n.Outputs[0], names[:1], func(in []value) value { return value{data: converted(in[0].data, to)} })
 	return nil
+}
+
+// integral returns the numbers of a computed value that a cast to an integer type gives: 0 and 1
+// for BOOL, and otherwise x without its fraction. They stay floats.
+func integral(x *graph.Node, to onnx.ElementType) *graph.Node {
+	if to == onnx.Bool {
+		return x.NotEqual(x.Graph.Constant(0))
+	}
+	return graph.Sign.Of(x, 0, 0).Mul(graph.Floor.Of(x.Abs(), 0, 0))
 }
 
 // named0 returns the resolved names of the inputs of a node that does not change them.

@@ -100,7 +100,7 @@ func TestDescribedWeights(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		_, info, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 		if err != nil {
 			t.Errorf("%s: %v", c.what, err)
 			continue
@@ -127,18 +127,18 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resized, sized := exchange.ModelConfig{Resize: 250}, exchange.ModelConfig{Size: 96}
-	smooth, normal := exchange.ModelConfig{Interpolation: "bicubic"}, exchange.ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
-	scaled := exchange.ModelConfig{Scale: 1, Mean: normal.Mean, Std: normal.Std}
+	resized, sized := exchange.ModelConfig{Images: prepare.Choice{Resize: 250}}, exchange.ModelConfig{Images: prepare.Choice{Size: 96}}
+	smooth, normal := exchange.ModelConfig{Images: prepare.Choice{Interpolation: "bicubic"}}, exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}}
+	scaled := exchange.ModelConfig{Images: prepare.Choice{Scale: 1, Mean: normal.Images.Mean, Std: normal.Images.Std}}
 	const hf = "preprocessor_config.json"
 	for _, c := range []struct {
 		file, text, want string
 		settles          exchange.ModelConfig
 	}{
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "border"}}`, `crop_mode "border"`, resized},
-		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "squash", "crop_pct": 0.9}}`, `crop_mode "squash" with crop_pct 0.9`, exchange.ModelConfig{Squash: true}},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "squash", "crop_pct": 0.9}}`, `crop_mode "squash" with crop_pct 0.9`, exchange.ModelConfig{Images: prepare.Choice{Squash: true}}},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 32]}}`, "input_size [3 64 32]", sized},
-		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "crop_pct is -1", exchange.ModelConfig{Crop: 0.9}},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "crop_pct is -1", exchange.ModelConfig{Images: prepare.Choice{Crop: 0.9}}},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "64000 pixels", sized},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "area"}}`, `interpolation "area"`, smooth},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "std 0", normal},
@@ -160,12 +160,12 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		_, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 		unsaid := new(exchange.UnsaidError)
 		if !errors.As(err, &unsaid) || unsaid.Path != path || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "beside the weights") {
 			t.Errorf("%s: %v, want %q", c.text, err, c.want)
 		}
-		if _, _, _, err := exchange.FromWeights(path, c.settles); err != nil {
+		if _, _, _, err := exchange.FromWeightsAt(path, c.settles); err != nil {
 			t.Errorf("%s with %+v: %v", c.text, c.settles, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestDescribedWeightsGiveWay(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(config), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, info, _, err := exchange.FromWeights(path, exchange.ModelConfig{Classes: []string{"x", "y"}, Resize: 70, Mean: []float64{0, 0, 0}, Std: []float64{2, 2, 2}})
+	_, info, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Classes: []string{"x", "y"}, Images: prepare.Choice{Resize: 70, Mean: []float64{0, 0, 0}, Std: []float64{2, 2, 2}}})
 	p := info.Preprocess
 	if err != nil || info.Height != 64 || p.Resize != 0 || p.ResizeShorter != 70 || p.Std[0] != 2 || info.Classes[0] != "x" {
 		t.Errorf("%+v, %v", info, err)

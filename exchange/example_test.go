@@ -7,13 +7,14 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // Export a network as an ONNX graph and import it again. The parameters keep their names.
 func Example() {
 	net := models.NewD2LBNLeNet(1, 10)
-	model, err := exchange.Export(net, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28, Fold: true})
+	model, err := exchange.Export(net, exchange.ExportConfig{Input: prepare.Input{Channels: 1, Height: 28, Width: 28}, Fold: true})
 	if err != nil {
 		fmt.Println(err)
 		return

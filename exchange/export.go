@@ -3,8 +3,8 @@ package exchange
 import (
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
+	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
@@ -13,13 +13,6 @@ import (
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
-)
-
-// The names that an exported graph gives its input, its output and the batch dimension.
-const (
-	InputName  = "images"
-	OutputName = "logits"
-	BatchName  = "N"
 )
 
 // The versions of the ONNX format and of its operators that Export writes. All current
@@ -31,7 +24,9 @@ const (
 
 // ExportConfig describes the ONNX graph that Export writes.
 type ExportConfig struct {
-	Channels, Height, Width int // size of the images that the network is traced with
+	// Input has the channels and the size of the images with which the network is traced and,
+	// for Bytes, how they are prepared.
+	Input prepare.Input
 
 	// AnySize lets the graph take images of any height and width.
 	AnySize bool
@@ -40,21 +35,23 @@ type ExportConfig struct {
 	Fold bool
 
 	// Bytes makes the graph take uint8 images, which it scales and normalises as
-	// Preprocess says. The caller still resizes images and converts colours to grey.
+	// Input.Preprocess says. The caller still resizes images and converts colours to grey.
 	Bytes        bool
 	ChannelsLast bool // with Bytes: images are [N, H, W, C], not [N, C, H, W]
-	Preprocess   prepare.Steps
 
 	Metadata map[string]string
+
+	// Outputs are multiplied by outputStd, and outputMean is added; nil leaves them.
+	outputMean, outputStd []float64
 }
 
-// Export writes a classifier in evaluation mode as an ONNX graph. The graph has one input,
-// "images" [N, C, H, W] of floats, and one output, "logits" [N, classes], for any batch
-// size N. Its initialisers have the names of m's parameters. If m uses an operation that
+// Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch
+// size N; that of a classifier is [N, classes]. Its initialisers have the names of m's parameters. If m uses an operation that
 // ONNX does not have, the error names it.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
-	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
-		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
+	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
+		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Input.Channels, c.Input.Height, c.Input.Width)
 	}
 	if err := c.checkPreprocess(); err != nil {
 		return nil, err
@@ -65,34 +62,37 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	}
 	// A graph for any size must come out the same when it is traced at another size.
 	other := c
-	other.Height, other.Width = c.Height+32, c.Width+64
+	other.Input.Height, other.Input.Width = c.Input.Height+32, c.Input.Width+64
 	second, err := export(m, other)
-	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !reflect.DeepEqual(shapes(model), shapes(second)) {
-		return nil, fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
+	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !sameValues(model, second) {
+		return nil, dependsOnSize(m)
 	}
 	return model, nil
 }
 
-// shapes lists the integer initialisers, which hold shapes and not weights.
-func shapes(m *onnx.Model) (list []tensor.Named) {
-	for _, t := range m.Graph.Initialisers {
-		if t.Tensor.DType() == tensor.Int64 {
-			list = append(list, t)
-		}
-	}
-	return list
+func dependsOnSize(m nn.Module) error {
+	return fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
+}
+
+// sameValues reports whether two graphs have the same initialisers. Of large tensors, which are
+// weights, it compares only the shapes.
+func sameValues(a, b *onnx.Model) bool {
+	return slices.EqualFunc(a.Graph.Initialisers, b.Graph.Initialisers, func(x, y tensor.Named) bool {
+		const large = 1 << 16
+		return x.Name == y.Name && x.Tensor.Shape().Equal(y.Tensor.Shape()) && (x.Tensor == y.Tensor || x.Tensor.Numel() > large || reflect.DeepEqual(x.Tensor, y.Tensor))
+	})
 }
 
 // checkPreprocess reports whether the graph can prepare images as Preprocess says.
 func (c *ExportConfig) checkPreprocess() error {
-	p := c.Preprocess
+	p := c.Input.Preprocess
 	if c.Bytes && p.BGR {
 		return fmt.Errorf("takes channels in the order blue, green, red, and a graph that takes uint8 images is only written for red, green, blue; leave Bytes out")
 	}
 	for i, values := range [][]float64{p.Mean, p.Std} {
 		name := []string{"mean", "std"}[i]
-		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
-			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Channels)
+		if c.Bytes && len(values) != 0 && len(values) != c.Input.Channels {
+			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Input.Channels)
 		}
 	}
 	if c.ChannelsLast && !c.Bytes {
@@ -108,26 +108,31 @@ const tracedBatch = 2
 func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	nn.Named(m) // gives the parameters their names
 	g := graph.New(graph.Eval)
-	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Channels, c.Height, c.Width)
-	y, err := engine.Trace(m.Forward, x)
+	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Input.Channels, c.Input.Height, c.Input.Width)
+	y, err := engine.Trace(c.forward(m), x)
 	if err != nil {
 		return nil, err
 	}
-	if len(y.Shape) != 2 || y.Shape[0] != tracedBatch {
-		return nil, fmt.Errorf("%s returns %v for images of %v, but a classifier returns [N, classes]", nn.Class(m), y.Shape, x.Shape)
+	others, err := c.others(m, g)
+	if err != nil {
+		return nil, err
+	}
+	if len(y.Shape) < 1 || y.Shape[0] != tracedBatch || others[0].Nodes[y.ID].Shape[0] != otherBatch {
+		return nil, fmt.Errorf("%s returns %v for images of %v, but the first dimension must be that of the images", nn.Class(m), y.Shape, x.Shape)
 	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
-		conf: c, names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
-		out: y, uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
+		names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
+		out: y, others: others, repeated: map[*graph.Node]repeated{}, conditions: map[*graph.Node]string{},
+		uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
 		model: &onnx.Model{
 			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
 			Graph:    onnx.Graph{Name: nn.Class(m)},
 			Metadata: maps.Clone(c.Metadata),
 		},
 	}
-	e.values(x, y)
-	live := e.live(g)
+	e.values(x, y, c)
+	live := e.live(g, c.Fold)
 	// Reserve the names of all parameters first, so that no other value takes them.
 	for _, n := range g.Nodes {
 		if l, ok := n.Op.(*graph.Leaf); ok && live[n] && l.Variable.Name != "" {
@@ -137,57 +142,107 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 			e.used[l.Variable.Name] = true
 		}
 	}
-	e.prepare(x)
+	e.prepare(x, c)
 	for _, n := range g.Nodes {
 		if !live[n] || n == x {
 			continue
 		}
 		if err := e.node(n); err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
+			return nil, fmt.Errorf("%v%s: %w", n, layerOf(n), err)
 		}
 	}
-	if e.names[y] != OutputName { // the output is the input itself, or a weight
+	if e.value(y) != OutputName { // the output is the input itself, or a weight
 		e.emit(OutputName, "Identity", []string{e.names[y]}, OutputName)
 	}
 	return e.model, nil
 }
 
-// exporter writes the nodes of a trace as ONNX nodes, in their order.
-type exporter struct {
-	conf   ExportConfig
-	model  *onnx.Model
-	names  map[*graph.Node]string
-	used   map[string]bool // names of values
-	titles map[string]bool // names of nodes
-	out    *graph.Node
-	uses   map[*graph.Node]int         // how many nodes take a node's output
-	folded map[*graph.Node]*graph.Node // the batch norm that is folded into each layer
+// forward is the network that is written: m, with its outputs in their units.
+func (c *ExportConfig) forward(m nn.Module) func(x *graph.Node) *graph.Node {
+	if c.outputStd == nil {
+		return m.Forward
+	}
+	return func(x *graph.Node) *graph.Node { return inUnits(m.Forward(x), c.outputMean, c.outputStd) }
+}
+
+// inUnits converts standardised values [N, K] to their units, by a linear layer: every reader of
+// ONNX has that for any batch.
+func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
+	k := len(mean)
+	weight, bias := tensor.New(k, k), tensor.New(k)
+	for i := range k {
+		weight.Data()[i*k+i], bias.Data()[i] = float32(std[i]), float32(mean[i])
+	}
+	g := y.Graph
+	return g.Apply(graph.Linear{}, y, g.Variable(&graph.Variable{Value: weight, Name: "value_std"}), g.Variable(&graph.Variable{Value: bias, Name: "value_mean"}))
+}
+
+// layerOf names the layer whose Forward added n, the innermost if there are several.
+func layerOf(n *graph.Node) string {
+	layer, nodes := "", len(n.Graph.Nodes)+1
+	for _, c := range n.Graph.Calls {
+		if c.First <= n.ID && n.ID < c.Last && c.Last-c.First < nodes {
+			layer, nodes = " in a "+nn.Class(c.Module), c.Last-c.First
+		}
+	}
+	return layer
+}
+
+// otherBatch is the batch size of a second trace, which shows the dimensions that depend on it.
+const otherBatch = 3
+
+// others traces m at another batch size and, for images of any size, at another size. Every trace
+// must have the nodes of g, with other shapes.
+func (c *ExportConfig) others(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
+	trace := func(batch, h, w int) bool {
+		other := graph.New(graph.Eval)
+		_, err = engine.Trace(c.forward(m), other.Input(InputName, tensor.Float32, batch, c.Input.Channels, h, w))
+		list = append(list, other)
+		return err == nil && slices.EqualFunc(g.Nodes, other.Nodes, func(a, b *graph.Node) bool {
+			return a.Op.Name() == b.Op.Name() && len(a.Shape) == len(b.Shape)
+		})
+	}
+	switch {
+	case !trace(otherBatch, c.Input.Height, c.Input.Width) && err == nil:
+		return nil, fmt.Errorf("%s computes something else for %d images than for %d, so one graph cannot take every batch", nn.Class(m), otherBatch, tracedBatch)
+	case err == nil && c.AnySize && !trace(tracedBatch, c.Input.Height+32, c.Input.Width+64):
+		return nil, dependsOnSize(m)
+	}
+	return list, err
 }
 
 // values describes the input and the output of the graph.
-func (e *exporter) values(x, y *graph.Node) {
+func (e *exporter) values(x, y *graph.Node, c ExportConfig) {
 	batch := onnx.Dim{Name: BatchName}
 	side := func(size int, name string) onnx.Dim {
-		if e.conf.AnySize {
+		if c.AnySize {
 			return onnx.Dim{Name: name}
 		}
 		return onnx.Dim{Size: size}
 	}
 	h, w := side(x.Shape[2], "H"), side(x.Shape[3], "W")
 	in := onnx.Value{Name: InputName, Type: onnx.Float, Shape: []onnx.Dim{batch, {Size: x.Shape[1]}, h, w}}
-	if e.conf.Bytes {
+	if c.Bytes {
 		in.Type = onnx.Uint8
 	}
-	if e.conf.ChannelsLast {
+	if c.ChannelsLast {
 		in.Shape = []onnx.Dim{batch, h, w, {Size: x.Shape[1]}}
 	}
 	e.model.Graph.Inputs = []onnx.Value{in}
-	e.model.Graph.Outputs = []onnx.Value{{Name: OutputName, Type: onnx.Float, Shape: []onnx.Dim{batch, {Size: y.Shape[1]}}}}
+	out := []onnx.Dim{batch}
+	for d := 1; d < len(y.Shape); d++ {
+		dim := onnx.Dim{Size: y.Shape[d]}
+		if e.varies(y, d) {
+			dim = onnx.Dim{Name: fmt.Sprintf("D%d", d)}
+		}
+		out = append(out, dim)
+	}
+	e.model.Graph.Outputs = []onnx.Value{{Name: OutputName, Type: onnx.Float, Shape: out}}
 }
 
 // live returns the nodes that the output depends on. It also counts how often each node is
 // used and chooses the batch norms to fold.
-func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
+func (e *exporter) live(g *graph.Graph, fold bool) map[*graph.Node]bool {
 	live := map[*graph.Node]bool{e.out: true}
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
 		n := g.Nodes[i]
@@ -199,7 +254,7 @@ func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
 			e.uses[in]++
 		}
 	}
-	if !e.conf.Fold {
+	if !fold {
 		return live
 	}
 	for _, n := range g.Nodes {
@@ -219,81 +274,20 @@ func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
 	return live
 }
 
-// foldable reports whether a batch norm has running statistics and follows a layer whose
-// output and weights no other node uses.
-func (e *exporter) foldable(bn *graph.Node) bool {
-	layer := bn.Inputs[0]
-	switch layer.Op.(type) {
-	case graph.Conv2d, graph.Linear:
-	default:
-		return false
-	}
-	if e.uses[layer] != 1 || layer == e.out {
-		return false
-	}
-	stats := bn.Inputs[1]
-	if _, ok := stats.Op.(graph.Stack); !ok || e.uses[stats] != 1 {
-		return false
-	}
-	weights := append(append([]*graph.Node{}, stats.Inputs...), bn.Inputs[2:]...)
-	for _, n := range append(weights, layer.Inputs[1:]...) {
-		if _, ok := constantValues(n); !ok || e.uses[n] != 1 {
-			return false
-		}
-	}
-	return true
-}
-
-// constantValues returns the elements of a variable or a constant. ok is false for other nodes.
-func constantValues(n *graph.Node) ([]float32, bool) {
-	switch op := n.Op.(type) {
-	case *graph.Leaf:
-		return op.Variable.Value.Data(), op.Variable.Value.DType() == tensor.Float32
-	case *graph.Constant:
-		return tensor.New(op.Size...).Fill(float32(op.Value)).Data(), true
-	}
-	return nil, false
-}
-
-// unique returns a name that no other value of the graph has.
-func (e *exporter) unique(name string) string { return unique(e.used, name) }
-
-// unique returns the name itself, or with a number appended if it is used already.
-func unique(used map[string]bool, name string) string {
-	free := name
-	for i := 2; used[free]; i++ {
-		free = fmt.Sprintf("%s_%d", name, i)
-	}
-	used[free] = true
-	return free
-}
-
-// initialiser adds a tensor under a name and returns the name.
-func (e *exporter) initialiser(name string, t *tensor.Tensor) string {
-	e.model.Graph.Initialisers = append(e.model.Graph.Initialisers, tensor.Named{Name: name, Tensor: t})
-	return name
-}
-
-// emit adds an ONNX node.
-func (e *exporter) emit(name, op string, in []string, out string, attributes ...onnx.Attribute) {
-	name = unique(e.titles, name) // a layer that is called twice becomes two nodes
-	e.model.Graph.Nodes = append(e.model.Graph.Nodes, onnx.Node{Name: name, Op: op, Inputs: in, Outputs: []string{out}, Attributes: attributes})
-}
-
 // prepare writes the nodes that convert and normalise uint8 images, and names the result.
-func (e *exporter) prepare(x *graph.Node) {
+func (e *exporter) prepare(x *graph.Node, c ExportConfig) {
 	at := InputName
 	next := func(op string, in []string, attributes ...onnx.Attribute) {
 		out := e.unique("preprocess/" + op)
 		e.emit(out, op, append([]string{at}, in...), out, attributes...)
 		at = out
 	}
-	if e.conf.Bytes {
+	if c.Bytes {
 		next("Cast", nil, onnx.Attribute{Name: "to", Value: int64(onnx.Float)})
-		if e.conf.ChannelsLast {
+		if c.ChannelsLast {
 			next("Transpose", nil, onnx.Attribute{Name: "perm", Value: []int64{0, 3, 1, 2}})
 		}
-		p := e.conf.Preprocess
+		p := c.Input.Preprocess
 		number := func(name string, values ...float64) []string {
 			t := tensor.New(1, len(values), 1, 1)
 			for i, v := range values {
@@ -314,29 +308,4 @@ func (e *exporter) prepare(x *graph.Node) {
 		}
 	}
 	e.names[x] = at
-}
-
-// fold merges a batch norm into the layer before it and returns the layer's new weight and
-// bias, computed in float64:
-//
-//	w'[o,...] = w[o,...]·gamma[o]/√(var[o]+eps)    b'[o] = (b[o]-mean[o])·gamma[o]/√(var[o]+eps) + beta[o]
-func fold(layer, bn *graph.Node) (weight, bias *tensor.Tensor) {
-	numbers := func(n *graph.Node) []float32 { v, _ := constantValues(n); return v }
-	mean, variance := numbers(bn.Inputs[1].Inputs[0]), numbers(bn.Inputs[1].Inputs[1])
-	gamma, beta := numbers(bn.Inputs[2]), numbers(bn.Inputs[3])
-	w := numbers(layer.Inputs[1])
-	weight, bias = tensor.New(layer.Inputs[1].Shape...), tensor.New(len(mean))
-	row := len(w) / len(mean)
-	for o := range mean {
-		factor := float64(gamma[o]) / math.Sqrt(float64(variance[o])+bn.Op.(graph.BatchNorm).Eps)
-		b := 0.0
-		if len(layer.Inputs) == 3 {
-			b = float64(numbers(layer.Inputs[2])[o])
-		}
-		bias.Data()[o] = float32((b-float64(mean[o]))*factor + float64(beta[o]))
-		for i := o * row; i < (o+1)*row; i++ {
-			weight.Data()[i] = float32(float64(w[i]) * factor)
-		}
-	}
-	return weight, bias
 }

@@ -145,10 +145,10 @@ func examples() []example {
 		panic(err)
 	}
 	return []example{
-		{"small", shake(newSmall()), ExportConfig{Channels: 3, Height: 50, Width: 38, AnySize: true}},
-		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Channels: 1, Height: 28, Width: 28}},
-		{"cifar-resnet20", shake(cifar), ExportConfig{Channels: 3, Height: 32, Width: 32}},
-		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Channels: 1, Height: 32, Width: 32, AnySize: true}},
+		{"small", shake(newSmall()), ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38}, AnySize: true}},
+		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}},
+		{"cifar-resnet20", shake(cifar), ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}}},
+		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Input: prepare.Input{Channels: 1, Height: 32, Width: 32}, AnySize: true}},
 	}
 }
 
@@ -166,12 +166,12 @@ func TestExportThenImportKeepsEveryBit(t *testing.T) {
 					t.Errorf("%s became %v", p.Name, got[p.Name])
 				}
 			}
-			x := unit(3, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(3, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			if y, z := call(t, c.module, x), call(t, net, x); !sameBits(y.Data(), z.Data()) {
 				t.Errorf("the logits %v became %v", y, z)
 			}
 			if c.conf.AnySize {
-				x := unit(1, c.conf.Channels, 70, 90)
+				x := unit(1, c.conf.Input.Channels, 70, 90)
 				if y, z := call(t, c.module, x), call(t, net, x); !sameBits(y.Data(), z.Data()) {
 					t.Errorf("at another size, the logits %v became %v", y, z)
 				}
@@ -194,7 +194,7 @@ func TestFoldedExportGivesTheSameLogits(t *testing.T) {
 			if want := map[string]int{"small": 1}[c.name]; norms != want {
 				t.Errorf("%d batch norms are left, want %d", norms, want)
 			}
-			x := unit(2, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(2, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			near(t, "logits", call(t, imported(t, model), x).Data(), call(t, c.module, x).Data())
 		})
 	}
@@ -204,7 +204,7 @@ func TestFoldedExportGivesTheSameLogits(t *testing.T) {
 func TestExportOfALayerCalledTwice(t *testing.T) {
 	conv := nn.NewConv2d(3, 3, 3, nn.Conv{Padding: 1})
 	m := nn.Sequential{conv, nn.ReLU{}, conv, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
-	model := exported(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9, AnySize: true})
+	model := exported(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 9, Width: 9}, AnySize: true})
 	names := map[string]bool{}
 	for _, n := range model.Graph.Nodes {
 		if names[n.Name] {
@@ -230,7 +230,7 @@ func TestRecognise(t *testing.T) {
 			if err != nil || match.Entry.Name != c.name {
 				t.Fatalf("%s (folded %v): %v, %v", c.name, fold, match.Entry.Name, err)
 			}
-			x := unit(2, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(2, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			near(t, "logits", call(t, m, x).Data(), call(t, c.module, x).Data())
 			if fold {
 				continue
@@ -243,7 +243,7 @@ func TestRecognise(t *testing.T) {
 			}
 		}
 	}
-	net := imported(t, exported(t, newSmall(), ExportConfig{Channels: 3, Height: 50, Width: 38}))
+	net := imported(t, exported(t, newSmall(), ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38}}))
 	if _, _, err := Recognise(net, "d2l-resnet18"); err == nil || !strings.Contains(err.Error(), "d2l-resnet18, d2l-bnlenet") {
 		t.Errorf("another network: %v", err)
 	}
@@ -256,7 +256,7 @@ func TestExportedPreprocessing(t *testing.T) {
 	for _, last := range []bool{false, true} {
 		for _, scale := range []float64{0, 1.0 / 128} {
 			p.Scale = scale
-			c := ExportConfig{Channels: 3, Height: 50, Width: 38, Bytes: true, ChannelsLast: last, Preprocess: p}
+			c := ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38, Preprocess: p}, Bytes: true, ChannelsLast: last}
 			model := exported(t, m, c)
 			in := imported(t, model).Input
 			if !in.Bytes || in.ChannelsLast != last || in.Channels != 3 || in.Height != 50 || in.Width != 38 {
@@ -275,13 +275,19 @@ func TestExportedPreprocessing(t *testing.T) {
 }
 
 func TestExportRefuses(t *testing.T) {
-	conf := ExportConfig{Channels: 3, Height: 30, Width: 30}
+	conf := ExportConfig{Input: prepare.Input{Channels: 3, Height: 30, Width: 30}}
 	for want, m := range map[string]nn.Module{
-		"does not divide":                    nn.Sequential{nn.AdaptiveAvgPool2d{H: 4, W: 4}, nn.Flatten{}},
-		"cannot express AvgPool2d's Divisor": nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
-		"returns [2, 3, 30, 30]":             nn.Sequential{nn.ReLU{}},
-		"does not support this operation":    nn.Sequential{nn.Flatten{}, expand{}},
-		"has 3 channels, needs 5":            nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"leave CeilMode or Divisor out":                 nn.Sequential{nn.AvgPool2d{Kernel: 4, Stride: 3, CeilMode: true, Divisor: 7}, nn.Flatten{}},
+		"first dimension must be that of the images":    formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Sum(0) }},
+		"no counterpart in ONNX that Export writes":     formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(graph.ProductOfOthers{Axes: []int{1}}, x) }},
+		"Own#1[2, 3, 30, 30] in a formula: it is an op": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(own{}, x) }},
+		"Slice: 7 to 9 of dimension 1":                  formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(1, 7, 9) }},
+		"computes something else for 3 images than":     formula{f: func(x, _, _ *graph.Node) *graph.Node { return alternating(x) }},
+		"has 3 channels, needs 5":                       nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"takes \"labels\" besides its images": formula{f: func(x, _, _ *graph.Node) *graph.Node {
+			return x.Mul(x.Graph.Input("labels", tensor.Float32, 1, 1, 30, 30))
+		}},
+		"takes elements of dimension 0 at places that": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Gather(0, rotated(x.Shape[0])...) }},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -293,12 +299,27 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
-// expand is a module with an operation that Export does not support.
-type expand struct{}
+// own is an operation of a user's own.
+type own struct{ graph.Scale }
 
-func (expand) Forward(x *graph.Node) *graph.Node {
-	g := x.Graph
-	return g.Apply(graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
+func (own) Name() string                                         { return "Own" }
+func (own) Compute(n *graph.Node, out []float32, in [][]float32) { copy(out, in[0]) }
+
+// rotated lists n-1, 0, 1, ... n-2.
+func rotated(n int) []int {
+	list := []int{n - 1}
+	for i := range n - 1 {
+		list = append(list, i)
+	}
+	return list
+}
+
+// alternating adds another operation for every image of a batch.
+func alternating(x *graph.Node) *graph.Node {
+	for range x.Shape[0] {
+		x = x.Abs()
+	}
+	return x
 }
 
 // TestExportFiles writes the files that testdata/check_export.py compares with another
@@ -331,16 +352,16 @@ func TestExportFiles(t *testing.T) {
 		for _, fold := range []bool{false, true} {
 			c := e.conf
 			c.Fold = fold
-			x := unit(3, c.Channels, c.Height, c.Width)
+			x := unit(3, c.Input.Channels, c.Input.Height, c.Input.Width)
 			write(fmt.Sprintf("%s-folded-%v", e.name, fold), e.module, c, x, x)
-			c.Bytes, c.Preprocess = true, prepare.Steps{Mean: make([]float64, c.Channels), Std: make([]float64, c.Channels)}
-			for i := range c.Channels {
-				c.Preprocess.Mean[i], c.Preprocess.Std[i] = 0.45+0.02*float64(i), 0.22+0.01*float64(i)
+			c.Bytes, c.Input.Preprocess = true, prepare.Steps{Mean: make([]float64, c.Input.Channels), Std: make([]float64, c.Input.Channels)}
+			for i := range c.Input.Channels {
+				c.Input.Preprocess.Mean[i], c.Input.Preprocess.Std[i] = 0.45+0.02*float64(i), 0.22+0.01*float64(i)
 			}
-			fed, x := pixels(2, c.Channels, c.Height, c.Width), unit(2, c.Channels, c.Height, c.Width)
+			fed, x := pixels(2, c.Input.Channels, c.Input.Height, c.Input.Width), unit(2, c.Input.Channels, c.Input.Height, c.Input.Width)
 			for i := range x.Data() {
-				channel := i / (c.Height * c.Width) % c.Channels
-				x.Data()[i] = (x.Data()[i] - float32(c.Preprocess.Mean[channel])) / float32(c.Preprocess.Std[channel])
+				channel := i / (c.Input.Height * c.Input.Width) % c.Input.Channels
+				x.Data()[i] = (x.Data()[i] - float32(c.Input.Preprocess.Mean[channel])) / float32(c.Input.Preprocess.Std[channel])
 			}
 			write(fmt.Sprintf("%s-folded-%v-bytes", e.name, fold), e.module, c, fed, x)
 			c.ChannelsLast = true

@@ -21,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -121,8 +122,8 @@ func readable(m nn.Module, info checkpoint.Model) (*onnx.Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its graph could not be imported again: %w", err)
 	}
-	if net.Classes != len(info.Classes) {
-		return nil, fmt.Errorf("it has %d outputs, but there are %d class names", net.Classes, len(info.Classes))
+	if n := len(info.Names()); net.Classes != n {
+		return nil, fmt.Errorf("it has %d outputs, but there are %d %s names", net.Classes, n, info.Task.Singular())
 	}
 	return model, nil
 }
@@ -134,7 +135,7 @@ func registered(m nn.Module, info checkpoint.Model) bool {
 	if err != nil {
 		return false
 	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Names()), Blocks: info.Blocks, Blank: true}
 	if e.Check(c) != nil {
 		return false
 	}
@@ -188,8 +189,18 @@ func packageName(dir string) string {
 func goText(name, file string, info checkpoint.Model) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(generated)
+	n := len(info.Names())
+	about := map[task.Task]string{
+		task.Classes: fmt.Sprintf("classifies images into %d classes", n),
+		task.Labels:  fmt.Sprintf("tells which of %d labels an image has", n),
+		task.Values:  fmt.Sprintf("estimates %d values of an image", n),
+	}
+	of := info.Task.Named()
+	if about[of] == "" {
+		return nil, fmt.Errorf("no Go package of a model that answers with %s can be written; export its graph", of)
+	}
 	err := goTemplate.Execute(&b, map[string]any{
-		"Package": name, "Architecture": info.Architecture, "Count": len(info.Classes), "File": file,
+		"Package": name, "Architecture": info.Architecture, "About": about[of], "Task": string(of), "File": file,
 	})
 	if err != nil {
 		return nil, err
@@ -199,7 +210,7 @@ func goText(name, file string, info checkpoint.Model) ([]byte, error) {
 
 // The class names stay out of the source: they are in the model's file.
 var goTemplate = template.Must(template.New("package").Parse(`
-// Package {{.Package}} classifies images into {{.Count}} classes. It embeds a trained
+// Package {{.Package}} {{.About}}. It embeds a trained
 // {{printf "%.60q" .Architecture}}.
 package {{.Package}}
 
@@ -216,9 +227,16 @@ import (
 //go:embed {{.File}}
 var file string
 
+{{if eq .Task "values" -}}
+// Value is one value that the model estimates.
+type Value = inference.Value
+{{else if eq .Task "labels" -}}
+// Prediction is one label and how probable the model thinks it is that the image has it.
+type Prediction = inference.Prediction
+{{else -}}
 // Prediction is one class and how likely the model thinks it.
 type Prediction = inference.Prediction
-
+{{end}}
 // open reads the model at the first call. It computes on all cores.
 var open = sync.OnceValues(func() (*inference.Classifier, error) {
 	dev, err := cpu.New(cpu.Options{})
@@ -228,7 +246,19 @@ var open = sync.OnceValues(func() (*inference.Classifier, error) {
 	return inference.Read(strings.NewReader(file), int64(len(file)), "package {{.Package}}", dev, dev.Preferred())
 })
 
-// Predict returns all classes, the likeliest first. The image may be of any kind
+{{if eq .Task "values" -}}
+// Predict returns all values, in the units of the training. The image may be of any kind
+// and size: it is prepared as the training images were. Predict may be called from several
+// goroutines; the calls run one after the other.
+func Predict(img image.Image) ([]Value, error) {
+	c, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return c.Values(img)
+}
+{{else -}}
+// Predict returns all {{.Task}}, the {{if eq .Task "labels"}}most probable{{else}}likeliest{{end}} first. The image may be of any kind
 // and size: it is prepared as the training images were. Predict may be called
 // from several goroutines; the calls run one after the other.
 func Predict(img image.Image) ([]Prediction, error) {
@@ -238,4 +268,4 @@ func Predict(img image.Image) ([]Prediction, error) {
 	}
 	return c.Predict(img, 0)
 }
-`))
+{{end}}`))

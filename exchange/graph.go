@@ -14,6 +14,8 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -21,26 +23,38 @@ import (
 // network is the ONNX graph in its own file.
 const GraphArchitecture = "onnx-graph"
 
-// RecogniseFile opens the ONNX file at path and recognises its graph; see Recognise. It also
-// returns the file's metadata. The likely model is the one that c names, or else the one
+// RecogniseFile recognises the graph of an ONNX file; see Recognise. It also returns the
+// file's metadata. The likely model is the one that c names, or else the one
 // that the file, or config.json beside it, names.
-func RecogniseFile(path string, c ModelConfig) (models.Match, nn.Module, map[string]string, error) {
-	h, err := fromONNX(path, c, false)
+func RecogniseFile(f *weights.File, c ModelConfig) (models.Match, nn.Module, map[string]string, error) {
+	h, err := fromONNX(f, c, false)
 	return h.match, h.module, h.metadata, err
 }
 
-// fromONNX opens a graph as a model of the registry or, if graphs is true, as a *Network.
-func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
-	net, notes, err := open(path, c.Output)
+// FromGraph imports the graph of an ONNX file, which may be closed afterwards. If the graph
+// has several outputs, FromGraph takes the one that the file's metadata names, or else the
+// first that has the shape of logits. The error names the file. modelfile.OpenGraph is
+// FromGraph for a path.
+func FromGraph(f *weights.File) (*Network, error) {
+	n, _, err := importFile(f, "")
+	return n, err
+}
+
+// fromONNX takes a graph as a model of the registry or, if graphs is true, as a *Network.
+func fromONNX(f *weights.File, c ModelConfig, graphs bool) (h held, err error) {
+	net, notes, err := importFile(f, c.Output)
 	if err != nil {
 		return h, err
+	}
+	if net.Classes == 0 {
+		return h, at(f.Path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
 	}
 	h = held{metadata: net.Metadata, input: net.Input, notes: notes}
 	likely := c.Model
 	if own, err := checkpoint.ModelIn(net.Metadata); err == nil {
 		likely = cmp.Or(likely, own.Architecture)
 	}
-	if likely = cmp.Or(likely, architectureBeside(path)); likely == GraphArchitecture && graphs {
+	if likely = cmp.Or(likely, architectureBeside(f.Path)); likely == GraphArchitecture && graphs {
 		h.match, h.module, err = net.unnamed(), net, net.classifies()
 	} else if h.match, h.module, err = Recognise(net, likely); err != nil && c.Model == "" && graphs && !errors.As(err, new(*UnsaidError)) {
 		h.match, h.module, err = net.unnamed(), net, net.classifies()
@@ -53,7 +67,7 @@ func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
 		}
 	}
 	if err != nil {
-		return h, at(path, err)
+		return h, at(f.Path, err)
 	}
 	return h, nil
 }
@@ -95,24 +109,23 @@ func (n *Network) classifies() error {
 	return nil
 }
 
-// open reads an ONNX file for one of its outputs: the one given, or the one that Residual's
-// metadata names, or the first that has the shape of logits.
-func open(path, output string) (*Network, []string, error) {
-	m, err := onnx.Open(path)
-	if err != nil {
-		return nil, nil, err
+// importFile imports the graph of an ONNX file for one of its outputs: the one given, or the
+// one that Residual's metadata names, or the first that has the shape of logits.
+func importFile(f *weights.File, output string) (_ *Network, notes []string, err error) {
+	m := f.Graph
+	if m == nil {
+		return nil, nil, fmt.Errorf("%s: holds weights alone, as a .%s file, and no graph", f.Path, f.Format)
 	}
 	if own, err := checkpoint.ModelIn(m.Metadata); err == nil {
 		output = cmp.Or(output, own.Output)
 	}
-	var notes []string
 	if err = chooseOutput(m, output, &notes); err == nil {
 		var n *Network
 		if n, err = Import(m); err == nil {
 			return n, notes, nil
 		}
 	}
-	return nil, nil, at(path, err)
+	return nil, nil, at(f.Path, err)
 }
 
 // chooseOutput removes all outputs of a graph but the named one, or else the first that has

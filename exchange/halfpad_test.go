@@ -54,7 +54,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 		for head, rename := range map[string]func(string) string{"fc": same, "linear": func(name string) string { return strings.Replace(name, "fc.", "linear.", 1) }} {
 			path := foreign(t, state, rename)
 			for zeros, want := range map[string][]float64{"": n.Last, exchange.ZerosLast: n.Last, exchange.ZerosBoth: n.Both} {
-				m, _, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Model: n.Net, Zeros: zeros})
+				m, _, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: n.Net, Zeros: zeros})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -77,7 +77,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 		`said to be "middle"`:                {Model: "cifar-resnet8", Zeros: "middle"},
 		"say which with Model, and with Zer": {},
 	} {
-		if _, _, _, err := exchange.FromWeights(path, c); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, _, err := exchange.FromWeightsAt(path, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

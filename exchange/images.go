@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 )
 
 // UnsaidError is the error of a file that leaves something open which ModelConfig must say,
@@ -17,12 +19,20 @@ import (
 type UnsaidError struct {
 	Path   string
 	Why    string
-	Fields []string // fields of ModelConfig that answer it
+	Fields []string // fields of ModelConfig, or of its Images, that answer it
 	Any    bool     // one of the fields is enough
 }
 
 // Error names the fields of ModelConfig to set.
-func (e *UnsaidError) Error() string { return e.With(e.Fields, "in ModelConfig") }
+func (e *UnsaidError) Error() string {
+	names := slices.Clone(e.Fields)
+	for i, name := range names {
+		if _, ok := reflect.TypeFor[prepare.Choice]().FieldByName(name); ok {
+			names[i] = "Images." + name
+		}
+	}
+	return e.With(names, "in ModelConfig")
+}
 
 // With returns the message with other names for the fields, such as flags; where says where they are set.
 func (e *UnsaidError) With(names []string, where string) string {
@@ -45,19 +55,14 @@ func at(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// choice returns the part of c that says how images are prepared.
-func (c ModelConfig) choice() prepare.Choice {
-	return prepare.Choice{
-		Size: c.Size, Resize: c.Resize, Crop: c.Crop, Squash: c.Squash, Interpolation: c.Interpolation,
-		Scale: c.Scale, Mean: c.Mean, Std: c.Std, BGR: c.BGR,
-	}
-}
-
 // Restate returns info with the values that c sets in place of its own. net is the model's
 // network if that is a graph, else nil; images keep the size that a graph takes.
 func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Model, error) {
 	if c.Model != "" && c.Model != info.Architecture {
 		return info, fmt.Errorf("is %s, not %s", info.Architecture, c.Model)
+	}
+	if of := info.Task.Named(); c.Classes != nil && of != task.Classes {
+		return info, fmt.Errorf("answers with %s and has their names; leave the names of classes out", of)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {
@@ -65,7 +70,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 		}
 		info.Classes = c.Classes
 	}
-	choice := c.choice()
+	choice := c.Images
 	if choice.IsZero() {
 		return info, nil
 	}
@@ -80,7 +85,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if err := in.suits(choice); err != nil {
 		return info, err
 	}
-	if info.Height != info.Width && c.Size == 0 { // no Size stands for two different sides
+	if info.Height != info.Width && c.Images.Size == 0 { // no Size stands for two different sides
 		in.Height, in.Width = info.Height, info.Width
 	}
 	choice = choice.Over(prepare.ChoiceOf(info.Input))
@@ -95,7 +100,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 // beside the weights. If these ask for something that is not supported, and c does not
 // say otherwise, that is an error.
 func (c ModelConfig) beside(path string, channels, classes int, in Input) (names []string, choice prepare.Choice, notes []string, err error) {
-	choice = c.choice()
+	choice = c.Images
 	if err := in.suits(choice); err != nil {
 		return nil, choice, nil, err
 	}
@@ -120,7 +125,7 @@ func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (no
 		return nil, both(unsized, unnormal)
 	}
 	var guessed bool
-	if *to, guessed = c.Sized(*to, e.Input()); guessed {
+	if *to, guessed = c.Sized(*to, e.Input); guessed {
 		notes = append(notes, "nothing says how images are resized, so the usual way is assumed: the shorter side is resized, and a centre crop takes 7/8 of it")
 	}
 	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
@@ -182,15 +187,15 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 		return nil, nil
 	case e.Name == GraphArchitecture:
 		return nil, &UnsaidError{Why: "the graph is none of the networks known by name, and nothing says with which mean and std its images are normalised (0 and 1 if they are not)", Fields: []string{"Mean", "Std"}}
-	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Mean != nil:
+	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Preprocess.Mean != nil:
 		return nil, &UnsaidError{Why: fmt.Sprintf("the mean and std of %s are for bytes over 255, not for bytes times %.6g", e.Name, c.Scale), Fields: []string{"Mean", "Std"}}
-	case e.Mean == nil:
+	case e.Preprocess.Mean == nil:
 		return nil, nil
-	case len(e.Mean) != to.Channels:
+	case len(e.Preprocess.Mean) != to.Channels:
 		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; ModelConfig.Mean and ModelConfig.Std give others",
-			e.Name, len(e.Mean), to.Channels)}, nil
+			e.Name, len(e.Preprocess.Mean), to.Channels)}, nil
 	}
-	p.Mean, p.Std = slices.Clone(e.Mean), slices.Clone(e.Std)
+	p.Mean, p.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)
 	if c.BGR {
 		slices.Reverse(p.Mean)
 		slices.Reverse(p.Std)

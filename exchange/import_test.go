@@ -173,7 +173,7 @@ func TestWhichStateDict(t *testing.T) {
 	for file, want := range map[string]string{
 		"wrapped-model_ema-2.15.pth": "that under model_ema is taken, not model;", "wrapped-state_dict-2.15.pth": "",
 	} {
-		w, err := OpenWeights("../weights/pth/testdata/" + file)
+		w, err := ReadWeightsAt("../weights/pth/testdata/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func init() { // a literal would refer to itself: node lists the names
 		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Unsqueeze": (*importer).unsqueeze,
 		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "CastLike": (*importer).cast, "Transpose": (*importer).transpose,
 		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Range": (*importer).span, "Tile": (*importer).tile,
-		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "Slice": (*importer).slice, "Split": (*importer).split,
+		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "GatherElements": (*importer).gatherElements, "Slice": (*importer).slice, "Split": (*importer).split,
 		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
 		"Resize": (*importer).resize, "Upsample": (*importer).resize,
 	}
@@ -129,8 +129,9 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		imp.layer(n, 4, x, l)
 		return nil
 	}
+	net := imp.net
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
-		return value{node: l.Forward(win.padded(in[0].node, 0))}
+		return value{node: net.current(l).Forward(win.padded(in[0].node, 0))}
 	})
 	return nil
 }

@@ -92,12 +92,14 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 			imp.layer(n, 2, x, l)
 			return a.done()
 		}
+		net := imp.net
 		imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
 			x := in[0].node
 			last := len(x.Shape) - 1
+			y := net.current(l).Forward(x.Reshape(x.Shape[:last].Numel(), x.Shape[last]))
 			to := x.Shape.Clone()
-			to[last] = l.Weight.Value.Shape()[0]
-			return value{node: l.Forward(x.Reshape(x.Shape[:last].Numel(), x.Shape[last])).Reshape(to...)}
+			to[last] = y.Shape[1:].Numel()
+			return value{node: y.Reshape(to...)}
 		})
 		return a.done()
 	}

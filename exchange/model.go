@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -26,16 +27,9 @@ type ModelConfig struct {
 	// several; empty: the first that is [N, classes].
 	Output string
 
-	// How images are prepared; see prepare.Choice. If only Size is given, the ratio of the
-	// resized shorter side to Size stays as the file or the model says.
-	Resize        int     // size of the shorter side
-	Crop          float64 // instead of Resize, which becomes Size/Crop rounded down; timm's crop_pct
-	Size          int     // side of the square centre crop
-	Interpolation string  // one of prepare.Interpolations
-	Mean, Std     []float64
-	Squash        bool    // both sides are resized to Size, without a crop
-	Scale         float64 // factor on each byte, before Mean and Std: 1 keeps 0 to 255; 0 means the file's, or 1/255
-	BGR           bool    // the channels are in the order blue, green, red, also in Mean and Std
+	// Images says how images are prepared. If only its Size is given, the ratio of the resized
+	// shorter side to Size stays as the file or the model says.
+	Images prepare.Choice
 
 	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
 	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
@@ -47,49 +41,39 @@ type ModelConfig struct {
 	Ignore []string
 }
 
-// FromWeights opens a file of weights of any format and returns the model of the registry
-// that they belong to. path may also be the index of sharded weights, or their folder. notes
-// tell what had to be chosen. Every tensor of the file must have its place in the model,
+// FromWeights returns the model of the registry that the weights in an open file belong to.
+// The file may have any format, and be closed afterwards. notes tell what had to be chosen. Every tensor of the file must have its place in the model,
 // except PyTorch's batch counters (num_batches_tracked) and tensors that clearly belong to a
 // loss or a metric. The error names the nearest model and how the file differs from it.
 //
 // Names and shapes do not determine everything that a network computes. So FromWeights also
 // compares what the file, and config.json beside it, say about the architecture. If they
 // contradict the model, the error names the file, the entry and its value.
-func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
-	return openModel(path, c, false)
+func FromWeights(f *weights.File, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return fromFile(f, c, false)
 }
 
-// OpenModel is FromWeights for any ONNX graph, too. A graph that none of the registry's
+// FromFile is FromWeights for any ONNX graph, too. A graph that none of the registry's
 // models computes is returned as a *Network whose architecture is GraphArchitecture;
 // SaveGraph writes such a model. If neither the file nor c tells how images are prepared or
 // which output holds the logits, the error is an UnsaidError.
-func OpenModel(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
-	return openModel(path, c, true)
+func FromFile(f *weights.File, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return fromFile(f, c, true)
 }
 
-// openModel opens a file as OpenModel does. It returns a graph of no known model only if
-// graphs is true.
-func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+// fromFile is FromFile if graphs is true, and FromWeights if it is not.
+func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
-		return nil, checkpoint.Model{}, nil, at(path, err)
-	}
-	path, err = weights.Locate(path)
-	if err != nil {
-		return nil, checkpoint.Model{}, nil, err
-	}
-	format, err := weights.Detect(path)
-	if err != nil {
-		return nil, checkpoint.Model{}, nil, err
+		return nil, checkpoint.Model{}, nil, at(f.Path, err)
 	}
 	var net held
 	switch {
-	case format != weights.ONNX:
-		net, err = fromTensors(path, c)
+	case f.Format != weights.ONNX:
+		net, err = fromTensors(f, c)
 	case c.Zeros != "" || c.Ignore != nil:
-		err = field.Errorf("%s: is a graph, which defines what it computes; leave {Zeros} and {Ignore} out", path)
+		err = field.Errorf("%s: is a graph, which defines what it computes; leave {Zeros} and {Ignore} out", f.Path)
 	default:
-		net, err = fromONNX(path, c, graphs)
+		net, err = fromONNX(f, c, graphs)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
@@ -97,10 +81,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	notes = net.notes
 	config := net.match.Config
 	own, told := ownWord(net.metadata, net.match)
-	if err := net.input.suits(c.choice()); err != nil {
+	if err := net.input.suits(c.Images); err != nil {
 		return fail(err)
 	}
-	if told && c.choice().IsZero() {
+	if told && c.Images.IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
@@ -109,14 +93,14 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 		info.Residual, info.Go = "", ""
 		notes = append(notes, ownWordNote)
 	} else {
-		names, images, more := c.Classes, c.choice(), []string(nil)
+		names, images, more := c.Classes, c.Images, []string(nil)
 		if told {
 			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownWordNote)
 			c.Output = cmp.Or(c.Output, own.Output)
 			if names == nil {
 				names = own.Classes
 			}
-		} else if names, images, more, err = c.beside(path, config.Channels, config.Classes, net.input); err != nil {
+		} else if names, images, more, err = c.beside(f.Path, config.Channels, config.Classes, net.input); err != nil {
 			return fail(err)
 		}
 		notes = append(notes, more...)
@@ -149,7 +133,7 @@ const ownWordNote = "everything that was not given is taken from the file itself
 func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
-	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
+	ok = err == nil && own.Task.Named() == task.Classes && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
 		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
 	return own, ok
 }
@@ -177,22 +161,23 @@ func notThat(is models.Match, model string) error {
 	return fmt.Errorf("the graph computes %s, not %s", is.Title(), model)
 }
 
-// recognised finds the model that computes the same as the ONNX graph at path.
-func recognised(path, likely string) (h held, err error) {
-	net, err := Open(path)
+// recognised finds the model that computes the same as the graph in an ONNX file.
+func recognised(f *weights.File, likely string) (h held, err error) {
+	net, err := FromGraph(f)
 	if err != nil {
 		return h, err
 	}
 	h.metadata = net.Metadata
 	if h.match, h.module, err = Recognise(net, likely); err != nil {
-		return h, fmt.Errorf("%s: %w", path, err)
+		return h, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return h, nil
 }
 
 // fromTensors finds the model of a file of named tensors and fills it.
-func fromTensors(path string, c ModelConfig) (h held, err error) {
-	w, err := openWeights(path, c.Ignore, false)
+func fromTensors(f *weights.File, c ModelConfig) (h held, err error) {
+	path := f.Path
+	w, err := listWeights(f, c.Ignore)
 	if err != nil {
 		return h, err
 	}
@@ -268,12 +253,7 @@ func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 		return nil, nil, err
 	}
 	if w.tensors == nil {
-		f, err := weights.Open(w.Path)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer f.Close()
-		if err := w.read(f); err != nil {
+		if err := w.read(); err != nil {
 			return nil, nil, err
 		}
 	}

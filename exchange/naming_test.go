@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -85,7 +86,7 @@ func TestForeignNames(t *testing.T) {
 			}
 			path = foreign(t, append(state, c.more...), same)
 		}
-		got, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Ignore: c.ignore, Classes: strings.Split("abcde", "")})
+		got, info, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Ignore: c.ignore, Classes: strings.Split("abcde", "")})
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), "from the nearest, basic-block ResNet like resnet18 with 1, 1, 1, 1 blocks") {
 				t.Errorf("%s: want %q, got %v", what, c.err, err)
@@ -111,7 +112,7 @@ func TestForeignNames(t *testing.T) {
 func TestLoadForeignNames(t *testing.T) {
 	e, m := net(t, small, models.Config{})
 	state := append(nn.StateDict(m), tensor.Named{Name: "criterion.weight", Tensor: tensor.New(10)})
-	w, err := exchange.OpenWeights(foreign(t, state, func(name string) string {
+	w, err := exchange.ReadWeightsAt(foreign(t, state, func(name string) string {
 		return strings.Replace(name, "fc.", "fc.1.", 1)
 	}))
 	if err != nil {
@@ -134,7 +135,7 @@ func TestLoadForeignNames(t *testing.T) {
 // Load takes the weights of the model that an ONNX graph computes.
 func TestLoadONNX(t *testing.T) {
 	e, m := net(t, "cifar-resnet8", models.Config{})
-	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
+	graph, err := exchange.Export(m, exchange.ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Fold: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,11 +143,11 @@ func TestLoadONNX(t *testing.T) {
 	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, graph) }); err != nil {
 		t.Fatal(err)
 	}
-	want, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+	want, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := exchange.OpenWeights(path)
+	w, err := exchange.ReadWeightsAt(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,11 +157,19 @@ func TestLoadONNX(t *testing.T) {
 		t.Errorf("changes %q, %v", changes, err)
 	}
 	sameState(t, "folded", to, want)
+	for _, v := range nn.StateDict(to) {
+		v.Tensor.Data()[0]++ // the graph must not share memory with a module
+	}
+	_, again := net(t, "cifar-resnet8", models.Config{})
+	if _, err := w.Load(again, e); err != nil {
+		t.Error(err)
+	}
+	sameState(t, "loaded again", again, want)
 	plain, p := net(t, "cifar-plain8", models.Config{})
 	if _, err := w.Load(p, plain); err == nil || !strings.Contains(err.Error(), "not cifar-plain8") {
 		t.Errorf("as a plain net: %v", err)
 	}
-	found, err := exchange.Identify(path)
+	found, err := exchange.IdentifyAt(path)
 	if err != nil || len(found) != 1 || found[0].Entry.Family != e.Family {
 		t.Errorf("identified as %+v, %v", found, err)
 	}

@@ -1,11 +1,11 @@
-// Package exchange connects Residual's models with other programs: it opens files of
+// Package exchange connects Residual's models with other programs: it interprets files of
 // weights in any format, exports models as ONNX graphs and runs ONNX graphs as networks.
 //
-// OpenModel is the usual beginning. It finds out which model a file holds and returns
-// the module with its weights, a description (classes, image preparation) and notes on
-// every choice that the file left open:
+// FromFile finds out which model an open file holds and returns the module with its weights,
+// a description (classes, image preparation) and notes on every choice that the file left
+// open. Package modelfile opens the file and calls it:
 //
-//	m, info, notes, err := exchange.OpenModel("resnet18.pth", exchange.ModelConfig{})
+//	m, err := modelfile.Open("resnet18.pth", modelfile.Options{Identify: true})
 //
 // Save writes a model as an ONNX file, and SaveGo as a Go package that embeds it. The
 // Example exports a network and imports it again.
@@ -42,13 +42,18 @@ type Network struct {
 	Layers map[string]nn.Module `nn:""`
 
 	Input   Input
-	Classes int
+	Output  tensor.Shape // of one image
+	Classes int          // the size of Output if that is a list, as a classifier's, and otherwise 0
 	// Softmax says that the graph ends in a softmax. Forward leaves the softmax out and
 	// returns logits, unless Probabilities is set.
 	Softmax       bool
 	Probabilities bool
 
 	Metadata map[string]string // the metadata of the ONNX file
+
+	head      string                  `nn:"-"` // path of the last linear layer
+	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
+	replaced  map[nn.Module]nn.Module `nn:"-"` // what has taken their places
 
 	steps  []step           `nn:"-"`
 	known  map[string]value `nn:"-"` // constants that the nodes use
@@ -129,19 +134,22 @@ func (n *Network) check(fixed int64) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w; the graph does not suit its input", err)
 	}
-	if len(y) != 2 || y[0] != 1 || y[1] < 1 {
-		return fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", y)
+	if len(y) < 1 || y[0] != 1 || y.Numel() == 0 {
+		return fmt.Errorf("the output is %v for one image, where the first dimension must be that of the images", y)
 	}
-	n.Classes = y[1]
+	n.Output = y[1:]
+	if len(n.Output) == 1 {
+		n.Classes = n.Output[0]
+	}
 	two, err := n.sized(2, h, w)
 	switch {
-	case err == nil && two.Equal(tensor.Shape{2, n.Classes}):
+	case err == nil && two.Equal(append(tensor.Shape{2}, n.Output...)):
 	case fixed == 1:
 		n.single = true
 	case err != nil:
 		return fmt.Errorf("takes one image but not two at once: %w", err)
 	default:
-		return fmt.Errorf("the output is %v for one image and %v for two, where a classifier gives [N, classes]: it mixes the images of a batch", y, two)
+		return fmt.Errorf("the output is %v for one image and %v for two: it mixes the images of a batch", y, two)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 		if len(x.Shape) < 3 {
 			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
-		return affineOf(normalised(x, eps, counted(len(x.Shape))[2:]...), in[1], in[2], ones(x.Shape, 1)...)
+		return x.GroupNorm(x.Shape[1], in[1], in[2], eps)
 	}))
 }
 
@@ -108,13 +108,12 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 			panic(tensor.Misusef("num_groups=%d of %v", groups, s))
 		}
 		k, per := int(groups), s[1]/int(groups)
-		y := normalised(x.Reshape(s[0], k, s.Numel()/(s[0]*k)), eps, 2).Reshape(s...)
 		if in[1].Shape.Numel() == k && per > 1 {
 			for i := range in[1:] {
-				in[1+i] = in[1+i].Reshape(k, 1).Broadcast(k, per)
+				in[1+i] = in[1+i].Reshape(k, 1).Broadcast(k, per).Reshape(s[1])
 			}
 		}
-		return affineOf(y, in[1], in[2], ones(s, 1)...)
+		return x.GroupNorm(k, in[1], in[2], eps)
 	}))
 }
 
@@ -133,6 +132,12 @@ func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 		axes := counted(len(x.Shape))[position(axis, len(x.Shape)):]
 		if n.Op == "RMSNormalization" {
 			return x.Div(x.Mul(x).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt()).Mul(in[1].Broadcast(x.Shape...))
+		}
+		if of := x.Shape[len(x.Shape)-len(axes):]; in[1].Shape.Equal(of) && (in[2] == nil || in[2].Shape.Equal(of)) {
+			if in[2] == nil {
+				in[2] = x.Graph.Constant(0, of...)
+			}
+			return x.LayerNorm(in[1], in[2], eps)
 		}
 		y := normalised(x, eps, axes...).Mul(in[1].Broadcast(x.Shape...))
 		if in[2] != nil {

@@ -75,6 +75,9 @@ func (imp *importer) keep(n *onnx.Node, m nn.Module, path string) {
 		unique = fmt.Sprintf("%s_%d", path, imp.copies[path]+1)
 	}
 	imp.net.Layers[unique] = m
+	if _, ok := m.(*nn.Linear); ok {
+		imp.net.head = unique
+	}
 }
 
 // scope returns the path of the module that a node was exported from, as far as its name

@@ -8,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // basic and resnet are the networks with basic blocks in torch_export.py. They have
@@ -68,7 +69,7 @@ func tried(n *Network, entries ...models.Entry) (all []models.Match) {
 // The weights of PyTorch's exports, folded or not, get PyTorch's names.
 func TestRecognisePyTorchsExports(t *testing.T) {
 	entry := func(name string, blocks int) models.Entry {
-		return models.Entry{Name: name, Channels: 3, Height: 32, Width: 32, Classes: 5,
+		return models.Entry{Name: name, Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Classes: 5,
 			New: func(c models.Config) nn.Module { return newResnet(blocks, c.Channels, c.Classes) }}
 	}
 	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "unoptimised": "one", "view": "two", "bottleneck": ""} {
@@ -116,8 +117,8 @@ func TestRecogniseByNamesWhereFoldingHidesTheDifference(t *testing.T) {
 	net := imported(t, m)
 	under := func(c models.Config) nn.Module { return nn.Sequential{plainShortcut(c.Channels, c.Classes)} }
 	entries := []models.Entry{
-		{Name: "other names", Height: 32, Width: 32, New: under},
-		{Name: "resnet", Height: 32, Width: 32, New: func(c models.Config) nn.Module { return newResnet(1, c.Channels, c.Classes) }},
+		{Name: "other names", Input: prepare.Input{Height: 32, Width: 32}, New: under},
+		{Name: "resnet", Input: prepare.Input{Height: 32, Width: 32}, New: func(c models.Config) nn.Module { return newResnet(1, c.Channels, c.Classes) }},
 	}
 	for likely, want := range map[string]string{"": "resnet", "other names": "other names", "none": "resnet"} {
 		match, found, err := recognise(net, tried(net, entries...), likely)
@@ -145,7 +146,7 @@ func TestRecogniseOtherBlocks(t *testing.T) {
 		}
 		m := shake(e.New(models.Config{Blocks: c.blocks}))
 		for _, fold := range []bool{false, true} {
-			net := imported(t, exported(t, m, ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: fold}))
+			net := imported(t, exported(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Fold: fold}))
 			match, found, err := Recognise(net, "")
 			if err != nil {
 				t.Fatalf("blocks %v, folded %v: %v", c.blocks, fold, err)
@@ -166,7 +167,7 @@ func TestRecogniseWithoutBias(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := e.New(models.Config{})
-	model := exported(t, m, ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
+	model := exported(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Fold: true})
 	left := 0
 	for i, n := range model.Graph.Nodes {
 		if n.Op == "Conv" && len(n.Inputs) == 3 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // Every model of the registry can be exported and imported with the same bits, and is
@@ -31,7 +32,7 @@ func TestEveryModelOfTheRegistry(t *testing.T) {
 			x := unit(2, e.Channels, h, w)
 			want := call(t, m, x)
 			for _, fold := range []bool{false, true} {
-				net := imported(t, exported(t, m, ExportConfig{Channels: e.Channels, Height: h, Width: w, Fold: fold}))
+				net := imported(t, exported(t, m, ExportConfig{Input: prepare.Input{Channels: e.Channels, Height: h, Width: w}, Fold: fold}))
 				got := call(t, net, x)
 				if fold {
 					near(t, "folded", got.Data(), want.Data())

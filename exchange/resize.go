@@ -79,7 +79,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 		one := common(policy, x, at, to)
 		return over(asNumbers, func(in []*graph.Node) *graph.Node {
 			y := in[0]
-			none := make([][]int, len(x))
+			none, all := make([][]int, len(x)), make([]stretching, len(x))
 			for i, d := range at {
 				g := stretching{from: x[d], to: x[d], scale: 1, end: 1}
 				if crop != nil {
@@ -100,12 +100,50 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 				if g.to < 1 || x[d] < 1 || !(g.scale > 0) {
 					panic(tensor.Misusef("to %d of %v along dimension %d", g.to, x, d))
 				}
-				y, none[d] = r.along(y, d, g)
+				all[d] = g
+			}
+			if o, ok := r.upsample(x, all); ok {
+				return y.Graph.Apply(o, y)
+			}
+			for _, d := range at {
+				y, none[d] = r.along(y, d, all[d])
 			}
 			return replaced(y, none, r.outside)
 		})(in[:1])
 	})
 	return nil
+}
+
+// upsample returns the operation of bilinear images [N, C, H, W] that does the same, if there is one.
+func (r resizing) upsample(x tensor.Shape, all []stretching) (o graph.Upsample, ok bool) {
+	if r.mode != "linear" || r.antialias || len(x) != 4 {
+		return o, false
+	}
+	for d, g := range all {
+		unused := g == stretching{}
+		switch whole := g.start == 0 && g.end == 1; {
+		case unused && d < 2:
+		case unused, !whole, d < 2 && (g.to != g.from || g.scale != 1):
+			return o, false
+		case r.coordinates == "pytorch_half_pixel" && d >= 2 && g.to == 1:
+			return o, false
+		}
+	}
+	h, w := all[2], all[3]
+	limited(0, x[0], x[1], h.to, w.to)
+	limited(mostListed, h.to, w.to)
+	switch r.coordinates {
+	case "half_pixel", "pytorch_half_pixel":
+		return graph.Upsample{H: h.to, W: w.to, Bilinear: true, ScaleH: h.scale, ScaleW: w.scale}, true
+	case "align_corners":
+		for _, g := range []stretching{h, w} {
+			if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
+				return o, false
+			}
+		}
+		return graph.Upsample{H: h.to, W: w.to, Bilinear: true, AlignCorners: true}, true
+	}
+	return o, false
 }
 
 // common returns the one scale for all axes that keep_aspect_ratio_policy asks for, or 0 if each has its own.

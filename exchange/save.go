@@ -29,26 +29,26 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 // withInfo makes the ONNX model that Save writes.
 func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
 	info.Output = "" // the graph that is written has only one output
+	c.outputMean, c.outputStd = info.ValueMean, info.ValueStd
+	info.ValueMean, info.ValueStd = nil, nil // the graph gives values in their units
 	metadata, err := info.Metadata()
 	if err != nil {
 		return nil, err
 	}
-	c.Channels, c.Height, c.Width = info.Channels, info.Height, info.Width
-	c.Preprocess, c.Metadata = info.Preprocess, metadata
+	c.Input, c.Metadata = info.Input, metadata
 	if c.AnySize = info.Height == 0 || info.Width == 0; c.AnySize {
 		e, err := models.Lookup(info.Architecture)
 		if err != nil {
 			e = models.Entry{}
 		}
-		c.Height, c.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
+		c.Input.Height, c.Input.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
 	}
-	return Export(m, c)
-}
-
-// Open reads an ONNX file and imports its graph. If the graph has several outputs, Open
-// takes the one that the file's metadata names, or else the first that has the shape of
-// logits. The error names the file.
-func Open(path string) (*Network, error) {
-	n, _, err := open(path, "")
-	return n, err
+	model, err := Export(m, c)
+	if err != nil {
+		return nil, err
+	}
+	if out := model.Graph.Outputs[0].Shape; len(out) != 2 {
+		return nil, fmt.Errorf("%s returns %d dimensions, but a classifier returns [N, classes]", nn.Class(m), len(out))
+	}
+	return model, nil
 }

@@ -246,6 +246,20 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 	})
 }
 
+// gatherElements reads GatherElements, whose negative indices count from the end.
+func (imp *importer) gatherElements(n *onnx.Node, a *attributes) error {
+	axis := a.int("axis", 0)
+	if len(n.Inputs) != 2 {
+		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
+	}
+	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+		x, index := in[0], in[1]
+		d := position(axis, len(x.Shape))
+		zero, size := index.Graph.Constant(0), index.Graph.Constant(float64(x.Shape[d]))
+		return x.GatherElements(d, index.Less(zero).Where(index.Add(size), index))
+	}))
+}
+
 // slice reads Slice. Its starts and ends are inputs since version 10 and attributes before that.
 func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 	starts, ends, listed := a.ints("starts"), a.ints("ends"), a.ints("axes")

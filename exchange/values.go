@@ -420,7 +420,8 @@ func (imp *importer) optional(n *onnx.Node, a *attributes, run operation) error 
 
 // layer adds a step that applies a module to one input.
 func (imp *importer) layer(n *onnx.Node, _ int, in string, m nn.Module) {
-	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: m.Forward(in[0].node)} })
+	net := imp.net
+	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: net.current(m).Forward(in[0].node)} })
 }
 
 // activation returns the resolved name and the rank of an input that is computed from the images.

@@ -26,6 +26,7 @@ type Weights struct {
 	Format   weights.Format
 	Metadata map[string]string
 
+	file    *weights.File             // may be closed once the tensors are read
 	stored  map[string]tensor.Shape   // shapes by the file's names
 	order   []string                  // the file's names, in its order
 	tensors map[string]*tensor.Tensor // by the file's names; nil if only names and shapes were read
@@ -34,23 +35,27 @@ type Weights struct {
 	claims  []claim
 }
 
-// OpenWeights reads all tensors of the file at path. path may also be the index of sharded
-// weights, or the folder that holds a file or an index.
-func OpenWeights(path string) (*Weights, error) {
-	return openWeights(path, nil, true)
+// ReadWeights reads all tensors of an open file, which may be closed afterwards.
+// modelfile.OpenWeights is ReadWeights for a path.
+func ReadWeights(f *weights.File) (*Weights, error) {
+	w, err := listWeights(f, nil)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.read()
 }
 
-// Identify finds the models of the registry that have the names and shapes of the tensors at
-// path, without reading the tensors themselves. For an ONNX graph it finds the model that
+// Identify finds the models of the registry that have the names and shapes of the tensors in
+// an open file, without reading the tensors themselves. For an ONNX graph it finds the model that
 // computes the same. If exactly one model fits but the file, or config.json beside it, names
 // another network, Identify returns the model together with an error that says so.
-func Identify(path string) ([]models.Match, error) {
-	w, err := openWeights(path, nil, false)
+func Identify(f *weights.File) ([]models.Match, error) {
+	w, err := listWeights(f, nil)
 	if err != nil {
 		return nil, err
 	}
 	if w.Format == weights.ONNX {
-		if h, err := recognised(w.Path, ""); err == nil {
+		if h, err := recognised(f, ""); err == nil {
 			return []models.Match{h.match}, nil
 		}
 	}
@@ -63,14 +68,9 @@ func Identify(path string) ([]models.Match, error) {
 	return found, nil
 }
 
-// openWeights opens a file without the tensors to ignore; it reads the others only if tensors is true.
-func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
-	f, err := weights.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	w := &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, stored: map[string]tensor.Shape{}}
+// listWeights lists the tensors of a file, except those to ignore, without reading them.
+func listWeights(f *weights.File, ignore []string) (w *Weights, err error) {
+	w = &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, file: f, stored: map[string]tensor.Shape{}}
 	for _, name := range f.Names() {
 		full := f.Prefix + name
 		if slices.ContainsFunc(ignore, func(i string) bool { return beginsWith(name, i) || beginsWith(full, i) }) {
@@ -86,9 +86,6 @@ func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 	if w.claims, err = claimsOf(f); err != nil {
 		return nil, err
 	}
-	if tensors {
-		return w, w.read(f)
-	}
 	return w, nil
 }
 
@@ -98,9 +95,9 @@ func beginsWith(name, ignored string) bool {
 	return ok && ignored != "" && (rest == "" || rest[0] == '.')
 }
 
-// read reads the tensors.
-func (w *Weights) read(f *weights.File) (err error) {
-	w.tensors, err = f.Tensors()
+// read reads the tensors. The file must be open.
+func (w *Weights) read() (err error) {
+	w.tensors, err = w.file.Tensors()
 	return err
 }
 
@@ -162,7 +159,7 @@ func (w *Weights) naming(m nn.Module) naming {
 // the ONNX graph, which must be e, possibly with other numbers of blocks. other reports that
 // the graph is another model.
 func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
-	h, err := recognised(w.Path, e.Name)
+	h, err := recognised(w.file, e.Name)
 	if err != nil {
 		return false, err
 	}

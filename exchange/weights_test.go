@@ -116,7 +116,7 @@ func TestHuggingFaceNames(t *testing.T) {
 			"without the prefix resnet": func(name string) string { return strings.TrimPrefix(back[name], "resnet.") },
 			"torchvision's":             same,
 		} {
-			got, info, _, err := exchange.FromWeights(foreign(t, nn.StateDict(m), rename), exchange.ModelConfig{})
+			got, info, _, err := exchange.FromWeightsAt(foreign(t, nn.StateDict(m), rename), exchange.ModelConfig{})
 			if err != nil {
 				t.Fatalf("%s, %s: %v", model, what, err)
 			}
@@ -132,7 +132,7 @@ func TestFromWeights(t *testing.T) {
 	_, m := net(t, small, models.Config{})
 	for _, prefix := range []string{"", "model.", "module.model."} {
 		path := foreign(t, nn.StateDict(m), func(name string) string { return prefix + name })
-		got, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		got, info, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestFromWeights(t *testing.T) {
 	}
 	_, grey := net(t, small, models.Config{Channels: 1, Classes: 2})
 	path := foreign(t, nn.StateDict(grey), same)
-	_, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Model: small, Classes: []string{"cat", "dog"}, Resize: 40, Size: 36, Interpolation: "bicubic"})
+	_, info, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: small, Classes: []string{"cat", "dog"}, Images: prepare.Choice{Resize: 40, Size: 36, Interpolation: "bicubic"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestFromWeights(t *testing.T) {
 	if len(notes) != 2 || !strings.Contains(notes[1], "not normalised") {
 		t.Errorf("notes %q", notes)
 	}
-	_, info, _, err = exchange.FromWeights(path, exchange.ModelConfig{Mean: []float64{0.3}, Std: []float64{0.2}})
+	_, info, _, err = exchange.FromWeightsAt(path, exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0.3}, Std: []float64{0.2}}})
 	if err != nil || info.Preprocess.Mean[0] != 0.3 || info.Preprocess.Std[0] != 0.2 {
 		t.Errorf("%v, %+v", err, info.Preprocess)
 	}
@@ -181,7 +181,7 @@ func TestFromWeightsONNX(t *testing.T) {
 	if _, err := exchange.Save(path, m, info, exchange.ExportConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	got, about, notes, err := exchange.FromWeights(path, exchange.ModelConfig{})
+	got, about, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,12 +191,12 @@ func TestFromWeightsONNX(t *testing.T) {
 	if !reflect.DeepEqual(about, info) || len(notes) != 1 || !strings.Contains(notes[0], "taken from the file itself") {
 		t.Errorf("it says of itself %+v, %q", about, notes)
 	}
-	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Mean: []float64{0.75}, Std: []float64{2}})
+	_, about, _, err = exchange.FromWeightsAt(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Images: prepare.Choice{Mean: []float64{0.75}, Std: []float64{2}}})
 	if p := about.Preprocess; err != nil || about.Classes[0] != "k" || p.Mean[0] != 0.75 || p.Std[0] != 2 || p.Resize != 28 || !p.Grey {
 		t.Errorf("%+v, %v", about, err)
 	}
 	// The graph of another program has no metadata, so the files beside it are read.
-	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28})
+	graph, err := exchange.Export(m, exchange.ExportConfig{Input: prepare.Input{Channels: 1, Height: 28, Width: 28}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,10 +208,10 @@ func TestFromWeightsONNX(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(foreign), "config.json"), []byte(config), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, about, _, err = exchange.FromWeights(foreign, exchange.ModelConfig{}); err != nil || about.Classes[0] != "z" || about.Preprocess.Resize != 28 {
+	if _, about, _, err = exchange.FromWeightsAt(foreign, exchange.ModelConfig{}); err != nil || about.Classes[0] != "z" || about.Preprocess.Resize != 28 {
 		t.Errorf("%+v, %v", about, err)
 	}
-	if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "computes d2l-bnlenet, not resnet18") {
+	if _, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "computes d2l-bnlenet, not resnet18") {
 		t.Errorf("as another model: %v", err)
 	}
 }
@@ -235,12 +235,12 @@ func TestFromWeightsRefuses(t *testing.T) {
 		{state, exchange.ModelConfig{Model: "resnet18"}, []string{"resnet18"}},
 		{state, exchange.ModelConfig{Model: "resnet0"}, []string{`"resnet0" is not known`}},
 		{state, exchange.ModelConfig{Classes: []string{"one"}}, []string{"10 classes", "1 names"}},
-		{state, exchange.ModelConfig{Mean: []float64{1}, Std: []float64{1}}, []string{"of 1 values for 3 channels"}},
-		{state, exchange.ModelConfig{Interpolation: "area"}, []string{`interpolation "area"`}},
+		{state, exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{1}, Std: []float64{1}}}, []string{"of 1 values for 3 channels"}},
+		{state, exchange.ModelConfig{Images: prepare.Choice{Interpolation: "area"}}, []string{`interpolation "area"`}},
 		{[]tensor.Named{{Name: "a", Tensor: tensor.New(1)}, {Name: "b.c", Tensor: tensor.New(1)}}, exchange.ModelConfig{}, []string{"other names than those of any model"}},
 	} {
 		path := foreign(t, c.state, same)
-		_, _, _, err := exchange.FromWeights(path, c.config)
+		_, _, _, err := exchange.FromWeightsAt(path, c.config)
 		for _, want := range append(c.want, path) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%+v: want %q, got %v", c.config, want, err)
@@ -257,16 +257,16 @@ func TestBackbone(t *testing.T) {
 	for _, prefix := range []string{"", "backbone."} {
 		path := foreign(t, backbone, func(name string) string { return prefix + name })
 		for model, want := range map[string]string{"": "a training with Weights " + path + " gives it a new last layer", "resnet18": "with Weights " + path + " and Model resnet18 gives"} {
-			_, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: model, Classes: []string{"cat", "dog"}})
+			_, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: model, Classes: []string{"cat", "dog"}})
 			if err == nil || !strings.Contains(err.Error(), "holds no fc.weight and no fc.bias: it is basic-block ResNet like resnet18 with 1, 1, 1, 1 blocks a stage without its last layer") ||
 				!strings.Contains(err.Error(), want) {
 				t.Errorf("as %q: %v", model, err)
 			}
 		}
-		if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet50"}); err == nil || strings.Contains(err.Error(), "it is resnet50") {
+		if _, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: "resnet50"}); err == nil || strings.Contains(err.Error(), "it is resnet50") {
 			t.Errorf("as resnet50: %v", err)
 		}
-		found, err := exchange.Identify(path)
+		found, err := exchange.IdentifyAt(path)
 		if err != nil || len(found) != 1 || found[0].Entry.Name != e.Name || !found[0].Headless || found[0].Config.Channels != 3 || len(found[0].Config.Blocks) != 4 {
 			t.Errorf("identified as %+v, %v", found, err)
 		}
@@ -276,7 +276,7 @@ func TestBackbone(t *testing.T) {
 		{Name: "fc.0.weight", Tensor: tensor.New(9, 512)}, {Name: "fc.0.bias", Tensor: tensor.New(9)},
 		{Name: "fc.2.weight", Tensor: tensor.New(2, 9)}, {Name: "fc.2.bias", Tensor: tensor.New(2)},
 	}
-	_, _, _, err := exchange.FromWeights(foreign(t, append(backbone, head...), same), exchange.ModelConfig{})
+	_, _, _, err := exchange.FromWeightsAt(foreign(t, append(backbone, head...), same), exchange.ModelConfig{})
 	if err == nil || !strings.Contains(err.Error(), "2 missing (fc.weight [1000, 512], fc.bias [1000]), 4 unexpected (fc.0.weight [9, 512], fc.0.bias [9], fc.2.weight [2, 9], fc.2.bias [2])") {
 		t.Errorf("with a last layer of two: %v", err)
 	}
@@ -287,7 +287,7 @@ func TestLoadAdapts(t *testing.T) {
 	_, from := net(t, small, models.Config{})
 	e, to := net(t, small, models.Config{Channels: 1, Classes: 4})
 	fresh := nn.Parameters(to)[len(nn.Parameters(to))-2].Value.Clone()
-	w, err := exchange.OpenWeights(foreign(t, nn.StateDict(from), same))
+	w, err := exchange.ReadWeightsAt(foreign(t, nn.StateDict(from), same))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestLoadAdapts(t *testing.T) {
 	}
 
 	// From one channel to three, for a file without a last layer.
-	w, err = exchange.OpenWeights(foreign(t, slices.DeleteFunc(nn.StateDict(to), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") }), same))
+	w, err = exchange.ReadWeightsAt(foreign(t, slices.DeleteFunc(nn.StateDict(to), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") }), same))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestLoadRefuses(t *testing.T) {
 		"fc.bias is [9] and should be [10]":                         change("fc.bias", tensor.New(9)),
 		"1 unexpected (other [1])":                                  append(nn.StateDict(m), tensor.Named{Name: "other", Tensor: tensor.New(1)}),
 	} {
-		w, err := exchange.OpenWeights(foreign(t, state, same))
+		w, err := exchange.ReadWeightsAt(foreign(t, state, same))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,7 +391,7 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 	other, _ := net(t, "cifar-resnet20", models.Config{Blank: true})
-	w, err := exchange.OpenWeights(foreign(t, nn.StateDict(m), same))
+	w, err := exchange.ReadWeightsAt(foreign(t, nn.StateDict(m), same))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +419,7 @@ func BenchmarkLoadResNet50(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		w, err := exchange.OpenWeights(path)
+		w, err := exchange.ReadWeightsAt(path)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -21,3 +21,20 @@ func Example() {
 	// [] [3]
 	// [14] [2 4 6]
 }
+
+// Methods of Node read like the formula: the focal loss of Lin et al. 2017, -(1-p)²·log p, where p
+// is the probability of the label.
+func ExampleNode() {
+	g := graph.New(graph.Train)
+	logits, labels := g.Input("logits", tensor.Float32, 2, 3), g.Input("labels", tensor.Int64, 2)
+
+	logp := logits.LogSoftmax(1).GatherElements(1, labels.Reshape(2, 1))
+	loss := logp.Exp().Neg().Shift(1).Pow(2).Mul(logp).Neg().Mean()
+
+	dz := graph.Gradients(loss, []*graph.Node{logits})[0]
+	values := graph.Reference([]*graph.Node{loss, dz}, map[*graph.Node][]float64{logits: {2, 0, 0, 0, 1, 0}, labels: {0, 2}})
+	fmt.Printf("%.4f\n%.4f\n", values[0], values[1])
+	// Output:
+	// [0.4872]
+	// [-0.0134 0.0067 0.0067 0.1207 0.3282 -0.4489]
+}

@@ -100,6 +100,7 @@ type Graph struct {
 	frozen    map[*Variable]bool
 	key       *Node
 	streams   int
+	watchers  []func(call int)
 }
 
 // New starts an empty graph.
@@ -214,6 +215,9 @@ func (g *Graph) NextStream() int {
 // It returns out.
 func (g *Graph) Record(module any, first int, out *Node) *Node {
 	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes), -1})
+	for _, f := range g.watchers {
+		f(len(g.Calls) - 1)
+	}
 	return out
 }
 

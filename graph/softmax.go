@@ -65,3 +65,19 @@ func (SoftmaxGrad) Reference(n *Node, dz []float64, in [][]float64) {
 		}
 	}
 }
+
+// Softmax returns e^n divided by the sum of e^n along an axis.
+func (n *Node) Softmax(axis int) *Node {
+	d := n.axis("Softmax", axis)
+	if len(n.Shape) == 2 && d == 1 {
+		return n.Graph.Apply(Softmax{}, n)
+	}
+	e := n.Sub(n.Max(d)).Exp()
+	return e.Div(e.Sum(d))
+}
+
+// LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
+func (n *Node) LogSoftmax(axis int) *Node {
+	z := n.Sub(n.Max(axis))
+	return z.Sub(z.Exp().Sum(axis).Log())
+}

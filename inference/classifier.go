@@ -40,6 +40,7 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -67,7 +68,8 @@ func (c *Classifier) turn() *sync.Mutex {
 	return &c.mu
 }
 
-// Prediction is a class with its predicted probability, from 0 to 1.
+// Prediction is a class with its predicted probability, from 0 to 1. Of a model that gives an
+// image several labels it is a label, and the probability that the image has it.
 type Prediction struct {
 	Class       string  `json:"class"`
 	Index       int     `json:"index"`
@@ -78,7 +80,8 @@ type Prediction struct {
 func (p Prediction) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
 // CheckClasses returns an error if a data set with as many classes as the model calls one of
-// them something else. Evaluate itself refuses another number of classes.
+// them something else. Evaluate itself refuses another number of classes, and other labels or
+// values.
 func (c *Classifier) CheckClasses(info data.Info) error {
 	if len(info.Classes) != len(c.info.Classes) {
 		return nil
@@ -150,7 +153,7 @@ func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier 
 }
 
 func newClassifier(path string, info checkpoint.Model, m nn.Module, store *engine.Store, p engine.Precision) *Classifier {
-	return &Classifier{path: path, info: info, module: m, store: store, precision: p, runner: forward.NewRunner(m, store, p)}
+	return &Classifier{path: path, info: info, module: m, store: store, precision: p, runner: forward.New(m, store, p, forward.Config{Targets: info.Targets()})}
 }
 
 // Info returns the file's description of the model.
@@ -249,6 +252,9 @@ func (c *Classifier) PredictAll(images []image.Image, k int) ([][]Prediction, er
 }
 
 func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
+	if of := c.info.Task.Named(); of != task.Classes && of != task.Labels {
+		return nil, fmt.Errorf("%s: the model answers with %s and no classes; %s", c.path, of, instead[of])
+	}
 	turn := c.turn()
 	turn.Lock()
 	defer turn.Unlock()
@@ -257,8 +263,8 @@ func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
 		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
 	n, classes := logits.Shape()[0], logits.Shape()[1]
-	if classes != len(c.info.Classes) {
-		return nil, fmt.Errorf("%s: the network has %d outputs for %d class names", c.path, classes, len(c.info.Classes))
+	if names := len(c.info.Names()); classes != names {
+		return nil, fmt.Errorf("%s: the network has %d outputs for %d class names", c.path, classes, names)
 	}
 	out := make([][]Prediction, n)
 	for i := range out {
@@ -273,8 +279,8 @@ func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
 // in the model's order.
 func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	ps := make([]Prediction, len(logits))
-	for j, p := range forward.Probabilities(logits) {
-		ps[j] = Prediction{c.info.Classes[j], j, p}
+	for j, p := range c.probabilities(logits) {
+		ps[j] = Prediction{c.info.Names()[j], j, p}
 		if math.IsNaN(ps[j].Probability) {
 			return nil, fmt.Errorf("%s: the network's output for this image is not finite; its weights are damaged, or its training diverged", c.path)
 		}
@@ -331,7 +337,17 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		return Result{}, fmt.Errorf("%s takes %d channels and the images of %s have %d; use the data set it was trained on (%s)",
 			c.path, c.info.Channels, info.Name, info.Channels, c.info.Dataset)
 	}
-	if len(info.Classes) != len(c.info.Classes) {
+	if is, want := info.Targets.Task.Named(), c.info.Task.Named(); is != want {
+		return Result{}, fmt.Errorf("%s answers with %s, and %s has %s; use the data set it was trained on (%s)", c.path, want, info.Name, is, c.info.Dataset)
+	} else if want != task.Classes {
+		if !slices.Equal(info.Targets.Names, c.info.Names()) {
+			return Result{}, fmt.Errorf("%s answers with the %s %q, and %s has %q; use the data set it was trained on (%s)", c.path, want, c.info.Names(), info.Name, info.Targets.Names, c.info.Dataset)
+		}
+		if want == task.Values && c.info.TargetShape == nil {
+			ds = data.Standardized(ds, c.info.ValueMean, c.info.ValueStd)
+		}
+	}
+	if len(info.Classes) != len(c.info.Classes) && c.info.Task.Named() == task.Classes {
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}

@@ -11,6 +11,9 @@ import (
 // CAM is a class activation map; see forward.CAM.
 type CAM = forward.CAM
 
+// Saliency is a saliency map; see forward.Saliency.
+type Saliency = forward.Saliency
+
 // GradCAM explains the logit of a class for one image, which is prepared as by Prepare. A
 // class below 0 stands for the most likely one. See forward.Runner.GradCAM for the definition and
 // Seen for the part of the image that the map covers.
@@ -36,6 +39,25 @@ func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error
 		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
 	return maps, nil
+}
+
+// Saliency returns how much each pixel of the model's input influences the logit of a class: the
+// magnitude of the gradient for one image, which is prepared as by Prepare. A class below 0 stands
+// for the most likely one. Saliency.Image draws the map, which covers the part of the image that
+// Seen returns.
+func (c *Classifier) Saliency(img image.Image, class int) (Saliency, error) {
+	x, err := c.Prepare([]image.Image{img})
+	if err != nil {
+		return Saliency{}, err
+	}
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
+	maps, err := c.runner.Saliency(x, []int{class})
+	if err != nil {
+		return Saliency{}, fmt.Errorf("%s: %w", c.path, err)
+	}
+	return maps[0], nil
 }
 
 // Seen returns the part of an image with these bounds that the model sees: all of the image,

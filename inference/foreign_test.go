@@ -14,14 +14,23 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/modelfile"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // foreignCase is a graph that foreign_graphs.py exported, with ONNX Runtime's result for
 // testdata/photo.png.
 type foreignCase struct {
-	Name          string
-	Config        exchange.ModelConfig
+	Name   string
+	Config struct {
+		Classes []string
+		prepare.Choice
+	}
 	Probabilities []float64
+}
+
+func (c foreignCase) config() exchange.ModelConfig {
+	return exchange.ModelConfig{Classes: c.Config.Classes, Images: c.Config.Choice}
 }
 
 func (c foreignCase) path() string { return filepath.Join("testdata", c.Name+".onnx") }
@@ -69,20 +78,21 @@ func TestForeignGraphs(t *testing.T) {
 				}
 			}
 		}
-		m, notes, err := inference.LoadAs(c.path(), c.Config, dev, engine.FP32)
+		config := c.config()
+		m, notes, err := inference.LoadAs(c.path(), config, dev, engine.FP32)
 		check("with settings", m, err)
-		if named := strings.Contains(strings.Join(notes, "\n"), "the 7 classes are numbered"); named != (c.Config.Classes == nil) {
+		if named := strings.Contains(strings.Join(notes, "\n"), "the 7 classes are numbered"); named != (config.Classes == nil) {
 			t.Errorf("%s: notes %q", c.Name, notes)
 		}
 		if c.Name == "foreign-features" { // the imported file then says so
-			c.Config.Output = "answer"
+			config.Output = "answer"
 		}
-		_, info, _, err := exchange.OpenModel(c.path(), c.Config)
+		opened, err := modelfile.Open(c.path(), modelfile.Options{ModelConfig: config, Identify: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "imported.onnx")
-		if err := exchange.SaveGraph(path, c.path(), info); err != nil {
+		if err := exchange.SaveGraph(path, c.path(), opened.Info); err != nil {
 			t.Fatal(err)
 		}
 		m, err = inference.Load(path, dev, engine.FP32)
@@ -99,11 +109,10 @@ func TestForeignGraphs(t *testing.T) {
 		}
 		m, err = inference.Load(anew, dev, engine.FP32)
 		check("exported anew", m, err)
-		again, _, _, err := exchange.OpenModel(path, exchange.ModelConfig{})
-		if _, ok := again.(*exchange.Network); !ok {
-			t.Errorf("%s: imported again it is a %T, %v", c.Name, again, err)
+		if again, err := modelfile.Open(path, modelfile.Options{Identify: true}); err != nil || again.Graph == nil {
+			t.Errorf("%s: imported again it is %+v, %v", c.Name, again, err)
 		}
-		if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{}); err == nil || !strings.Contains(err.Error(), "none of the networks known by name") {
+		if _, err := modelfile.OpenKnown(path, exchange.ModelConfig{}); err == nil || !strings.Contains(err.Error(), "none of the networks known by name") {
 			t.Errorf("%s: as a model of Residual's own: %v", c.Name, err)
 		}
 	}
@@ -113,9 +122,9 @@ func TestForeignGraphs(t *testing.T) {
 // missing. Impossible values are refused.
 func TestForeignGraphsAsk(t *testing.T) {
 	dev := device(t)
-	normal := exchange.ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	normal := exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}}
 	sized := normal
-	sized.Size = 30
+	sized.Images.Size = 30
 	none := normal
 	none.Output = "maps"
 	for _, c := range []struct {
@@ -127,13 +136,13 @@ func TestForeignGraphsAsk(t *testing.T) {
 		{"foreign-logits", exchange.ModelConfig{}, []string{"Mean", "Std"}, "none of the networks known by name"},
 		{"foreign-softmax", exchange.ModelConfig{}, []string{"Size", "Mean", "Std"}, "any size"},
 		{"foreign-softmax", normal, []string{"Size"}, "any size"},
-		{"foreign-softmax", exchange.ModelConfig{Size: 26}, []string{"Mean", "Std"}, "Mean and Std"},
+		{"foreign-softmax", exchange.ModelConfig{Images: prepare.Choice{Size: 26}}, []string{"Mean", "Std"}, "Images.Mean and Images.Std in ModelConfig"},
 		{"foreign-logits", sized, nil, "takes images of 24x24, not 30x30"},
-		{"foreign-logits", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "a mean of 1 values for 3 channels"},
+		{"foreign-logits", exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0}, Std: []float64{1}}}, nil, "a mean of 1 values for 3 channels"},
 		{"foreign-logits", exchange.ModelConfig{Model: "resnet18"}, nil, "none of the networks known by name"},
 		{"foreign-features", exchange.ModelConfig{Output: "none"}, nil, `has no output "none"; its outputs are maps, answer`},
 		{"foreign-features", none, nil, "where a classifier gives [N, classes]"},
-		{"foreign-bytes", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "no scale, mean or std can be given"},
+		{"foreign-bytes", exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0}, Std: []float64{1}}}, nil, "no scale, mean or std can be given"},
 		{"foreign-bytes", exchange.ModelConfig{Classes: []string{"a", "b"}}, nil, "7 classes, but 2 names"},
 	} {
 		path := filepath.Join("testdata", c.file+".onnx")
@@ -153,7 +162,7 @@ func TestLoadAsRestates(t *testing.T) {
 	dev := device(t)
 	_, path := save(t, presetInfo(), nil)
 	whole := strings.Split("zyxwvutsrq", "")
-	m, _, err := inference.LoadAs(path, exchange.ModelConfig{Squash: true, Classes: whole, Mean: []float64{1, 2, 3}, Std: []float64{4, 5, 6}, Scale: 1}, dev, engine.FP32)
+	m, _, err := inference.LoadAs(path, exchange.ModelConfig{Images: prepare.Choice{Squash: true, Mean: []float64{1, 2, 3}, Std: []float64{4, 5, 6}, Scale: 1}, Classes: whole}, dev, engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +171,7 @@ func TestLoadAsRestates(t *testing.T) {
 		t.Errorf("its description is %+v", m.Info())
 	}
 	// Another size keeps the proportion: 27 of 24 becomes 36 of 32.
-	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{Size: 32}, dev, engine.FP32); err != nil || m.Info().Height != 32 || m.Info().Preprocess.ResizeShorter != 36 {
+	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{Images: prepare.Choice{Size: 32}}, dev, engine.FP32); err != nil || m.Info().Height != 32 || m.Info().Preprocess.ResizeShorter != 36 {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{}, dev, engine.FP32); err != nil || m.Info().Preprocess.ResizeShorter != 27 || m.Info().Classes[0] != classes()[0] {
@@ -171,7 +180,7 @@ func TestLoadAsRestates(t *testing.T) {
 	for want, c := range map[string]exchange.ModelConfig{
 		"10 classes, but 2 names":    {Classes: []string{"a", "b"}},
 		"not resnet50":               {Model: "resnet50"},
-		"of 1 values for 3 channels": {Mean: []float64{0}, Std: []float64{1}},
+		"of 1 values for 3 channels": {Images: prepare.Choice{Mean: []float64{0}, Std: []float64{1}}},
 	} {
 		if _, _, err := inference.LoadAs(path, c, dev, engine.FP32); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("want %q, got %v", want, err)

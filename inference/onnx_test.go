@@ -64,7 +64,7 @@ func TestONNXFilesThatLie(t *testing.T) {
 		"names 9 classes, but its graph has 10": func(i *checkpoint.Model) { i.Classes = i.Classes[:9] },
 		"images have 3 channels":                func(i *checkpoint.Model) { i.Channels, i.Preprocess.Grey = 3, false },
 		"images are 30x28":                      func(i *checkpoint.Model) { i.Height = 30 },
-		"channel 0 becomes":                     func(i *checkpoint.Model) { i.Preprocess.Mean = []float64{0.5} },
+		"a byte v of channel 0 becomes":         func(i *checkpoint.Model) { i.Preprocess.Mean = []float64{0.5} },
 		"at most 4096 are possible":             func(i *checkpoint.Model) { i.Preprocess.NativeWidth = 5000 },
 	} {
 		path := filepath.Join(t.TempDir(), "m.onnx")

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/task"
 )
 
 // Photos is a set of the user's own images on which a model is evaluated.
@@ -53,7 +54,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
 }
 
-// OpenPhotosBy is OpenPhotos with the limits MostPixels and Memory of o.
+// OpenPhotosBy is OpenPhotos with the limits MaxPixels and Memory of o.
 func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
 	// The classifier prepares the images itself, from their original size, and reads each
 	// once, so a cache would not help.
@@ -68,7 +69,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 		}
 	}
 	p := &Photos{Path: path}
-	record, own, err := run.index(path, c.info.Classes)
+	record, own, err := run.index(path, c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 			}
 		}
 	} else {
-		if x, err = folder.ScanAsContext(ctx, path, c.info.Classes); err != nil {
+		if x, err = c.scan(ctx, path); err != nil {
 			return nil, err
 		}
 		r, _, err := x.Check(ctx, o, progress)
@@ -116,22 +117,26 @@ type runFiles struct {
 func (c *Classifier) run() (r runFiles) {
 	run := checkpoint.Run{Dir: filepath.Dir(c.path)}
 	var settings struct {
-		Data       string `yaml:"data"`
-		MostPixels int64  `yaml:"max_pixels"`
+		Data      string `yaml:"data"`
+		MaxPixels int64  `yaml:"max_pixels"`
 	}
 	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
-	return runFiles{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
+	return runFiles{settings.Data, settings.MaxPixels, run.Path(folder.RecordFile)}
 }
 
 // index returns how the run divided its images, or nil if there is no record, and whether
 // path is the folder that the run was trained on.
-func (r runFiles) index(path string, classes []string) (x *folder.Index, own bool, err error) {
+func (r runFiles) index(path string, c *Classifier) (x *folder.Index, own bool, err error) {
 	if r.record == "" {
 		return nil, false, nil
 	}
-	x, err = folder.ReadRecord(r.record, path, classes)
+	if c.info.Task.Named() == task.Classes {
+		x, err = folder.ReadRecord(r.record, path, c.info.Classes)
+	} else {
+		x, err = folder.ReadRecordOfTargets(r.record, path, c.columns())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// streamBatch is the number of images that a stream classifies at once.
+// streamBatch is the number of images that a stream computes at once.
 const streamBatch = 32
 
 // PredictStream is Predict for any number of images by name. It opens and prepares them on
@@ -40,16 +40,21 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 }
 
 // PredictFiles is PredictStream for image files, which it reads with the options o in the
-// model's channels. o.MostPixels limits the size of each image. memory, if it is not nil,
+// model's channels. o.MaxPixels limits the size of each image. memory, if it is not nil,
 // limits the total memory of the images that are being decoded and prepared at the same time.
 // The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
+	return c.predictStream(ctx, names, c.filePreparer(o, memory), k, each)
+}
+
+// filePreparer returns what reads image files as the model's input.
+func (c *Classifier) filePreparer(o photo.Options, memory *photo.Budget) prepareFunc {
 	o.Channels = c.info.Channels
-	return c.predictStream(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
+	return func(ctx context.Context, name string) (*tensor.Tensor, error) {
 		o := o
 		o.Context = ctx
 		return c.prepareFile(name, o, memory)
-	}, k, each)
+	}
 }
 
 // prepareFile reads an image file and returns it as the model's input.
@@ -77,18 +82,23 @@ func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Bud
 type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
 
 func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
+	s := &stream[[]Prediction]{compute: func(x *tensor.Tensor) ([][]Prediction, error) { return c.classify(x, k) }}
+	return s.run(ctx, names, prepare, each)
+}
+
+// run calls each with the answer for every name, in order.
+func (s *stream[T]) run(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, each func(name string, answer T, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
-	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
-	s.todo = make(chan *streamed)
-	s.order = make(chan *streamed, 2*streamBatch)
+	s.todo = make(chan *streamed[T])
+	s.order = make(chan *streamed[T], 2*streamBatch)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
 	go s.feed(ctx, names)
-	for range s.workers {
+	for range runtime.GOMAXPROCS(0) {
 		running.Go(func() { s.work(ctx, prepare) })
 	}
-	batch := make([]*streamed, 0, streamBatch)
+	batch := make([]*streamed[T], 0, streamBatch)
 	for {
 		batch = s.take(ctx, batch[:0])
 		if err := ctx.Err(); err != nil {
@@ -97,7 +107,7 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 		if len(batch) == 0 {
 			return nil
 		}
-		c.predictBatch(batch, k)
+		s.answer(batch)
 		for _, p := range batch {
 			if err := each(p.name, p.found, p.err); err != nil {
 				return err
@@ -107,26 +117,26 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 }
 
 // streamed is an image of a stream.
-type streamed struct {
+type streamed[T any] struct {
 	name  string
 	ready chan struct{} // closed when x or err is set
 	x     *tensor.Tensor
-	found []Prediction
+	found T // the answer
 	err   error
 }
 
-type stream struct {
-	c       *Classifier
-	workers int
-	todo    chan *streamed // images for the workers
-	order   chan *streamed // the same images in order; its capacity bounds how many are in memory
+// stream answers images by name: T is what compute makes of each image of a batch.
+type stream[T any] struct {
+	compute func(x *tensor.Tensor) ([]T, error)
+	todo    chan *streamed[T] // images for the workers
+	order   chan *streamed[T] // the same images in order; its capacity bounds how many are in memory
 }
 
-func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
+func (s *stream[T]) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	defer close(s.todo)
 	defer close(s.order)
 	for name, err := range names {
-		p := &streamed{name: name, err: err, ready: make(chan struct{})}
+		p := &streamed[T]{name: name, err: err, ready: make(chan struct{})}
 		if err != nil {
 			close(p.ready)
 		}
@@ -146,7 +156,7 @@ func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	}
 }
 
-func (s *stream) work(ctx context.Context, prepare prepareFunc) {
+func (s *stream[T]) work(ctx context.Context, prepare prepareFunc) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -162,7 +172,7 @@ func (s *stream) work(ctx context.Context, prepare prepareFunc) {
 }
 
 // take waits for the next batch. An empty batch means the end of the stream.
-func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
+func (s *stream[T]) take(ctx context.Context, batch []*streamed[T]) []*streamed[T] {
 	for len(batch) < cap(batch) {
 		select {
 		case <-ctx.Done():
@@ -182,39 +192,39 @@ func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
 	return batch
 }
 
-// predictBatch classifies the images that could be read. Images of the same size share a
-// batch; a model that takes any size may get several sizes.
-func (c *Classifier) predictBatch(batch []*streamed, k int) {
+// answer computes the images that could be read. Images of the same size share a batch; a model
+// that takes any size may get several sizes.
+func (s *stream[T]) answer(batch []*streamed[T]) {
 	done := make([]bool, len(batch))
 	for i, p := range batch {
 		if done[i] || p.err != nil {
 			continue
 		}
-		var alike []*streamed
+		var alike []*streamed[T]
 		for j, q := range batch[i:] {
 			if !done[i+j] && q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
 				alike, done[i+j] = append(alike, q), true
 			}
 		}
-		c.predictAlike(alike, k)
+		s.answerAlike(alike)
 	}
 }
 
-// predictAlike classifies images of one size. If a batch fails, it classifies each image
-// alone, so that only the images at fault get an error.
-func (c *Classifier) predictAlike(batch []*streamed, k int) {
-	s := batch[0].x.Shape()
-	x := tensor.New(len(batch), s[1], s[2], s[3])
+// answerAlike computes images of one size. If a batch fails, it computes each image alone, so
+// that only the images at fault get an error.
+func (s *stream[T]) answerAlike(batch []*streamed[T]) {
+	size := batch[0].x.Shape()
+	x := tensor.New(len(batch), size[1], size[2], size[3])
 	for i, p := range batch {
-		copy(x.Data()[i*s.Numel():], p.x.Data())
+		copy(x.Data()[i*size.Numel():], p.x.Data())
 	}
-	found, err := c.classify(x, k)
+	found, err := s.compute(x)
 	for i, p := range batch {
 		switch {
 		case err == nil:
 			p.found = found[i]
 		case len(batch) > 1:
-			c.predictAlike(batch[i:i+1], k)
+			s.answerAlike(batch[i : i+1])
 		default:
 			p.err = fmt.Errorf("%s: %w", p.name, err)
 		}

@@ -72,7 +72,9 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 		return nil, err
 	}
 	j.Mistakes = worst.sorted()
-	j.Scores = report.Scores(j.Classes, j.Confusion)
+	if j.ofClasses() {
+		j.Scores = report.Scores(j.Classes, j.Confusion)
+	}
 	return j, nil
 }
 

@@ -41,6 +41,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
 		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
+	p.Answers = j.Answers()
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 		add("blocks", strings.Trim(fmt.Sprint(m.Blocks), "[]"))
 	}
 	add("parameters", report.Count(parameters))
-	add("classes", report.Count(int64(len(m.Classes))))
+	add(string(m.Task.Named()), report.Count(int64(len(m.Names()))))
 	size := "of any size"
 	if m.Height > 0 {
 		size = fmt.Sprintf("%d × %d", m.Height, m.Width)
@@ -105,9 +106,11 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 		TestAcc   checkpoint.Number `json:"test_acc"`
 		LR        checkpoint.Number
 		GradNorm  checkpoint.Number `json:"grad_norm"`
+
+		MAP, R2, MAE, IoU checkpoint.Number
 	}
 	nan := checkpoint.Number(math.NaN())
-	rows, err := checkpoint.MetricsRows(run, row{nan, nan, nan, nan, nan, nan, nan})
+	rows, err := checkpoint.MetricsRows(run, row{nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +134,11 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 		{Title: "Accuracy", X: "epoch", Lines: append(
 			line("train", 0, func(r row) checkpoint.Number { return r.TrainAcc }),
 			line("test", 1, func(r row) checkpoint.Number { return r.TestAcc })...)},
+		{Title: "Mean average precision", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.MAP })},
+		{Title: "R²", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.R2 })},
+		{Title: "Mean absolute error", X: "epoch", FromZero: true,
+			Lines: line("test", 1, func(r row) checkpoint.Number { return r.MAE })},
+		{Title: "Mean IoU", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.IoU })},
 		{Title: "Learning rate", X: "epoch", FromZero: true,
 			Lines: line("learning rate", 2, func(r row) checkpoint.Number { return r.LR })},
 		{Title: "Gradient norm of the first layer", X: "epoch", FromZero: true,

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/weights/safetensors"
@@ -19,7 +19,7 @@ import (
 // WeightsConfig says how the loading of weights is measured.
 type WeightsConfig struct {
 	Model   models.Entry
-	Path    string // file of the weights in any format that exchange.OpenWeights reads; empty: one is written for the time that it takes
+	Path    string // file of the weights in any format that modelfile.OpenWeights reads; empty: one is written for the time that it takes
 	Threads int    // GOMAXPROCS meanwhile; 0 leaves it as it is
 	Repeat  int    // measurements, of which the median counts; at least one is taken
 	Warmup  int    // loads before the first measurement
@@ -70,7 +70,7 @@ func Weights(ctx context.Context, c WeightsConfig) (*WeightsResult, error) {
 			return nil, &interrupted{done: len(r.Measurements), of: repeat, cause: ctx.Err()}
 		}
 		start := time.Now()
-		w, err := exchange.OpenWeights(path)
+		w, err := modelfile.OpenWeights(path)
 		if err == nil {
 			_, err = w.Load(c.Model.New(models.Config{Blank: true}), c.Model)
 		}

@@ -52,7 +52,7 @@ type Options struct {
 
 	// Identify finds the network by its tensors or graph even if the file names it, and also
 	// opens files with nothing but weights, of every format. Tensors that do not belong to the
-	// network are an error; see exchange.OpenModel.
+	// network are an error; see exchange.FromFile.
 	Identify bool
 
 	// Undescribed also returns ONNX graphs whose description cannot be completed.
@@ -126,7 +126,12 @@ func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 	if format, err := weights.Detect(path); err != nil || format != weights.ONNX {
 		return Open(path, Options{ModelConfig: config})
 	}
-	match, m, metadata, err := exchange.RecogniseFile(path, config)
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	match, m, metadata, err := exchange.RecogniseFile(f, config)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +143,71 @@ func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 	return &Model{Path: path, Module: m, Info: info}, nil
 }
 
+// Describe returns what a file that Residual wrote says of its model, safetensors or ONNX,
+// without building the network. It is an error if the file says nothing, or if its network is
+// an ONNX graph that is none of the models of the registry.
+func Describe(path string) (checkpoint.Model, error) {
+	format, err := weights.Detect(path)
+	if err != nil {
+		return checkpoint.Model{}, err
+	}
+	if format != weights.Safetensors && format != weights.ONNX {
+		return checkpoint.Model{}, at(path, checkpoint.ErrNoModel)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		return checkpoint.Model{}, err
+	}
+	defer f.Close()
+	info, err := checkpoint.ModelIn(f.Metadata)
+	if err == nil && info.Architecture == exchange.GraphArchitecture {
+		err = errors.New("its network is an ONNX graph, none of the models of the registry")
+	}
+	return info, at(path, err)
+}
+
+// OpenWeights reads all tensors of the file at path, in any format that package weights
+// opens, for a network of the caller's own; see exchange.Weights.Load. path may also be the
+// index of sharded weights, or the folder that holds a file or an index.
+func OpenWeights(path string) (*exchange.Weights, error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return exchange.ReadWeights(f)
+}
+
+// OpenGraph opens an ONNX file as the graph that it holds, without a description of classes
+// and images; see exchange.FromGraph.
+func OpenGraph(path string) (*exchange.Network, error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return exchange.FromGraph(f)
+}
+
+// Identify finds the models of the registry to which the weights in the file at path belong;
+// see exchange.Identify.
+func Identify(path string) ([]models.Match, error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return exchange.Identify(f)
+}
+
 // identify opens a file by its tensors or its graph.
 func identify(path string, config exchange.ModelConfig) (*Model, error) {
-	m, info, notes, err := exchange.OpenModel(path, config)
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, info, notes, err := exchange.FromFile(f, config)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +263,7 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	if err := prepare.CheckSides(info.Input); err != nil {
 		return nil, err
 	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Names()), Blocks: info.Blocks, Blank: true}
 	if err := entry.Check(c); err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func TestOpenByContent(t *testing.T) {
 			t.Fatalf("%s: %v, %v", path, known, err)
 		}
 		same(t, path, known.Module, m)
-		if got, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Classes: []string{"a", "b", "c"}, Scale: 1, Mean: []float64{1}, Std: []float64{2}}}); err != nil ||
+		if got, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Classes: []string{"a", "b", "c"}, Images: prepare.Choice{Scale: 1, Mean: []float64{1}, Std: []float64{2}}}}); err != nil ||
 			got.Info.Classes[0] != "a" || got.Info.Preprocess.Std[0] != 2 || got.Info.Preprocess.Scale != 1 {
 			t.Errorf("%s: %v, %v: what is said does not go before what the file says", path, got, err)
 		}
@@ -127,7 +127,7 @@ func TestUndescribed(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	zero, one := []float64{0, 0, 0}, []float64{1, 1, 1}
-	m, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Mean: zero, Std: one}, Undescribed: true})
+	m, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Images: prepare.Choice{Mean: zero, Std: one}}, Undescribed: true})
 	if err != nil || m.Undescribed != nil || m.Info.Architecture != exchange.GraphArchitecture || len(m.Notes) == 0 {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -166,5 +166,33 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if got, err := modelfile.Open(wrong, modelfile.Options{}); err == nil || got != nil || !strings.Contains(err.Error(), "says that its input is") {
 		t.Error(err)
+	}
+}
+
+// Describe returns what safetensors and ONNX files say of their models, and an error for
+// files that say nothing.
+func TestDescribe(t *testing.T) {
+	m, info := trained(t)
+	model, graph, arrays := files(t, m, info)
+	for _, path := range []string{model, graph} {
+		got, err := modelfile.Describe(path)
+		if err != nil || got.Architecture != info.Architecture || !slices.Equal(got.Classes, info.Classes) || !slices.Equal(got.Preprocess.Std, info.Preprocess.Std) {
+			t.Errorf("%s: %+v, %v", path, got, err)
+		}
+	}
+	if _, err := modelfile.Describe(arrays); !errors.Is(err, checkpoint.ErrNoModel) || !strings.HasPrefix(err.Error(), arrays) {
+		t.Errorf("of arrays: %v", err)
+	}
+	if _, err := modelfile.Describe(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of no file: %v", err)
+	}
+	// A graph that is no model of the registry is described, and nothing that a training can build.
+	unnamed := filepath.Join(t.TempDir(), "unnamed.onnx")
+	info.Architecture = exchange.GraphArchitecture
+	if err := exchange.SaveGraph(unnamed, graph, info); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := modelfile.Describe(unnamed); err == nil || !strings.Contains(err.Error(), "none of the models of the registry") {
+		t.Errorf("of an unnamed graph: %+v, %v", got, err)
 	}
 }

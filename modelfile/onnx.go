@@ -14,11 +14,11 @@ import (
 
 // openONNX opens an ONNX file. If residual export or import wrote it, the network is the
 // graph itself, and the metadata describes classes and preparation. Otherwise the result is
-// that of exchange.OpenModel.
+// that of exchange.FromFile.
 func openONNX(path string, o Options) (m *Model, err error) {
 	net, described := (*exchange.Network)(nil), false
 	if o.Output == "" {
-		if net, err = exchange.Open(path); err == nil {
+		if net, err = OpenGraph(path); err == nil {
 			_, err := checkpoint.ModelIn(net.Metadata)
 			described = !errors.Is(err, checkpoint.ErrNoModel)
 		}
@@ -77,8 +77,8 @@ func readONNX(r io.ReaderAt, size int64, name string) (*Model, error) {
 // suits returns an error if the description in a file contradicts its graph.
 func suits(net *exchange.Network, info *checkpoint.Model) error {
 	in := net.Input
-	if len(info.Classes) != net.Classes {
-		return fmt.Errorf("names %d classes, but its graph has %d", len(info.Classes), net.Classes)
+	if n := len(info.Names()); n != net.Classes {
+		return fmt.Errorf("names %d %s, but its graph has %d", n, info.Task.Named(), net.Classes)
 	}
 	if info.Channels != in.Channels {
 		return fmt.Errorf("says that images have %d channels, but its graph takes %d", info.Channels, in.Channels)

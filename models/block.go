@@ -39,14 +39,25 @@ type Net interface {
 	Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node
 }
 
-// forward is the visit with which Through equals Forward.
-func forward(b Block, x *graph.Node) *graph.Node { return b.Forward(x) }
+// visiting returns a visit of any module that calls visit for blocks, and Forward for what has
+// taken the place of one.
+func visiting(visit func(b Block, x *graph.Node) *graph.Node) func(b nn.Module, x *graph.Node) *graph.Node {
+	return func(m nn.Module, x *graph.Node) *graph.Node {
+		if b, ok := m.(Block); ok {
+			return visit(b, x)
+		}
+		return m.Forward(x)
+	}
+}
 
-// stage returns the residual blocks of a field.
+// stage returns the residual blocks of a field. A module that has taken the place of a block and
+// is none is not listed.
 func stage(name string, s nn.Sequential) Stage {
 	st := Stage{Name: name}
 	for _, m := range s {
-		st.Blocks = append(st.Blocks, m.(Block))
+		if b, ok := m.(Block); ok {
+			st.Blocks = append(st.Blocks, b)
+		}
 	}
 	return st
 }

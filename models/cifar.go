@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // The networks for CIFAR-10 of He et al. 2015, section 4.2: a 3x3 convolution, three stages of
@@ -93,10 +94,13 @@ func (k cifarKind) entry(depth int) Entry {
 	g := growth{9 * 16, 65, basicGrowth(cifarWidths)}
 	return Entry{
 		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: k.description,
-		Channels: 3, Height: 32, Width: 32, Classes: 10,
-		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g, form: k.family,
+		Classes: 10,
+		Params:  cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g, form: k.family,
 		Stem: "conv1", Head: "fc", Stages: trunkStages[:3],
-		Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
+		Input: prepare.Input{
+			Channels: 3, Height: 32, Width: 32,
+			Preprocess: prepare.Steps{Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616}},
+		},
 		Source: cifarSource[k.kind],
 		New:    k.build,
 	}

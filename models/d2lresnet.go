@@ -3,6 +3,7 @@ package models
 import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 var d2lResNet18 = Entry{
@@ -10,7 +11,7 @@ var d2lResNet18 = Entry{
 	Family:      "Dive into Deep Learning",
 	Kind:        PostActivation,
 	Description: "ResNet-18 of Dive into Deep Learning: convolutions with bias, shortcuts without batch norm",
-	Channels:    1, Height: 96, Width: 96, Classes: 10,
+	Input:       prepare.Input{Channels: 1, Height: 96, Width: 96}, Classes: 10,
 	Params: 11178378, Blocks: []int{2, 2, 2, 2},
 	Stem: "b1.0", Head: "fc", Stages: []string{"b2", "b3", "b4", "b5"},
 	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)}, form: "ResNet of Dive into Deep Learning",
@@ -33,7 +34,7 @@ type D2LResNet18 struct {
 	B2, B3, B4, B5 nn.Sequential // stages of 64, 128, 256, 512 channels
 	Pool           nn.AdaptiveAvgPool2d
 	Flatten        nn.Flatten
-	FC             *nn.Linear
+	FC             nn.Module // the head: a *nn.Linear until it is replaced
 }
 
 // NewD2LResNet18 returns a D2LResNet18. For one channel and ten classes it has 11,178,378
@@ -59,7 +60,10 @@ func newD2LResNet(c Config) *D2LResNet18 {
 }
 
 // Forward implements nn.Module.
-func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
+func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.through(x, nn.Module.Forward) }
+
+// Head returns the path of the head. It implements nn.Header.
+func (m *D2LResNet18) Head() string { return "fc" }
 
 // Stages implements Net.
 func (m *D2LResNet18) Stages() []Stage {
@@ -68,12 +72,16 @@ func (m *D2LResNet18) Stages() []Stage {
 
 // Through implements Net.
 func (m *D2LResNet18) Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node {
+	return m.through(x, visiting(visit))
+}
+
+func (m *D2LResNet18) through(x *graph.Node, visit func(b nn.Module, x *graph.Node) *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	x = m.B1.Forward(x)
 	for _, layer := range []nn.Sequential{m.B2, m.B3, m.B4, m.B5} {
 		from := len(g.Nodes)
 		for _, b := range layer {
-			x = visit(b.(Block), x)
+			x = visit(b, x)
 		}
 		g.Record(layer, from, x)
 	}

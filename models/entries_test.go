@@ -108,7 +108,8 @@ func checkFacts(t *testing.T, e Entry) {
 	if e.Description == "" || e.Source == "" || e.Family == "" || e.Kind == "" {
 		t.Errorf("%s lacks a description, a source, a family or a kind", e.Name)
 	}
-	if n := len(e.Mean); n != len(e.Std) || n != 0 && n != e.Channels || (e.Resize > 0) != (e.Interpolation != "") || e.Resize > 0 && e.Resize < e.Height {
+	p := e.Preprocess
+	if n := len(p.Mean); n != len(p.Std) || n != 0 && n != e.Channels || (p.ResizeShorter > 0) != (p.Interpolation != "") || p.ResizeShorter > 0 && p.ResizeShorter < e.Height {
 		t.Errorf("%s: the preparation of its images is not plausible: %+v", e.Name, e)
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
+// expansion is the ratio of a bottleneck's output channels to its stage's width.
+const expansion = 4
+
 // Config adapts a model to data. Zero values stand for the model's own values.
 type Config struct {
 	Channels int // of the input images
@@ -52,9 +55,6 @@ type Entry struct {
 	Family      string
 	Kind        Kind
 	Description string
-	Channels    int // defaults, and the input the model was made for
-	Height      int
-	Width       int
 	Classes     int
 	FixedSize   bool  // takes no other height and width
 	Blocks      []int // number of blocks of each stage; nil for a model without blocks
@@ -65,12 +65,9 @@ type Entry struct {
 	Stem, Head string
 	Stages     []string
 
-	// How images are prepared, if that is specified: resize the shorter side to Resize
-	// pixels with Interpolation (0 means no resizing), crop the centre of Height x Width,
-	// divide bytes by 255, subtract Mean and divide by Std, by channel. See Input.
-	Resize        int
-	Interpolation string
-	Mean, Std     []float64
+	// Input is the input that the model was made for, which is also the default, and how
+	// images become it. Preprocess is empty if that is not specified.
+	prepare.Input
 
 	Source string
 	New    func(Config) nn.Module // panics where Check returns an error
@@ -87,15 +84,6 @@ func (e Entry) Title(blocks []int) string {
 		return e.Name
 	}
 	return fmt.Sprintf("%s like %s with %s blocks a stage", e.form, e.Name, strings.ReplaceAll(list(blocks), ",", ", "))
-}
-
-// Input is the input that the model was made for, and how images become it. Its
-// Preprocess is empty where that is not settled.
-func (e Entry) Input() prepare.Input {
-	return prepare.Input{
-		Channels: e.Channels, Height: e.Height, Width: e.Width,
-		Preprocess: prepare.Steps{ResizeShorter: e.Resize, Interpolation: e.Interpolation, Mean: slices.Clone(e.Mean), Std: slices.Clone(e.Std)},
-	}
 }
 
 // growth is the number of additional parameters for one more channel of the input, one more
@@ -176,6 +164,3 @@ func (e Entry) fill(c Config) Config {
 func list(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
-
-// expansion is the ratio of a bottleneck's output channels to its stage's width.
-const expansion = 4

@@ -1,8 +1,11 @@
 package models
 
 import (
+	"strconv"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 var d2lBNLeNet = Entry{
@@ -10,7 +13,7 @@ var d2lBNLeNet = Entry{
 	Family:      "Dive into Deep Learning",
 	Kind:        Plain,
 	Description: "LeNet-5 with batch normalisation and sigmoids, for 28x28 images",
-	Channels:    1, Height: 28, Width: 28, Classes: 10, FixedSize: true,
+	Input:       prepare.Input{Channels: 1, Height: 28, Width: 28}, Classes: 10, FixedSize: true,
 	Stem: "0", Head: "15",
 	Params: 44878, growth: growth{6 * 25, 85, nil},
 	Source: "https://d2l.ai/chapter_convolutional-modern/batch-norm.html; LeCun et al. 1998",
@@ -34,6 +37,9 @@ func NewD2LBNLeNet(channels, classes int) *D2LBNLeNet {
 		nn.NewLinear(84, classes),
 	}}
 }
+
+// Head returns the path of the head. It implements nn.Header.
+func (m *D2LBNLeNet) Head() string { return strconv.Itoa(len(m.Sequential) - 1) }
 
 // Forward implements nn.Module.
 func (m *D2LBNLeNet) Forward(x *graph.Node) *graph.Node {

@@ -67,7 +67,8 @@ func Lookup(name string) (Entry, error) {
 		e = other
 	}
 	given := e
-	e.Blocks, e.Stages, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Stages), slices.Clone(e.Mean), slices.Clone(e.Std)
+	e.Blocks, e.Stages = slices.Clone(e.Blocks), slices.Clone(e.Stages)
+	e.Preprocess.Mean, e.Preprocess.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
 			panic(tensor.Misusef("%w", err))

@@ -1,8 +1,10 @@
 package models
 
-import "github.com/residual-ml/residual/nn"
+import (
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
+)
 
-// The mean and std of ImageNet's training images, by channel.
 var (
 	imagenetMean = []float64{0.485, 0.456, 0.406}
 	imagenetStd  = []float64{0.229, 0.224, 0.225}
@@ -11,9 +13,12 @@ var (
 // imagenet fills in the values that all models for ImageNet have in common. The preparation of
 // images is that of torchvision's weights IMAGENET1K_V1.
 func imagenet(e Entry) Entry {
-	e.Channels, e.Height, e.Width, e.Classes = 3, 224, 224, 1000
+	e.Classes = 1000
+	e.Input = prepare.Input{
+		Channels: 3, Height: 224, Width: 224,
+		Preprocess: prepare.Steps{ResizeShorter: 256, Interpolation: "bilinear", Mean: imagenetMean, Std: imagenetStd},
+	}
 	e.Stem, e.Head, e.Stages = "conv1", "fc", trunkStages
-	e.Mean, e.Std, e.Interpolation, e.Resize = imagenetMean, imagenetStd, "bilinear", 256
 	return e
 }
 
@@ -73,6 +78,6 @@ func torchvision(name string) string {
 }
 
 func resized(e Entry, shorterSide int) Entry {
-	e.Resize = shorterSide
+	e.Preprocess.ResizeShorter = shorterSide
 	return e
 }

@@ -17,7 +17,7 @@ type Trunk struct {
 	BN                             *nn.BatchNorm2d      // after the last sum of a pre-activation network; else nil
 	AvgPool                        nn.AdaptiveAvgPool2d `nn:"avgpool"`
 	Flatten                        nn.Flatten
-	FC                             *nn.Linear
+	FC                             nn.Module // the head: a *nn.Linear until it is replaced
 }
 
 // newTrunk returns a trunk with the stem of He et al. 2015, table 1, which reduces images to a
@@ -61,11 +61,14 @@ func (t *Trunk) through(m nn.Module, x *graph.Node, visit func(b nn.Module, x *g
 	return g.Record(m, first, x)
 }
 
+// Head returns the path of the head. It implements nn.Header.
+func (t *Trunk) Head() string { return "fc" }
+
 // ResNet is a trunk of residual blocks.
 type ResNet struct{ Trunk }
 
 // Forward implements nn.Module.
-func (m *ResNet) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
+func (m *ResNet) Forward(x *graph.Node) *graph.Node { return m.through(m, x, nn.Module.Forward) }
 
 // Stages implements Net.
 func (m *ResNet) Stages() []Stage {
@@ -78,7 +81,7 @@ func (m *ResNet) Stages() []Stage {
 
 // Through implements Net.
 func (m *ResNet) Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node {
-	return m.through(m, x, func(b nn.Module, x *graph.Node) *graph.Node { return visit(b.(Block), x) })
+	return m.through(m, x, visiting(visit))
 }
 
 // PlainNet is a trunk of plain blocks: the residual network without its additions.

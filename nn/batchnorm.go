@@ -108,9 +108,9 @@ func (b *BatchNorm) apply(l fmt.Stringer, x *graph.Node) *graph.Node {
 	return g.Apply(graph.BatchNorm{Eps: b.Eps}, x, stats, gamma, beta)
 }
 
-func affine(g *graph.Graph, p *Parameter, otherwise float64, channels int) *graph.Node {
+func affine(g *graph.Graph, p *Parameter, otherwise float64, shape ...int) *graph.Node {
 	if p == nil {
-		return g.Constant(otherwise, channels)
+		return g.Constant(otherwise, shape...)
 	}
 	return g.Variable(p)
 }

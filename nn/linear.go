@@ -13,7 +13,8 @@ type Dense struct {
 	Blank  bool // see Conv
 }
 
-// Linear is PyTorch's layer of that name: [N,in] -> [N,out], y = x W^T + b.
+// Linear is PyTorch's layer of that name: [N,in] -> [N,out], y = x W^T + b. Further dimensions
+// before the last, [N,...,in], are kept.
 // https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
 type Linear struct {
 	Weight *Parameter // [out, in]
@@ -39,14 +40,17 @@ func NewLinear(in, out int, c ...Dense) *Linear {
 func (l *Linear) Forward(x *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	in := l.Weight.Value.Shape()[1]
-	if len(x.Shape) != 2 || x.Shape[1] != in {
+	last := len(x.Shape) - 1
+	if last < 1 || x.Shape[last] != in {
 		misfit(l, l.Weight, x, "wants [N, %d]", in)
 	}
-	inputs := []*graph.Node{x, g.Variable(l.Weight)}
+	inputs := []*graph.Node{x.Reshape(x.Shape[:last].Numel(), in), g.Variable(l.Weight)}
 	if l.Bias != nil {
 		inputs = append(inputs, g.Variable(l.Bias))
 	}
-	return g.Record(l, first, g.Apply(graph.Linear{}, inputs...))
+	to := x.Shape.Clone()
+	to[last] = l.Weight.Value.Shape()[0]
+	return g.Record(l, first, g.Apply(graph.Linear{}, inputs...).Reshape(to...))
 }
 
 // Init implements Initialiser.

@@ -33,7 +33,7 @@ func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
 	wantSame(m, logits, targets)
 	// log(1 + e^z) - y·z, and with weights w of the first term (1 + (w-1)·y)·log(1 + e^-z) + (1-y)·z.
-	loss := graph.Softplus.Of(logits, 0, 0).Sub(targets.Mul(logits))
+	loss := logits.Softplus().Sub(targets.Mul(logits))
 	if len(m.PosWeight) > 0 {
 		s := logits.Shape
 		if n := len(m.PosWeight); n != 1 && (len(s) < 2 || n != s[1]) {
@@ -44,7 +44,7 @@ func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 			more[i] = w - 1
 		}
 		scale := targets.Mul(along(g, len(s), more))
-		loss = loss.Add(scale.Mul(graph.Softplus.Of(logits.Neg(), 0, 0)))
+		loss = loss.Add(scale.Mul(logits.Neg().Softplus()))
 	}
 	return g.Record(m, first, meanOf(loss))
 }
@@ -163,7 +163,7 @@ func (m SigmoidFocalLoss) Forward(logits, targets *graph.Node) *graph.Node {
 		misfit(m, nil, logits, "alpha %v is not from 0 to 1", m.Alpha)
 	}
 	one := func() *graph.Node { return g.Constant(1, logits.Shape...) }
-	absent := graph.Softplus.Of(logits, 0, 0) // -log(1-p)
+	absent := logits.Softplus() // -log(1-p)
 	bce := absent.Sub(targets.Mul(logits))
 	p := absent.Neg().Exp() // 1-p
 	// The probability of what is not the target: y·(1-p) + (1-y)·p.
@@ -180,6 +180,32 @@ func (m SigmoidFocalLoss) gamma() float64 { return cmp.Or(m.Gamma, 2) }
 
 func (m SigmoidFocalLoss) String() string {
 	return fmt.Sprintf("SigmoidFocalLoss(gamma=%v, alpha=%v)", m.gamma(), m.Alpha)
+}
+
+// DistillationLoss compares the outputs of a network for classes with those of a teacher, both
+// divided by a temperature (Hinton et al. 2015, https://arxiv.org/abs/1503.02531):
+// Temperature²·KL(softmax(teacher/Temperature) ‖ softmax(outputs/Temperature)), the mean over the
+// batch. The square keeps the size of the gradient alike for every temperature.
+type DistillationLoss struct{ Temperature float64 } // 0 means 4
+
+// Forward takes logits [N, K] and the teacher's logits [N, K] and returns the loss as a scalar.
+func (m DistillationLoss) Forward(logits, teacher *graph.Node) *graph.Node {
+	g, first := logits.Graph, len(logits.Graph.Nodes)
+	wantSame(m, logits, teacher)
+	t := m.temperature()
+	if !(t > 0) || len(logits.Shape) != 2 {
+		misfit(m, nil, logits, "wants logits [N, K] and a temperature above 0")
+	}
+	cooled := func(x *graph.Node) *graph.Node { return g.Apply(graph.Scale{Factor: 1 / t}, x).LogSoftmax(1) }
+	from, to := cooled(teacher), cooled(logits)
+	sum := g.Apply(graph.Sum{}, from.Exp().Mul(from.Sub(to)))
+	return g.Record(m, first, g.Apply(graph.Scale{Factor: t * t / float64(logits.Shape[0])}, sum))
+}
+
+func (m DistillationLoss) temperature() float64 { return cmp.Or(m.Temperature, 4) }
+
+func (m DistillationLoss) String() string {
+	return fmt.Sprintf("DistillationLoss(temperature=%v)", m.temperature())
 }
 
 // missing is 1 - p, at least 0.

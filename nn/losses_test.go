@@ -27,7 +27,7 @@ type lossCase struct {
 // losses are what the fixture calls by name.
 var losses = map[string]any{
 	"BCEWithLogitsLoss": &nn.BCEWithLogitsLoss{}, "MSELoss": &nn.MSELoss{}, "L1Loss": &nn.L1Loss{}, "HuberLoss": &nn.HuberLoss{},
-	"SmoothL1Loss": &nn.SmoothL1Loss{}, "FocalLoss": &nn.FocalLoss{}, "SigmoidFocalLoss": &nn.SigmoidFocalLoss{}, "CrossEntropyLoss": &nn.CrossEntropyLoss{},
+	"SmoothL1Loss": &nn.SmoothL1Loss{}, "FocalLoss": &nn.FocalLoss{}, "SigmoidFocalLoss": &nn.SigmoidFocalLoss{}, "CrossEntropyLoss": &nn.CrossEntropyLoss{}, "DistillationLoss": &nn.DistillationLoss{},
 }
 
 // with returns the loss that the case describes.

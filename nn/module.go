@@ -17,7 +17,8 @@
 //
 // Layers with parameters have a constructor. It takes the arguments that PyTorch requires
 // and, optionally, one struct with the others: nn.NewConv2d(3, 64, 7, nn.Conv{Stride: 2}).
-// Layers without parameters are struct literals: nn.MaxPool2d{Kernel: 3, Stride: 2}.
+// Layers without parameters are struct literals: nn.MaxPool2d{Kernel: 3, Stride: 2}. A pointer
+// to one, &nn.MaxPool2d{Kernel: 3, Stride: 2}, is the same layer.
 //
 // A new layer has random weights with PyTorch's default distribution. The random generator
 // depends only on the layer's class and sizes: there is no hidden state, and the same program
@@ -28,6 +29,10 @@
 // The important types are Module, the interface of all layers and networks; Sequential, a
 // chain of modules; the layers Conv2d, BatchNorm2d, Linear and so on; Parameter and
 // NamedParameter; CrossEntropyLoss; and Table, the result of Summary.
+//
+// A network is edited and opened by the paths of its modules: ReplaceHead and Replace put
+// another module in the place of one, Cut and CutHead end the network at one, and Activations
+// reads what each gives.
 package nn
 
 import (
@@ -66,9 +71,9 @@ type Sequential []Module
 // Forward passes x to the first module, its output to the second, and so on.
 func (s Sequential) Forward(x *graph.Node) *graph.Node {
 	g, first, firstCall := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
-	for _, m := range s {
+	for i, m := range s {
 		from, calls := len(g.Nodes), len(g.Calls)
-		x = m.Forward(x)
+		x = s.layer(i, x)
 		if n := len(g.Calls); n == calls || identity(g.Calls[n-1].Module) != identity(m) {
 			g.Record(m, from, x) // a module that does not record itself
 		}
@@ -77,6 +82,26 @@ func (s Sequential) Forward(x *graph.Node) *graph.Node {
 	g.Record(s, first, x)
 	g.Enclose(firstCall)
 	return x
+}
+
+// layer passes x to module i. If that panics because a shape does not fit, the panic says which
+// layer it is, unless it already names a parameter of the layer.
+func (s Sequential) layer(i int, x *graph.Node) *graph.Node {
+	defer func() {
+		m := tensor.Recovered(recover())
+		if m == nil {
+			return
+		}
+		text, within := strings.CutPrefix(m.Error(), "layer ")
+		switch {
+		case within:
+			panic(tensor.Misusef("layer %d.%s", i, text))
+		case !strings.Contains(text, " (of "):
+			panic(tensor.Misusef("layer %d (%s): %w", i, Class(s[i]), m))
+		}
+		panic(m)
+	}()
+	return s[i].Forward(x)
 }
 
 func (s Sequential) String() string {
@@ -110,9 +135,19 @@ func Class(m any) string {
 	return t.Name()
 }
 
+// plain returns the module that a pointer leads to, if that is a module itself: &ReLU{} is the
+// same layer as ReLU{}, whose Forward records the value.
+func plain(m any) any {
+	if v := reflect.ValueOf(m); v.Kind() == reflect.Pointer && !v.IsNil() && v.Type().Elem().Implements(moduleType) {
+		return v.Elem().Interface()
+	}
+	return m
+}
+
 // identity returns a comparable value that distinguishes m from other modules. Modules
 // without fields cannot be distinguished and are equal.
 func identity(m any) any {
+	m = plain(m)
 	v := reflect.ValueOf(m)
 	if v.Kind() == reflect.Slice {
 		return [2]uintptr{v.Pointer(), uintptr(v.Len())}

@@ -134,7 +134,20 @@ func (w *walker) pointer(path string, v reflect.Value) {
 		return
 	}
 	w.note(path, v)
+	before := len(w.parameters)
 	w.inside(path, v.Elem())
+	if f, ok := asFeatures(v); ok {
+		w.parameters = append(w.parameters[:before], slices.DeleteFunc(w.parameters[before:], func(p NamedParameter) bool { return f.hidden[p.Variable] })...)
+	}
+}
+
+// asFeatures returns the features that v points to.
+func asFeatures(v reflect.Value) (*Features, bool) {
+	if !v.CanInterface() {
+		return nil, false
+	}
+	f, ok := v.Interface().(*Features)
+	return f, ok
 }
 
 // note records v if it is a module.

@@ -15,10 +15,11 @@ type calls struct {
 	within []*calls
 }
 
-func topCalls(list []graph.Call) []*calls {
+// topCalls returns the outermost of the calls from index first on.
+func topCalls(list []graph.Call, first int) []*calls {
 	var open []*calls
-	for i, c := range list {
-		node := &calls{Call: c, number: i}
+	for i, c := range list[first:] {
+		node := &calls{Call: c, number: first + i}
 		n := len(open)
 		fields := node.fields()
 		for n > 0 && node.contains(open[n-1], fields) {
@@ -75,7 +76,7 @@ func (c *calls) contains(d *calls, fields map[any]int) bool {
 
 // unique reports whether identity distinguishes m from every other module.
 func unique(m any) bool {
-	v := reflect.ValueOf(m)
+	v := reflect.ValueOf(plain(m))
 	switch v.Kind() {
 	case reflect.Pointer:
 		return v.Type().Elem().Size() > 0

@@ -39,7 +39,7 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	w := walk(m)
 	t := &Table{MACs: macs(g.Nodes)}
 	t.Params, t.Buffers = w.count()
-	t.add(g, w, topCalls(g.Calls), nil, 0)
+	t.add(g, w, topCalls(g.Calls, 0), nil, 0)
 	return t, nil
 }
 
@@ -51,18 +51,26 @@ func (t *Table) Shallow(depth int) *Table {
 }
 
 // trace runs m's Forward and returns a tensor.Misuse, such as one about shapes, as an error.
-func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
+func trace(g *graph.Graph, m Module, input tensor.Shape) error {
+	_, err := traceOn(g.Input("input", tensor.Float32, input...), m)
+	return err
+}
+
+// traceOn runs m's Forward on x, records the call if m does not, and returns a tensor.Misuse,
+// such as one about shapes, as an error.
+func traceOn(x *graph.Node, m Module) (out *graph.Node, err error) {
 	defer func() {
 		if r := tensor.Recovered(recover()); r != nil {
-			err = fmt.Errorf("%s does not take an input of shape %v: %w", Class(m), input, r)
+			err = fmt.Errorf("%s does not take an input of shape %v: %w", Class(m), x.Shape, r)
 		}
 	}()
-	out := m.Forward(g.Input("input", tensor.Float32, input...))
-	if n := len(g.Calls); n == 0 || identity(g.Calls[n-1].Module) != identity(m) {
-		g.Record(m, 0, out)
+	g, first, calls := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
+	out = m.Forward(x)
+	if n := len(g.Calls); n == calls || identity(g.Calls[n-1].Module) != identity(m) {
+		g.Record(m, first, out)
 	}
-	g.Enclose(0)
-	return nil
+	g.Enclose(calls)
+	return out, nil
 }
 
 // add appends the rows of the calls within the call of parent, which is nil for the outermost
@@ -100,7 +108,7 @@ func Outputs(m Module, g *graph.Graph) (list []Output) {
 			visit(c.within, p)
 		}
 	}
-	visit(topCalls(g.Calls), nil)
+	visit(topCalls(g.Calls, 0), nil)
 	slices.SortStableFunc(list, func(a, b Output) int { return a.Node.ID - b.Node.ID })
 	return list
 }

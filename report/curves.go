@@ -13,6 +13,10 @@ const (
 	TestAcc   = "test acc"
 )
 
+// TestLoss is the name of the curve of the test loss, which trainings on labels, values and
+// masks draw in place of the accuracies.
+const TestLoss = "test loss"
+
 // Point is one value of a curve; X counts epochs (0.2 is a fifth of the first).
 type Point struct{ X, Y float64 }
 

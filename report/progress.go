@@ -44,6 +44,7 @@ type EpochInfo struct {
 	TrainLoss, TrainAcc, TestAcc float64
 	ImagesPerSecond              float64
 	Elapsed                      time.Duration // time for this epoch; 0 is not shown
+	More                         []string      // other measures as text, such as "test mae 0.250"
 }
 
 // Progress shows a training as it runs. On a terminal it redraws the curves in

@@ -38,6 +38,7 @@ func (p *Progress) epochLine(e EpochInfo) string {
 	if number.Finite(e.TestAcc) {
 		parts = append(parts, "test acc "+score(e.TestAcc))
 	}
+	parts = append(parts, e.More...)
 	if e.ImagesPerSecond > 0 && number.Finite(e.ImagesPerSecond) {
 		parts = append(parts, rate(e.ImagesPerSecond))
 	}

@@ -28,9 +28,9 @@ type Source struct {
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`
 
-	// MostPixels limits the size of an image as train.Preparation.MostPixels does; 0: the limit
+	// MaxPixels limits the size of an image as train.Preparation.MaxPixels does; 0: the limit
 	// of the model's training, where the images are those of its training.
-	MostPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
+	MaxPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
 
 	// How the model's training divided the user's images, read from its run, for a training
 	// that follows.

@@ -111,7 +111,7 @@ func (o *opened) checkTraining(c *train.Config, blocks []int) error {
 	c.Schedule = cmp.Or(c.Schedule, "cosine")
 	c.Resize = cmp.Or(c.Resize, about.Height)
 	c.DataDir, c.Offline, c.TestSize = o.DataDir, o.Offline, o.TestSize
-	c.Holdout, c.HoldoutSeed, c.MostPixels = o.Holdout, o.HoldoutSeed, o.MostPixels
+	c.Holdout, c.HoldoutSeed, c.MaxPixels = o.Holdout, o.HoldoutSeed, o.MaxPixels
 	*c = c.Resolved()
 	return c.Check()
 }

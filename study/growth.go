@@ -253,7 +253,7 @@ func (g *Growth) images(ctx context.Context, cb train.Callbacks) (int, error) {
 // grow writes the deeper net with which the next step starts, after checking it.
 func (g *Growth) grow(ctx context.Context, dev engine.Device, model, to string, blocks []int) (int, error) {
 	t := g.Config.Train
-	s := Source{Model: model, Data: t.Data, TestSize: g.Config.CheckSize, Precision: t.Precision, DataDir: t.DataDir, Offline: t.Offline, MostPixels: t.MostPixels}
+	s := Source{Model: model, Data: t.Data, TestSize: g.Config.CheckSize, Precision: t.Precision, DataDir: t.DataDir, Offline: t.Offline, MaxPixels: t.MaxPixels}
 	o, err := s.open(ctx, dev, nil)
 	if err != nil {
 		return 0, err
@@ -286,7 +286,7 @@ func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, 
 		return "", err
 	}
 	file := g.folder.Path(row.Training + "/" + train.LastFile)
-	s := Source{Model: file, Data: c.Data, TestSize: 1, Precision: c.Precision, DataDir: c.DataDir, Offline: c.Offline, MostPixels: c.MostPixels}
+	s := Source{Model: file, Data: c.Data, TestSize: 1, Precision: c.Precision, DataDir: c.DataDir, Offline: c.Offline, MaxPixels: c.MaxPixels}
 	o, err := s.open(ctx, dev, nil)
 	if err != nil {
 		return "", err

@@ -25,9 +25,9 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	}
 	var tell func(done, total int)
 	if progress != nil {
-		tell = func(done, total int) { progress(int64(done), int64(total), train.CheckingPictures) }
+		tell = func(done, total int) { progress(int64(done), int64(total), train.CheckingImages) }
 	}
-	p, err := o.classifier.OpenPhotosBy(ctx, path, split, folder.Options{MaxPixels: o.MostPixels}, tell)
+	p, err := o.classifier.OpenPhotosBy(ctx, path, split, folder.Options{MaxPixels: o.MaxPixels}, tell)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	var run train.Config
 	if o.beside().PickSettings(&run) == nil {
 		o.Holdout, o.HoldoutSeed = run.Holdout, run.HoldoutSeed
-		o.MostPixels = cmp.Or(o.MostPixels, run.MostPixels)
+		o.MaxPixels = cmp.Or(o.MaxPixels, run.MaxPixels)
 	}
 	return data.First(p, size), nil
 }

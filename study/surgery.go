@@ -43,7 +43,7 @@ func blocksOf(net models.Net) (counts []int) {
 // stage i takes the values of block from[i][j]. A negative index stands for a new block
 // that computes the identity.
 func rebuilt(about checkpoint.Model, old models.Net, from [][]int, seed uint64) (models.Net, error) {
-	c := models.Config{Channels: about.Channels, Classes: len(about.Classes)}
+	c := models.Config{Channels: about.Channels, Classes: len(about.Names())}
 	for _, f := range from {
 		c.Blocks = append(c.Blocks, len(f))
 	}

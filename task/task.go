@@ -43,6 +43,11 @@ func (t Task) Named() Task {
 	return t
 }
 
+// Singular names one answer: class, label, value or mask.
+func (t Task) Singular() string {
+	return map[Task]string{Classes: "class", Labels: "label", Values: "value", Masks: "mask"}[t.Named()]
+}
+
 // Targets describes the right answers for the images of a data set, and the outputs of a model
 // that gives them. The zero value stands for one class per image.
 type Targets struct {

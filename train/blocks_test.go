@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// A changed model is trained as it was asked for, goes on after a stop to the same
-// bits, and is read again from its file.
+// A model with other blocks is trained as it was asked for, can be resumed with the same bits,
+// and can be loaded from its file.
 func TestRunWithBlocks(t *testing.T) {
 	c := train.Config{
 		Model: "cifar-resnet8", Blocks: []int{2, 1, 1}, ZeroInit: true, StochasticDepth: 0.4,
@@ -36,13 +36,13 @@ func TestRunWithBlocks(t *testing.T) {
 			t.Errorf("%s says that its blocks are %v", path, m.Info().Blocks)
 		}
 		if n := len(m.Module().(models.Net).Stages()[0].Blocks); n != 2 {
-			t.Errorf("%s gives a net of %d blocks in its first stage", path, n)
+			t.Errorf("%s gives a network of %d blocks in its first stage", path, n)
 		}
 	}
 	settings := read(t, want.Dir+"/settings.yaml")
 	for _, line := range []string{"blocks: [2, 1, 1]", "zero_init: true", "stochastic_depth: 0.4"} {
 		if !strings.Contains(settings, line) {
-			t.Errorf("settings.yaml says nothing of %s:\n%s", line, settings)
+			t.Errorf("settings.yaml does not contain %s:\n%s", line, settings)
 		}
 	}
 
@@ -53,7 +53,7 @@ func TestRunWithBlocks(t *testing.T) {
 	other := r.Config
 	other.Blocks = []int{1, 1, 1}
 	if err := r.Check(other); err == nil || !strings.Contains(err.Error(), "Blocks 1,1,1: ") || !strings.Contains(err.Error(), "with 2,1,1") {
-		t.Errorf("another net may go on: %v", err)
+		t.Errorf("another network may resume the run: %v", err)
 	}
 	c.Blocks = []int{2, 1}
 	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "has 3 stages") {

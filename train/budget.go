@@ -4,60 +4,44 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/train/foresight"
+	"github.com/residual-ml/residual/train/recipe"
 )
 
-// free says which settings were not given, so that a budget may choose them.
-type free struct {
-	model, size, shorter, batch, rate, crop, epochs bool
-
-	pictures int // to train on, where they were counted
-}
-
-// noting notes what a budget may choose, once.
-func (c Config) noting() Config {
-	if c.free == nil && c.Forecast != nil && c.Forecast.Budget > 0 {
-		c.free = &free{
-			model: c.Model == "" && c.Blocks == nil, size: c.Resize == 0, shorter: c.ResizeShorter == 0,
-			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0,
-		}
-	}
-	return c
-}
-
-// offer is a training that a budget may choose: its Config is resolved but for the epochs.
+// offer is a training that a budget may choose. Its Config is resolved except for the epochs.
 type offer struct {
 	Config
 	foresight.Offer
 }
 
-// called is what the user reads of an offer: the model, with its blocks where they are not
-// its own, and the size of the images.
-func (c Config) called() string {
+// title names the training for the user: the model, with its blocks if they are not its own,
+// and the size of the images.
+func (c Config) title() string {
 	name := c.Model
-	if c.Blocks != nil {
-		name = fmt.Sprintf("%s of %s blocks", c.Model, commas(c.Blocks))
+	if len(c.Blocks) > 0 {
+		name = fmt.Sprintf("%s of %s blocks", c.Model, strings.ReplaceAll(strings.Trim(fmt.Sprint(c.Blocks), "[]"), " ", ","))
 	}
 	return fmt.Sprintf("%s at %dx%d", name, c.Resize, c.Resize)
 }
 
-// The epochs that a budget may choose, as shares of those of the recipe: half are enough
-// for a net, the smallest net may have a quarter, and more than three times as many are
-// of no use.
+// The epochs that a budget may choose, relative to those of the recipe: half of them are
+// enough for a network, the smallest network may have a quarter, and more than three times as
+// many gain little.
 const (
 	leastShare, enoughShare = 4, 2
 	mostTimes               = 3
 )
 
-// offers are the trainings that a budget may choose from for c, which is resolved: those
-// of PhotoRecipes up to the one that suits the number of images, the smallest first, as
-// far as model and size were not given; for other data c alone.
+// offers returns the trainings from which a budget may choose for c, which is resolved. For a
+// user's own images, if the model or the size was not given, they follow recipe.AllPhotos up
+// to the recipe that suits the number of images, the smallest first. Otherwise there is only c.
 func (c Config) offers() []offer {
-	o := offer{c, foresight.Offer{Name: c.called(), Least: 1, Enough: 1, Most: mostTimes * c.Epochs}}
+	o := offer{c, foresight.Offer{Name: c.title(), Least: 1, Enough: 1, Most: mostTimes * c.Epochs}}
 	if c.IsPhotos() {
 		o.Least, o.Enough = (c.Epochs+leastShare-1)/leastShare, (c.Epochs+enoughShare-1)/enoughShare
 	}
@@ -68,10 +52,10 @@ func (c Config) offers() []offer {
 		return []offer{o}
 	}
 	var all []offer
-	for _, r := range PhotoRecipes() {
+	for _, r := range recipe.AllPhotos() {
 		next := o
-		next.Config = c.like(r)
-		next.Name = next.called()
+		next.Config = c.taking(r)
+		next.Name = next.title()
 		same := func(p offer) bool {
 			return p.Model == next.Model && slices.Equal(p.Blocks, next.Blocks) && p.Resize == next.Resize
 		}
@@ -79,15 +63,15 @@ func (c Config) offers() []offer {
 			all = slices.Delete(all, i, i+1)
 		}
 		all = append(all, next)
-		if r.Most == 0 || c.free.pictures <= r.Most {
+		if r.MaxImages == 0 || c.free.images <= r.MaxImages {
 			break
 		}
 	}
 	return all
 }
 
-// like is c with what a recipe says of what was not given.
-func (c Config) like(r PhotoRecipe) Config {
+// taking returns c with the settings that were not given taken from a recipe.
+func (c Config) taking(r recipe.Photos) Config {
 	f := c.free
 	if f.model {
 		c.Model, c.Blocks = r.Model, r.Blocks
@@ -102,18 +86,18 @@ func (c Config) like(r PhotoRecipe) Config {
 		}
 	}
 	if f.batch {
-		c.Batch = min(r.Batch, max(f.pictures, 1))
+		c.Batch = min(r.Batch, max(f.images, 1))
 	}
-	if f.rate { // the fewer steps, the larger it is, and the milder are the crops
-		c.LR = r.rateOf(c)
+	if f.rate {
+		c.LR = r.LR(c.Batch, c.Weights != "")
 	}
-	if f.crop && c.crops() {
+	if f.crop && c.augment().Crops() {
 		c.CropScale = r.CropScale
 	}
 	return c.Resolved()
 }
 
-// fit makes the training ready that suits the budget.
+// fit chooses the training that suits the budget, and makes it ready.
 func (j *job) fit(ctx context.Context) (s Start, err error) {
 	begun := j.Forecast.Begun
 	if begun.IsZero() {
@@ -130,7 +114,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if i == at {
 			return nil
 		}
-		j.trainer, j.module, at = nil, nil, i // before the next takes memory
+		j.trainer, j.module, at = nil, nil, i // frees their memory before the next is built
 		rehearsal := j.rehearsal
 		if j.plan, err = offers[i].Config.planOn(j.dev); err != nil {
 			return err
@@ -153,8 +137,8 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err := ready(i); err != nil {
 			return e, err
 		}
-		if err := foresight.RoomFor(j.trainer.Memory().Total(), j.Forecast.Memory); err != nil {
-			return e, err // a trial would fill it
+		if err := j.Forecast.fits(j.trainer.Memory().Total()); err != nil {
+			return e, err // measuring would fill the memory
 		}
 		if took[i], err = j.estimate(ctx, offers[i].Enough); err == nil && took[i] == nil {
 			err = field.Errorf("{Budget}: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower {LR}, or leave the budget out to see where it fails", names[i])
@@ -162,7 +146,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err != nil {
 			return e, err
 		}
-		return *took[i], foresight.RoomFor(took[i].Memory.Total, j.Forecast.Memory)
+		return *took[i], j.Forecast.fits(took[i].Memory.Total)
 	})
 	if err != nil {
 		return s, err

@@ -2,46 +2,49 @@ package train
 
 import (
 	"cmp"
-	"fmt"
-	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/nearest"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
-	"github.com/residual-ml/residual/train/settings"
+	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/train/loop"
 )
 
-// Config is a whole training. The zero value is the recipe of the notes: the
-// ResNet-18 of Dive into Deep Learning on Fashion-MNIST at 96x96, Xavier-uniform
-// weights, batches of 256, gradient descent at 0.05 without momentum for 10
-// epochs. A field left zero takes the value that suits the data set and the model
-// (see Resolved); so 0 cannot be asked for where it would mean something else. Package
-// settings has a row for each field: what it may be, and whether a run that goes on must
-// keep it.
+// Config has all settings of a training. The zero value is the recipe of the notes: the
+// ResNet-18 of Dive into Deep Learning on Fashion-MNIST at 96x96, Xavier-uniform weights,
+// batches of 256, and gradient descent at 0.05 without momentum for 10 epochs. A zero field
+// stands for the value that suits the data set and the model (see Resolved and package
+// recipe), so a field whose default is another value cannot be set to 0. Package settings
+// has a row for each field: its range, and whether a resumed run must keep it.
 type Config struct {
 	Model  string `yaml:"model" json:"model"`
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
+	// Task is what the model is asked: classes, labels, values or masks, as package task has
+	// them; empty means classes, or what TrainSet has. Columns names the columns of a list with
+	// the labels or values, separated by commas: see folder.Columns.
+	Task    string `yaml:"task,omitempty" json:"task,omitempty"`
+	Columns string `yaml:"columns,omitempty" json:"columns,omitempty"`
+
 	Preparation `yaml:",inline"`
 
-	// Own is what has no name, but is a value of the program's.
+	// Own holds values of the program's own, which have no name.
 	Own      `yaml:"-" json:"-"`
-	OwnParts []string `yaml:"own,omitempty" json:"own,omitempty"` // what of it there is, with its types; set by Resolved
+	OwnParts []string `yaml:"own,omitempty" json:"own,omitempty"` // which of its fields are set, with their types; filled in by Resolved
 
-	// Changes of the model; see models.Config.
+	// How the model differs from the one of that name; see models.Config.
 	Blocks          []int   `yaml:"blocks,omitempty,flow" json:"blocks,omitempty"` // in each stage; nil: the model's own
 	ZeroInit        bool    `yaml:"zero_init,omitempty" json:"zero_init,omitempty"`
 	StochasticDepth float64 `yaml:"stochastic_depth,omitempty" json:"stochastic_depth,omitempty"`
 
-	// Weights is a file whose values are the first weights, in place of Init's; what
-	// exchange.Weights.Load changes of them is told. Where it holds weights alone, an
-	// empty Model is the one that exchange.Identify finds, with its blocks.
+	// Weights is a file with the first weights, in place of Init's. Start.Changes says what
+	// exchange.Weights.Load changed of them. An empty Model is the one that the file describes
+	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
@@ -56,8 +59,14 @@ type Config struct {
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
 
-	// What Options has under these names; ClassWeights is balanced or numbers and Freeze
-	// words, separated by commas.
+	// Teacher is the file of a trained model whose outputs the training learns from, too: see
+	// loop.Teacher, which has the temperature and the share.
+	Teacher            string  `yaml:"teacher,omitempty" json:"teacher,omitempty"`
+	TeacherTemperature float64 `yaml:"teacher_temperature,omitempty" json:"teacher_temperature,omitempty"`
+	TeacherShare       float64 `yaml:"teacher_share,omitempty" json:"teacher_share,omitempty"`
+
+	// See loop.Options for the fields of the same names. ClassWeights is Balanced or numbers,
+	// and Freeze is words, separated by commas.
 	LabelSmoothing float64 `yaml:"label_smoothing,omitempty" json:"label_smoothing,omitempty"`
 	ClassWeights   string  `yaml:"class_weights,omitempty" json:"class_weights,omitempty"`
 	ClipNorm       float64 `yaml:"clip_norm,omitempty" json:"clip_norm,omitempty"`
@@ -69,207 +78,106 @@ type Config struct {
 	BackboneRate   float64 `yaml:"backbone_lr_scale,omitempty" json:"backbone_lr_scale,omitempty"`
 	LayerDecay     float64 `yaml:"layer_decay,omitempty" json:"layer_decay,omitempty"`
 
-	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16, tf32 (of GPUs) or fp32
-	Recompute bool   `yaml:"recompute" json:"recompute"` // activations, for the gradients: less memory, more time, the same result
-	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
-	Threads   int    `yaml:"threads" json:"threads"`     // of the device, for the record
+	Precision string `yaml:"precision" json:"precision"` // auto (the one that suits the device), bf16, tf32 (on GPUs) or fp32
+	Recompute bool   `yaml:"recompute" json:"recompute"` // activations for the gradients, which takes less memory and more time for the same result
+	Workers   int    `yaml:"workers" json:"workers"`     // goroutines of the loader; 0 chooses. They never change a result
+	Threads   int    `yaml:"threads" json:"threads"`     // of the device; only recorded
 
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`       // download nothing
 	TrainSize int    `yaml:"train_size,omitempty" json:"train_size,omitempty"` // images to train on; 0: all
 	TestSize  int    `yaml:"test_size,omitempty" json:"test_size,omitempty"`   // images to test on; 0: all
 
-	// GradientNorm adds the column grad_norm to the metrics: the L2 norm of the loss's
-	// gradient by the first layer's weight, as the mean over the epoch's steps so far.
+	// GradientNorm adds the column grad_norm to the metrics: the L2 norm of the gradient of
+	// the first layer's weight, as the mean over the epoch's steps so far.
 	GradientNorm bool `yaml:"gradient_norm,omitempty" json:"gradient_norm,omitempty"`
 
 	Out string `yaml:"out" json:"out"` // folder of the numbered run folders
 
-	// Forecast, when it is not nil, asks Run to measure before the start what it will take.
-	// It is no setting of the run, which does not keep it, and changes no bit of a result.
+	// Forecast, if it is not nil, asks Run to measure before the start how long the training
+	// will take. It is not stored in the run folder and changes no bit of a result.
 	Forecast *Forecast `yaml:"-" json:"-"`
 
-	chosenFor int   // images to train on that Resolved chose by; 0: nothing was chosen
-	free      *free // what a budget may choose; nil without one
+	chosenFor int    // training images by which Resolved chose settings; 0: nothing was chosen
+	free      *unset // the settings that a budget may choose; nil without a budget
 }
 
-// Resolved returns c with every zero field replaced by what it stands for. Of images
-// of the user's own it counts how many there are; see PhotoRecipes.
-func (c Config) Resolved() Config {
-	c = c.resolvedOwn()
-	if c.Data == "" {
-		c.Data = "fashion-mnist"
-	}
-	c = c.recognised()
-	if c.IsPhotos() {
-		c = c.resolvedPhotos()
-	}
-	c = c.noting()
-	set := c.Data
-	if c.ownData() {
-		set = "" // whatever it is called
-	}
-	if c.Model == "" {
-		c.Model = "d2l-resnet18"
-		switch set {
-		case "garments", "mnist":
-			c.Model = "d2l-bnlenet"
-		case "cifar10", "cifar100":
-			c.Model = "cifar-resnet20"
-		}
-	}
-	r := recipeOf(c.Model, set)
-	c.Resize = cmp.Or(c.Resize, r.resize)
-	c.Batch = cmp.Or(c.Batch, r.batch)
-	c.LastBatch = cmp.Or(c.LastBatch, EvenLast)
-	c.LR = cmp.Or(c.LR, r.lr)
-	c.Epochs = cmp.Or(c.Epochs, r.epochs)
-	c.Optimizer = cmp.Or(c.Optimizer, "sgd")
-	c.Schedule = cmp.Or(c.Schedule, r.schedule)
-	if c.Optimizer == "sgd" {
-		c.Momentum = cmp.Or(c.Momentum, r.momentum)
-		c.WeightDecay = cmp.Or(c.WeightDecay, r.weightDecay)
-	}
-	if c.Module == nil {
-		c.Init = cmp.Or(c.Init, cmp.Or(r.init, nn.XavierUniform).String())
-	}
-	if strings.HasPrefix(set, "cifar") {
-		c.Augment = cmp.Or(c.Augment, "crop")
-	}
-	c.Augment = cmp.Or(c.Augment, "none")
-	c.Precision = cmp.Or(c.Precision, "auto")
-	c.Out = cmp.Or(c.Out, "runs")
-	return c
-}
-
-// What Config.LastBatch may be, of the last batch of an epoch.
+// The values of Config.LastBatch, which says how many images the last batch of an epoch has.
 const (
-	EvenLast  = "even"  // the last two share their images where the last would have few: see data.LoaderConfig.Even
-	ShortLast = "short" // it has what is left, be it one image, as in runs of versions that did not record it
+	EvenLast  = "even"  // the last two share their images if the last would have few: see data.LoaderConfig.Even
+	ShortLast = "short" // what is left, be it one image, as in runs of versions that did not record it
 )
 
-// recipe is what a model is trained with unless the user says otherwise.
-type recipe struct {
-	resize, batch int
-	lr            float32
-	epochs        int
-	schedule      string
+// Balanced is the value of Config.ClassWeights that stands for loop.BalancedWeights.
+const Balanced = "balanced"
 
-	momentum, weightDecay float32
-	init                  nn.Scheme // PyTorchDefault, its zero value, stands for d2l's
+// The values of Config.Metric and Config.Freeze.
+const (
+	Accuracy         = loop.Accuracy
+	Loss             = loop.Loss
+	MacroF1          = loop.MacroF1
+	BalancedAccuracy = loop.BalancedAccuracy
+
+	MeanAveragePrecision = loop.MeanAveragePrecision
+	MAE                  = loop.MAE
+	RMSE                 = loop.RMSE
+	R2                   = loop.R2
+	MeanIoU              = loop.MeanIoU
+
+	FreezeStem     = loop.FreezeStem
+	FreezeBackbone = loop.FreezeBackbone
+)
+
+// The values that Config.TeacherTemperature and TeacherShare stand for where they are 0.
+const (
+	DefaultTemperature  = loop.DefaultTemperature
+	DefaultTeacherShare = loop.DefaultTeacherShare
+)
+
+// DefaultMetric is the metric of a task where Config.Metric is empty; see loop.DefaultMetric.
+func DefaultMetric(t task.Task, tested bool) Metric { return loop.DefaultMetric(t, tested) }
+
+// Metric is a way to choose the best epoch; see loop.Metric.
+type Metric = loop.Metric
+
+// IsPhotos reports whether Data names a user's own images; see folder.IsPath.
+func (c Config) IsPhotos() bool { return !c.ownData() && folder.IsPath(c.Data) }
+
+// ownData reports whether the images are, or were, a data set of the program's own.
+func (c Config) ownData() bool {
+	return c.TrainSet != nil || slices.ContainsFunc(c.OwnParts, func(part string) bool { return strings.HasPrefix(part, "TrainSet ") })
 }
 
-// recipeOf gives d2l's settings, for garments, which are fewer and smaller
-// images, such as reach 94% and more in about a minute, and for CIFAR those of the
-// paper.
-func recipeOf(model, set string) recipe {
-	small := set == "garments"
-	switch {
-	case model == "d2l-bnlenet" && small:
-		return recipe{resize: 28, batch: 64, lr: 1, epochs: 10, schedule: "cosine"}
-	case model == "d2l-bnlenet": // d2l, section 8.5
-		return recipe{resize: 28, batch: 256, lr: 1, epochs: 10, schedule: "constant"}
-	case strings.HasPrefix(set, "cifar"): // He et al. 2015, section 4.2: 64,000 steps, the rate a tenth from 32,000 and from 48,000
-		return recipe{resize: 32, batch: 128, lr: 0.1, epochs: 164, schedule: "step,gamma=0.1,at=0.5,at=0.75",
-			momentum: 0.9, weightDecay: 1e-4, init: nn.KaimingNormal}
-	case small:
-		return recipe{resize: 28, batch: 64, lr: 0.05, epochs: 3, schedule: "cosine"}
+// dataset is the name of the data in a model file. For a user's own images it is the last
+// part of the path, with a slash or an ending, which no data set's name has.
+func (c Config) dataset() string {
+	if !c.IsPhotos() {
+		return c.Data
 	}
-	return recipe{resize: 96, batch: 256, lr: 0.05, epochs: 10, schedule: "constant"}
+	if name := filepath.Base(c.Data); folder.IsList(c.Data) {
+		return name
+	}
+	return filepath.Base(c.Data) + "/"
 }
 
-// plan is a Config that has been checked, with what its names stand for.
-type plan struct {
-	Config
-	entry     models.Entry // none where the module is the program's own
-	scheme    nn.Scheme
-	optimizer optim.Optimizer
-	schedule  optim.Schedule
-	precision engine.Precision
-	rehearsal bool // nothing is written
-}
-
-// model is what c changes of its model.
+// model returns how the model differs from the one of its name.
 func (c Config) model() models.Config {
 	return models.Config{Blocks: c.Blocks, ZeroInit: c.ZeroInit, StochasticDepth: c.StochasticDepth}
 }
 
-// Check reports the first setting that cannot be, before any work.
-func (c Config) Check() error {
-	p, err := c.plan()
-	if err != nil {
-		return err
-	}
-	return p.checkFreeze()
+// metric returns the metric by which the best epoch is chosen, for images of a task.
+func (c Config) metric(of task.Task, tested bool) Metric {
+	return cmp.Or(Metric(c.Metric), loop.DefaultMetric(of, tested))
 }
 
-func (c Config) plan() (p plan, err error) {
-	p = plan{Config: c.Resolved()}
-	if err := p.checkOwn(); err != nil {
-		return p, err
+// input returns the input of the model and how images become it, for images that native
+// describes. It is the one place where settings become that value.
+func (c Config) input(native data.Info) prepare.Input {
+	p := prepare.Steps{Mean: c.Mean, Std: c.Std, Grey: native.Channels == 1}
+	if c.IsPhotos() {
+		p.ResizeShorter, p.Interpolation = c.ResizeShorter, c.Interpolation
+	} else {
+		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
 	}
-	if p.Module == nil {
-		if p.entry, err = models.Lookup(p.Model); err != nil {
-			return p, err
-		}
-		if err := p.entry.Check(p.model()); err != nil {
-			return p, err
-		}
-	}
-	if err := p.checkData(); err != nil {
-		return p, err
-	}
-	if err := settings.Check(p.Config); err != nil {
-		return p, err
-	}
-	if err := p.checkImages(p.IsPhotos(), p.Resize); err != nil {
-		return p, err
-	}
-	if e := p.entry; e.FixedSize && (p.Resize != e.Height || p.Resize != e.Width) {
-		return p, field.Errorf("model %s takes only %dx%d images, not %dx%d; leave {Resize} out, or choose another {Model}",
-			e.Name, e.Height, e.Width, p.Resize, p.Resize)
-	}
-	if p.Init != "" {
-		if p.scheme, err = nn.ParseScheme(p.Init); err != nil {
-			return p, err
-		}
-	}
-	if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
-		return p, err
-	}
-	if p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov}); err != nil {
-		return p, err
-	}
-	return p, p.checkOptions()
-}
-
-// planOn is plan with the precision that auto stands for on a device.
-func (c Config) planOn(dev engine.Device) (p plan, err error) {
-	if p, err = c.plan(); err != nil {
-		return p, err
-	}
-	p.precision, err = engine.ParsePrecision(p.Precision, dev)
-	p.Precision = p.precision.String()
-	return p, err
-}
-
-func (p plan) checkData() error {
-	if p.ownData() {
-		return nil
-	}
-	if p.IsPhotos() {
-		_, err := os.Stat(p.Data)
-		if err != nil {
-			return field.Errorf("{Data}: %w; name a folder with one folder a class, a .csv or .jsonl list, or a data set of `residual data list`", err)
-		}
-		return nil
-	}
-	var names []string
-	for _, s := range data.Names() {
-		if s.Name == p.Data {
-			return nil
-		}
-		names = append(names, s.Name)
-	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
+	return prepare.Input{Channels: native.Channels, Height: c.Resize, Width: c.Resize, Preprocess: p}
 }

@@ -23,8 +23,8 @@ func emulated(t *testing.T) (*cuda.Device, *emulate.GPU) {
 	return emulate.Open(t, cuda.New)
 }
 
-// A recipe with an optimiser's state, averages, clipping and sums of batches ends where
-// the CPU's ends, and twice at the same bits.
+// A training with the optimiser's state, averages, clipping and accumulation gives about the
+// CPU's result, and the same bits when it is repeated.
 func TestRecipeOnCUDA(t *testing.T) {
 	run := func(dev engine.Device) train.Summary {
 		s, err := train.Run(context.Background(), dev, train.Config{
@@ -49,8 +49,9 @@ func TestRecipeOnCUDA(t *testing.T) {
 	}
 }
 
-// A GPU that is lost in the second epoch ends the training with one line, and what the
-// first epoch saved is whole: it can be evaluated and gone on with, on the CPU too.
+// A GPU that is lost in the second epoch ends the training with a message of one line. The
+// files of the first epoch are complete: the model can be evaluated and the run resumed, also
+// on the CPU.
 func TestLostCUDALeavesTheLastEpoch(t *testing.T) {
 	if emulate.IsReal() {
 		t.Skip("a GPU that is not emulated is not to be lost")
@@ -83,6 +84,6 @@ func TestLostCUDALeavesTheLastEpoch(t *testing.T) {
 	}
 	after, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{})
 	if err != nil || after.Epochs != 2 {
-		t.Errorf("gone on with: %+v (%v)", after, err)
+		t.Errorf("resumed: %+v (%v)", after, err)
 	}
 }

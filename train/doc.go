@@ -8,7 +8,13 @@
 //	// ...
 //	fmt.Println(run.Best, run.BestAccuracy)
 //
-// OpenRun opens an interrupted run to continue it, with the same bits. Summary describes a run that has
-// ended, and Callbacks report its progress. A program that needs only the training loop, for
-// a module and a data set of its own, uses package train/loop.
+// The important types are:
+//
+//   - Config, the settings, among them Own, a module or a data set of the program's own;
+//   - Callbacks, which report the progress of a training, and Summary, its result;
+//   - Saved, an interrupted run that OpenRun opens: Resume continues it with the same bits.
+//
+// Package train/recipe has the values that settings take if they are left open, and package
+// train/settings their ranges. A program that needs only the training loop, for a module and
+// a data set of its own, uses package train/loop.
 package train

@@ -1,65 +1,85 @@
 package train
 
 import (
+	"math"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/foresight"
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// What a training tells of itself; see package loop.
+// What a training reports as it goes on; see package loop.
 type (
 	Step   = loop.Step
 	Point  = loop.Point
 	Epoch  = loop.Epoch
 	Totals = loop.Totals
 	Place  = loop.Place
-	Metric = loop.Metric
+
+	Measure = loop.Measure
 )
 
-// The words of Config.Metric and Config.Freeze.
-const (
-	Accuracy         = loop.Accuracy
-	Loss             = loop.Loss
-	MacroF1          = loop.MacroF1
-	BalancedAccuracy = loop.BalancedAccuracy
-
-	FreezeStem     = loop.FreezeStem
-	FreezeBackbone = loop.FreezeBackbone
-)
-
-// Callbacks hear of a training as it goes on, from its goroutine. Any may be nil.
+// Callbacks are called by a training as it goes on, from its goroutine. Any may be nil.
 type Callbacks struct {
-	OnData  func(done, total int64, what string) // a download or a drawing, see data.Options
-	OnStart func(Start)                          // all is checked and compiled
+	OnData  func(done, total int64, what string) // while data are downloaded, drawn or read; see data.Options
+	OnStart func(Start)                          // after everything was checked and compiled
 	OnStep  func(Step)
-	OnPoint func(Point) // five times an epoch
+	OnPoint func(Point) // five times per epoch
 	OnEpoch func(Epoch)
 }
 
-// Start is known before the first step.
-type Start struct {
-	Config          Config // as resolved; empty when a Trainer is used by itself
-	Dir             string // the run's folder
-	Parameters      int64
-	Pictures, Tests int
-	Batches         int   // in an epoch
-	Shared          []int // the images of its last batches, where these share them: see data.Loader.Shared
-	PlannedBytes    int64
-	Past            *Past    // nil unless a run is resumed
-	Changes         []string // of what Config.Weights has, to suit the model
-	Photos          *Photos  // of a user's own images; nil for a data set with a name
-
-	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
-	Chosen   []string            // to keep to Forecast.Budget: what, and why
+// events returns the callbacks of the loop itself.
+func (cb Callbacks) events() loop.Events {
+	return loop.Events{OnStep: cb.OnStep, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch}
 }
 
-// Past is what a resumed run has behind it, as its metrics tell.
+// Start is what is known before the first step.
+type Start struct {
+	Config        Config // as resolved
+	Dir           string // the run's folder
+	Parameters    int64
+	Images, Tests int          // numbers of images to train and to test on
+	Batches       int          // per epoch
+	Shared        []int        // sizes of an epoch's last batches, if these share their images evenly: see data.Loader.Shared
+	PlannedBytes  int64        // see Summary.PlannedBytes
+	Past          *Past        // nil unless the run is resumed
+	Changes       []string     // how the values in the file Config.Weights were changed to suit the model
+	Targets       task.Targets // what the images have, and what the model answers
+	Photos        *Photos      // what was found in a user's own images; nil for a data set with a name
+
+	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a few seconds
+	Chosen   []string            // what Forecast.Budget chose, and why, as sentences
+}
+
+// Past is what a resumed run did before, according to its metrics.
 type Past struct {
 	Epochs, Steps int // completed
 	Points        []Point
-	Tests         []Epoch // of which only the numbers and rates are known
+	Tests         []Epoch // with the numbers of the metrics files only
 }
 
-// events are the callbacks of the loop itself.
-func (cb Callbacks) events() loop.Events {
-	return loop.Events{OnStep: cb.OnStep, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch}
+// Summary is the result of a run. A number that was not measured is NaN.
+type Summary struct {
+	Totals
+	Config       Config // as resolved
+	Device       string
+	Test         data.Dataset  // the images that the model was tested on
+	Dir          string        // the run's folder
+	Best, Last   string        // model files; empty if none was written, or if something else removed it since
+	LastEpoch    int           // the epoch of the weights in Last
+	Missing      []string      // files of the run that something else removed while it trained
+	State        string        // the file that OpenRun resumes from; empty before the end of an epoch
+	Elapsed      time.Duration // including the time before the run was resumed
+	PlannedBytes int64         // memory of all compiled programs, parameters and buffers
+	PeakBytes    int64         // the largest memory of the process; 0 if the system does not say
+}
+
+// known returns a pointer to v, or nil if v was not measured or overflowed.
+func known(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
 }

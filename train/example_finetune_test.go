@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// What a net has learned from many pictures helps with few others: first its last layer
-// is trained alone, then all of it, the backbone at a tenth of the rate.
+// Fine-tune a network that was trained on many images for a few others: first train only its
+// last layer, and then all of it, with the backbone at a tenth of the learning rate.
 func Example_fineTune() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "example")

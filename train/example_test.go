@@ -12,13 +12,13 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// A folder of pictures, one folder a class, becomes a model file.
+// Train a model on a folder of images that has one folder per class.
 func Example() {
-	ctx := context.Background() // when it ends, so does the training, at the next step
+	ctx := context.Background() // the training ends with it, after the current step
 	dir, err := os.MkdirTemp("", "example")
 	must(err)
 	defer os.RemoveAll(dir)
-	photos := filepath.Join(dir, "photos") // here they are drawn: ten folders of JPEG files
+	photos := filepath.Join(dir, "photos") // generated here: ten folders of JPEG files
 	must(folder.Make(ctx, photos, folder.MakeConfig{PerClass: 40}))
 
 	dev, err := cpu.New(cpu.Options{})

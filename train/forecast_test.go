@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/train/foresight"
 )
 
-// A whole run leaves the same files when it was measured.
+// A run that was measured before its start leaves the same files as one that was not.
 func TestForecastChangesNoFile(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 8})
 	for name, c := range map[string]train.Config{
@@ -40,7 +40,7 @@ func TestForecastChangesNoFile(t *testing.T) {
 				}
 				return s
 			}
-			// A budget has all measured, and here chooses nothing.
+			// A budget measures, too, and has nothing to choose here.
 			want, got := run(nil), run(&train.Forecast{Budget: time.Hour})
 			same(t, got.Dir, want.Dir)
 			names, err := filepath.Glob(filepath.Join(got.Dir, ".*"))
@@ -51,7 +51,7 @@ func TestForecastChangesNoFile(t *testing.T) {
 	}
 }
 
-// A run that goes on is tried from where it is, and ends with the same bits.
+// A resumed run is measured at the state that it has reached, and ends with the same bits.
 func TestForecastOfTheRest(t *testing.T) {
 	root := t.TempDir()
 	c := brief(root, "fp32")
@@ -84,7 +84,7 @@ func TestForecastOfTheRest(t *testing.T) {
 	same(t, got.Dir, want.Dir)
 }
 
-// listing is the names of a folder with the content of each.
+// listing returns the names of the files in a folder with their content.
 func listing(t *testing.T, dir string) (all []string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestRehearse(t *testing.T) {
 		Epoch: func() time.Duration { return time.Hour },
 		After: func(e foresight.Estimate) time.Duration {
 			if e.Saving < time.Hour || e.Memory.Total == 0 {
-				t.Errorf("what follows was asked for by %+v", e)
+				t.Errorf("the work after the training was measured for %+v", e)
 			}
 			return 7 * time.Hour
 		},
@@ -113,17 +113,17 @@ func TestRehearse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(c.Out); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a folder was made: %v", err)
+		t.Errorf("a folder was left: %v", err)
 	}
 	e := start.Estimate
-	if start.Dir != "" || start.Pictures != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || e == nil {
+	if start.Dir != "" || start.Images != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || e == nil {
 		t.Fatalf("%+v", start)
 	}
 	if e.Epochs != 2 || e.Steps < 1 || e.Total != e.Training(2)+2*e.Saving+e.After || e.After != 7*time.Hour {
 		t.Errorf("%+v", e)
 	}
 	m := e.Memory
-	if m.Network <= 0 || m.Weights <= 0 || m.Pictures <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Pictures+m.Program {
+	if m.Network <= 0 || m.Weights <= 0 || m.Images <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Images+m.Program {
 		t.Errorf("%+v", m)
 	}
 	if peak := host.PeakMemory(); peak > 0 && m.Total > 2*peak {
@@ -131,8 +131,8 @@ func TestRehearse(t *testing.T) {
 	}
 }
 
-// The epochs that a budget chose are settings of the run, its schedule goes over them, and
-// a run that goes on has them.
+// The epochs that a budget chose become a setting of the run: its schedule covers them, and a
+// resumed run keeps them.
 func TestBudgetIsKept(t *testing.T) {
 	c := train.Config{
 		Data: "garments", TrainSize: 128, TestSize: 20, Batch: 64, Schedule: "cosine", Out: t.TempDir(), Forecast: &train.Forecast{Budget: 10 * time.Hour},
@@ -151,7 +151,7 @@ func TestBudgetIsKept(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	// Three times those of the recipe.
+	// Three times the number of the recipe.
 	if start.Config.Epochs != 30 || start.Estimate.Epochs != 30 || len(start.Chosen) != 2 || !strings.Contains(start.Chosen[1], "more than 30 epochs") {
 		t.Errorf("%d epochs, %q", start.Config.Epochs, start.Chosen)
 	}
@@ -172,6 +172,6 @@ func TestBudgetTooSmall(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(c.Out); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a folder was made: %v", err)
+		t.Errorf("a folder was left: %v", err)
 	}
 }

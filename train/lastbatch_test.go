@@ -17,8 +17,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// older makes the folder of a run as a version left it that recorded no rule for the last
-// batch.
+// older changes the folder of a run to what a version left that did not record LastBatch.
 func older(t *testing.T, dir string) {
 	t.Helper()
 	path := filepath.Join(dir, "settings.yaml")
@@ -47,8 +46,8 @@ func older(t *testing.T, dir string) {
 	}
 }
 
-// The last two batches share their images, in a run that goes on, too; one that an older
-// version began goes on with the batches that it had, to the same bits.
+// The last two batches share their images, also in a resumed run. A run that an older version
+// began is resumed with the batches that it had, and the same bits.
 func TestLastBatch(t *testing.T) {
 	for rule, sizes := range map[string][]int{train.EvenLast: {27, 26}, train.ShortLast: nil} {
 		root := t.TempDir()
@@ -71,15 +70,15 @@ func TestLastBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.Config.LastBatch != rule {
-			t.Errorf("the run is said to be of %q, not %q", r.Config.LastBatch, rule)
+			t.Errorf("LastBatch of the run is %q, not %q", r.Config.LastBatch, rule)
 		}
 		goesOn := c
-		goesOn.LastBatch = "" // whoever writes the settings again need not know it
+		goesOn.LastBatch = "" // settings that are written again may leave it out
 		if _, err := r.Resume(context.Background(), device(t, 2), goesOn, train.Callbacks{}); err != nil {
 			t.Fatal(err)
 		}
 		if text := read(t, filepath.Join(s.Dir, "settings.yaml")); !strings.Contains(text, "last_batch: "+rule+"\n") {
-			t.Errorf("the settings of a run that went on are\n%s", text)
+			t.Errorf("the settings of a resumed run are\n%s", text)
 		}
 		same(t, s.Dir, want.Dir)
 		goesOn.LastBatch = map[string]string{train.EvenLast: train.ShortLast, train.ShortLast: train.EvenLast}[rule]
@@ -94,8 +93,8 @@ func TestLastBatch(t *testing.T) {
 	}
 }
 
-// The recipe counts the images as the division by classes leaves them, so that few images
-// are one batch.
+// The recipe counts the training images after some were held out of each class, so that few
+// images make one batch.
 func TestRecipeCountsAsItDivides(t *testing.T) {
 	for _, classes := range [][]int{{12, 12}, {3, 3, 3}, {13, 12, 2}, {1, 7}, {19, 19}} {
 		dir := t.TempDir()
@@ -109,13 +108,13 @@ func TestRecipeCountsAsItDivides(t *testing.T) {
 		if err := train.Rehearse(context.Background(), device(t, 1), c, train.Callbacks{OnStart: func(s train.Start) { start = s }}); err != nil {
 			t.Fatal(err)
 		}
-		if start.Batches != (start.Pictures+31)/32 || start.Config.Batch != min(start.Pictures, 32) {
-			t.Errorf("classes of %v: %d images in %d batches of %d", classes, start.Pictures, start.Batches, start.Config.Batch)
+		if start.Batches != (start.Images+31)/32 || start.Config.Batch != min(start.Images, 32) {
+			t.Errorf("classes of %v: %d images in %d batches of %d", classes, start.Images, start.Batches, start.Config.Batch)
 		}
 	}
 }
 
-// noise writes an image that is like no other.
+// noise writes an image that resembles no other.
 func noise(t *testing.T, path string, seed int) {
 	t.Helper()
 	m := image.NewRGBA(image.Rect(0, 0, 40, 40))
@@ -138,8 +137,8 @@ func noise(t *testing.T, path string, seed int) {
 	}
 }
 
-// The models that a run leaves are of the averages, and so are those that Resume puts in
-// the place of lost ones before it goes on.
+// The model files of a run hold the averages, and so do those with which Resume replaces lost
+// ones.
 func TestResumeMendsTheModelsOfAverages(t *testing.T) {
 	c := brief(t.TempDir(), "fp32")
 	c.Epochs, c.EMA = 2, 0.95
@@ -167,11 +166,11 @@ func TestResumeMendsTheModelsOfAverages(t *testing.T) {
 		called = true
 		for _, name := range []string{train.LastFile, train.BestFile} {
 			if read(t, filepath.Join(start.Dir, name)) != best {
-				t.Errorf("%s is not of the averages", name)
+				t.Errorf("%s does not hold the averages", name)
 			}
 		}
 	}})
 	if !called {
-		t.Error("nothing was looked at")
+		t.Error("nothing was compared")
 	}
 }

@@ -8,21 +8,21 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// LRFind are the settings of FindLR, as package loop has them.
+// LRFind has the settings of FindLR; see package loop.
 type LRFind = loop.LRFind
 
-// LRCurve is what FindLR found, with the settings that it trained by.
+// LRCurve is the result of FindLR, with the settings of the training.
 type LRCurve struct {
 	Config Config `json:"settings"` // as resolved
 	loop.LRCurve
 }
 
-// FindLR is the range test of Smith (https://arxiv.org/abs/1506.01186, section 3.3): it
-// trains by c while the rate rises exponentially, a step at a time, and notes the loss. Model,
-// data, batches and optimiser are those that Run would take, from the same first weights;
-// epochs, schedule, rate, averages and patience of c are of no account. It writes no files,
-// and the weights it trained are gone. OnData, OnStart and OnStep of cb are called, the
-// latter with the smoothed loss.
+// FindLR is the learning rate range test of Smith (https://arxiv.org/abs/1506.01186, section
+// 3.3): it trains with c while the learning rate rises exponentially with every step, and
+// records the loss. It uses the model, data, batches, optimiser and first weights that Run
+// would use, and ignores the epochs, schedule, learning rate, averages and patience of c. It
+// writes no files and discards the trained weights. It calls OnData, OnStart and OnStep of cb,
+// the last with the smoothed loss.
 func FindLR(ctx context.Context, dev engine.Device, c Config, o LRFind, cb Callbacks) (LRCurve, error) {
 	if err := o.Check(); err != nil {
 		return LRCurve{}, err

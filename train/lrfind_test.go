@@ -23,8 +23,8 @@ func found(t *testing.T, c Config, o LRFind) (LRCurve, error) {
 	return FindLR(context.Background(), dev, c, o, Callbacks{})
 }
 
-// The first steps are those of a training, the rates rise by one factor, the loss is
-// smoothed as fastai does, and nothing is written.
+// The first steps are those of a training, each rate is the same multiple of the one before,
+// the loss is smoothed as in fastai, and nothing is written.
 func TestFindLR(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := Config{Batch: 32, TrainSize: 200, Momentum: 0.9, Accumulate: 2, EMA: 0.9, Patience: 1}
@@ -51,10 +51,10 @@ func TestFindLR(t *testing.T) {
 	}
 	again, err := found(t, c, LRFind{Steps: 40})
 	if err != nil || len(again.Points) != n || again.Points[n-1] != curve.Points[n-1] {
-		t.Errorf("the same again gives another curve (%v)", err)
+		t.Errorf("a second test gives another curve (%v)", err)
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
-		t.Errorf("it left %v", left)
+		t.Errorf("files were left: %v", left)
 	}
 	wild, err := found(t, Config{Batch: 32, TrainSize: 200, Model: "cifar-plain20"}, LRFind{To: 1e38, Steps: 60})
 	if err != nil || !wild.Diverged || len(wild.Points) == 60 {
@@ -74,7 +74,7 @@ func TestFindLRRefuses(t *testing.T) {
 		}
 	}
 	if _, err := found(t, Config{Batch: -1}, LRFind{}); err == nil || !strings.Contains(err.Error(), "Batch -1") {
-		t.Errorf("a training that cannot be: %v", err)
+		t.Errorf("impossible settings: %v", err)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {

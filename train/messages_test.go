@@ -18,8 +18,8 @@ func tiny(t *testing.T) train.Config {
 	return train.Config{Data: "garments", TrainSize: 64, TestSize: 32, Batch: 32, Epochs: 3, Out: filepath.Join(t.TempDir(), "runs")}
 }
 
-// What a failed save leaves is said as it is: the state of epoch 2 cannot be written, so
-// last.safetensors still has the weights of epoch 1.
+// After a failed save the error and the summary say which weights the files have: the state of
+// epoch 2 cannot be written, so last.safetensors still has the weights of epoch 1.
 func TestAfterAFailedSave(t *testing.T) {
 	c := tiny(t)
 	s, err := train.Run(context.Background(), device(t, 1), c, train.Callbacks{OnEpoch: func(e train.Epoch) {
@@ -35,7 +35,7 @@ func TestAfterAFailedSave(t *testing.T) {
 	}
 }
 
-// A file that something else removed is not offered for use.
+// A file that something else removed is missing from the summary's paths.
 func TestRemovedFiles(t *testing.T) {
 	c := tiny(t)
 	s, err := train.Run(context.Background(), device(t, 1), c, train.Callbacks{OnEpoch: func(e train.Epoch) {
@@ -50,7 +50,7 @@ func TestRemovedFiles(t *testing.T) {
 	}
 }
 
-// bounded is a CPU with so many bytes of memory.
+// bounded is a CPU with a limited memory.
 type bounded struct {
 	*cpu.Device
 	free  int64
@@ -65,8 +65,8 @@ func (b bounded) Fits(bytes int64) error {
 	return nil
 }
 
-// A training that would not fit is refused before it begins, with all that it needs
-// counted: what the network takes, the optimiser and the batches. It leaves no folder.
+// A training that would not fit into memory is refused before it begins, counting the network,
+// the optimiser and the batches. It leaves no folder.
 func TestMemoryIsForeseen(t *testing.T) {
 	var all int64
 	c := tiny(t)
@@ -75,7 +75,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all < s.PlannedBytes*4/5 { // less the parameters, which are there before
+	if all < s.PlannedBytes*4/5 { // without the parameters, which are allocated before
 		t.Errorf("%d bytes were asked for, and %d are planned", all, s.PlannedBytes)
 	}
 	c.Out = filepath.Join(t.TempDir(), "runs")

@@ -16,8 +16,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// interrupted is a run on photos that was stopped after its first epoch, and what it would
-// have ended with.
+// interrupted is a run on a user's own images that was stopped after its first epoch, with the
+// weights that it would have ended with.
 func interrupted(t *testing.T, dir string, dev engine.Device) (s train.Summary, whole string) {
 	t.Helper()
 	c := quick(t, dir)
@@ -34,9 +34,9 @@ func interrupted(t *testing.T, dir string, dev engine.Device) (s train.Summary, 
 	return s, w.Dir
 }
 
-// Photos that were moved, renamed and put into folders below, with new ones among them, are
-// those of the run by their content: it goes on with them to the same bits, whose model files
-// do not differ either.
+// Images that were moved, renamed and put into subfolders, with new ones among them, are
+// recognised by their content: the run is resumed with them and ends with the same bits, in
+// equal model files.
 func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
@@ -57,7 +57,7 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 		}
 		for i, f := range files {
 			name := f.Name()
-			if n%2 == 0 { // in another order than before
+			if n%2 == 0 { // so that the order changes
 				name = fmt.Sprintf("img-%d.jpg", 9-i)
 			}
 			if err := os.Rename(filepath.Join(from, f.Name()), filepath.Join(to, name)); err != nil {
@@ -78,14 +78,14 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := saved.Check(saved.Config); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "with Data where") {
-		t.Errorf("where the photos were: %v", err)
+		t.Errorf("with the former path of the images: %v", err)
 	}
 	c := saved.Config
 	c.Data = "garments"
 	if err := saved.Check(c); err == nil || !strings.Contains(err.Error(), "Data garments") {
 		t.Errorf("with a data set: %v", err)
 	}
-	// With another label, other content or without a file it does not go on.
+	// With another label, other content or a missing file it cannot be resumed.
 	c.Data = moved
 	bag, coat := filepath.Join(moved, "bag", "2026", "0000.jpg"), filepath.Join(moved, "coat", "2026", "0000.jpg")
 	if _, err := os.Stat(bag); err != nil {
@@ -125,7 +125,8 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 	}
 }
 
-// A run that was moved, with its settings changed and its state not yet, can be opened.
+// A run whose images were moved can be opened if only its settings, and not its state, name
+// the new path.
 func TestRunThatWasKilledAfterTheMove(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
@@ -148,7 +149,7 @@ func TestRunThatWasKilledAfterTheMove(t *testing.T) {
 	same(t, s.Dir, whole)
 }
 
-// What the run was trained on is told from what it was not, wherever the photos lie now.
+// Images that the run was trained on are distinguished from others, wherever they are now.
 func TestEvaluationOfMovedPhotos(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
@@ -167,7 +168,7 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p.Run == nil || *p.Run != want || p.Len() != n || p.All != all {
-			t.Errorf("%s, the part %s: %d pictures, all: %v, %+v; want %d, %v, %+v", path, part, p.Len(), p.All, p.Run, n, all, want)
+			t.Errorf("%s, the part %s: %d images, all: %v, %+v; want %d, %v, %+v", path, part, p.Len(), p.All, p.Run, n, all, want)
 		}
 		var digests []string
 		for _, it := range p.Items() {
@@ -188,12 +189,12 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 	equal := func(got []string) {
 		t.Helper()
 		if strings.Join(got, " ") != strings.Join(held, " ") {
-			t.Error("other pictures than those that the run held out")
+			t.Error("other images than those that the run held out")
 		}
 	}
 	equal(open(moved, data.Test, false, 10, inference.RunCounts{HeldOut: 10, LeftOut: 40}))
 	open(moved, data.Train, false, 40, inference.RunCounts{TrainedOn: 40})
-	// In folders below.
+	// In subfolders.
 	for _, class := range c.Info().Classes {
 		below := filepath.Join(moved, class+".below")
 		if err := errors.Join(os.Rename(filepath.Join(moved, class), below), os.Mkdir(filepath.Join(moved, class), 0o777), os.Rename(below, filepath.Join(moved, class, "old"))); err != nil {
@@ -201,7 +202,7 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 		}
 	}
 	equal(open(moved, data.Test, false, 10, inference.RunCounts{HeldOut: 10, LeftOut: 40}))
-	// With new ones among them.
+	// With new images among them.
 	for _, class := range c.Info().Classes {
 		if err := os.Rename(filepath.Join(others, class, "0000.jpg"), filepath.Join(moved, class, "new.jpg")); err != nil {
 			t.Fatal(err)
@@ -209,14 +210,14 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 	}
 	open(moved, data.Test, false, 20, inference.RunCounts{HeldOut: 10, New: 10, LeftOut: 40})
 	open(moved, data.Train, false, 40, inference.RunCounts{TrainedOn: 40})
-	// Where the user divided them, that division counts, without what was trained on.
+	// A division by the user counts, without the images that the run was trained on.
 	divided := filepath.Join(t.TempDir(), "divided")
 	if err := errors.Join(os.Mkdir(divided, 0o777), os.Rename(moved, filepath.Join(divided, "val"))); err != nil {
 		t.Fatal(err)
 	}
 	open(divided, data.Test, false, 20, inference.RunCounts{HeldOut: 10, New: 10, LeftOut: 40})
 
-	// Those it was trained on alone are nothing to test on.
+	// Only images that the run was trained on cannot be tested on.
 	record, err := folder.ReadRecord(filepath.Join(s.Dir, folder.RecordFile), divided, c.Info().Classes)
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +240,7 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 	if _, err := c.OpenPhotos(context.Background(), filepath.Join(divided, "val"), data.Test, nil); err == nil || !strings.Contains(err.Error(), "trained on all 40") {
 		t.Error(err)
 	}
-	// Without the record nobody knows.
+	// Without the record nothing is known of the run.
 	if err := os.Remove(filepath.Join(s.Dir, folder.RecordFile)); err != nil {
 		t.Fatal(err)
 	}

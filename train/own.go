@@ -1,34 +1,36 @@
 package train
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 )
 
-// Own is what a training takes of a program's own in place of what has a name. The run
-// folder holds what it always does; to go on with it, or to load its model, the program
-// gives the same again.
+// Own is what a program gives a training in place of what has a name. The run folder has the
+// same files as always; to resume the run, or to load its model, the program gives the same
+// values again.
 type Own struct {
-	// Module is trained in place of Model: a classifier, of which [N, C, H, W] makes
-	// [N, classes]. It begins with the values it has, unless Init is given, and ends with
-	// those that were trained. inference.LoadInto reads the model files of the run.
+	// Module is trained in place of Model: it turns [N, C, H, W] into [N, classes], or into what
+	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is given, and ends
+	// with the trained ones. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
 	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
-	// sides unless it is given. TestSet may be nil: then nothing is tested.
+	// sides unless it is given. TestSet may be nil: then nothing is tested. Sets of labels, values
+	// or masks are data.Targeted; values are standardised by the mean and std of TrainSet, unless
+	// its Info has others.
 	TrainSet, TestSet data.Dataset
 
-	// Transform changes every image to train on, anew in every epoch, behind what Augment
-	// makes of it. It must leave the size. It works on several images at once.
+	// Loss is minimised in place of the task's own loss: see loop.Options.
+	Loss nn.Loss
+
+	// TeacherModule is learned from in place of the model in the file Teacher.
+	TeacherModule nn.Module
+
+	// Transform changes every training image, anew in every epoch, after Augment. It must
+	// keep the size. It is called for several images at the same time.
 	Transform transforms.Transform
 }
 
@@ -40,6 +42,12 @@ func (o Own) list() (list []string) {
 	if o.TrainSet != nil {
 		list = append(list, "TrainSet "+typeName(o.TrainSet))
 	}
+	if o.Loss != nil {
+		list = append(list, "Loss "+typeName(o.Loss))
+	}
+	if o.TeacherModule != nil {
+		list = append(list, "TeacherModule "+typeName(o.TeacherModule))
+	}
 	if o.Transform != nil {
 		list = append(list, "Transform "+typeName(o.Transform))
 	}
@@ -47,54 +55,3 @@ func (o Own) list() (list []string) {
 }
 
 func typeName(v any) string { return reflect.TypeOf(v).String() }
-
-// resolvedOwn gives what is the program's own a name, for the settings and the model
-// file. Settings that were read say what there was.
-func (c Config) resolvedOwn() Config {
-	if list := c.Own.list(); list != nil {
-		c.OwnParts = list
-	}
-	if c.Module != nil {
-		c.Model = cmp.Or(nn.Class(c.Module), "module")
-	}
-	if c.TrainSet != nil {
-		info := c.TrainSet.Info()
-		c.Data = cmp.Or(info.Name, "pictures")
-		c.Resize = cmp.Or(c.Resize, max(info.Height, info.Width))
-	}
-	return c
-}
-
-// ownData says that the images are, or were, a program's own.
-func (c Config) ownData() bool {
-	return c.TrainSet != nil || slices.ContainsFunc(c.OwnParts, func(part string) bool { return strings.HasPrefix(part, "TrainSet ") })
-}
-
-// checkOwn reports what of the program's own is missing, or cannot be beside it.
-func (c Config) checkOwn() error {
-	if have := c.Own.list(); !slices.Equal(have, c.OwnParts) {
-		return fmt.Errorf("these settings are of a training with a program's own %v, and there is %v; that program goes on with it, given the same in train.Config", c.OwnParts, have)
-	}
-	switch {
-	case c.TestSet != nil && c.TrainSet == nil:
-		return errors.New("Config.TestSet is given and TrainSet is not; give both, or Data")
-	case c.Module == nil:
-		return nil
-	case c.Weights != "":
-		return fmt.Errorf("Weights %s beside a Module: its values are where the training begins; load them into it (nn.TakeStateDict) and leave Weights out", c.Weights)
-	case c.Blocks != nil || c.ZeroInit || c.StochasticDepth != 0:
-		return errors.New("Blocks, ZeroInit and StochasticDepth change models that have a name; with a Module leave them out")
-	}
-	return nil
-}
-
-// newModule makes the module that suits the images; a Module of the program's own does
-// already.
-func (p plan) newModule(info data.Info, blank bool) (nn.Module, error) {
-	if p.Module != nil {
-		return p.Module, nil
-	}
-	c := p.model()
-	c.Channels, c.Classes, c.Blank = info.Channels, len(info.Classes), blank
-	return models.New(p.Model, c)
-}

@@ -15,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// darker takes an even amount of light from every picture.
+// darker subtracts the same amount from every pixel.
 type darker struct{ calls *int }
 
 func (d darker) Apply(m transforms.Image, r rand.Source) transforms.Image {
@@ -29,7 +29,7 @@ func (d darker) Apply(m transforms.Image, r rand.Source) transforms.Image {
 	return out
 }
 
-// own is a training of which nothing has a name.
+// own is a training of the program's own module, data set and transform.
 func own(t *testing.T, out string) train.Config {
 	return train.Config{
 		Own: train.Own{
@@ -39,9 +39,9 @@ func own(t *testing.T, out string) train.Config {
 	}
 }
 
-// TestOwnRunGoesOn: a run of a program's own module, pictures and transform is resumed to
-// the same bits, and its model file is read into such a module.
-func TestOwnRunGoesOn(t *testing.T) {
+// A run of a program's own module, data set and transform can be resumed with the same bits,
+// and its model file can be loaded into such a module.
+func TestResumeOwn(t *testing.T) {
 	dev, ctx := device(t, 1), context.Background()
 	whole := own(t, t.TempDir())
 	want, err := train.Run(ctx, dev, whole, train.Callbacks{})
@@ -49,7 +49,7 @@ func TestOwnRunGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want.Config.Data != "garments" || want.Config.Model != "small" || want.Config.Resize != 28 {
-		t.Errorf("the settings call it %s of %s at %d", want.Config.Model, want.Config.Data, want.Config.Resize)
+		t.Errorf("the settings are %s of %s at %d", want.Config.Model, want.Config.Data, want.Config.Resize)
 	}
 
 	dir := filepath.Join(t.TempDir(), "cut")
@@ -64,7 +64,7 @@ func TestOwnRunGoesOn(t *testing.T) {
 	}
 	run.Config.Epochs = 3
 	if _, err := run.Resume(ctx, dev, run.Config, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "Transform train_test.darker") {
-		t.Errorf("without what is the program's own: %v", err)
+		t.Errorf("without the program's own values: %v", err)
 	}
 	lacking := run.Config
 	lacking.Own = own(t, "").Own
@@ -79,7 +79,7 @@ func TestOwnRunGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if hash(c.Module) != hash(whole.Module) {
-		t.Error("the run that went on ended with other weights")
+		t.Error("the resumed run ended with other weights")
 	}
 	m, err := inference.LoadInto(newSmall(), got.Last, dev, dev.Preferred())
 	if err != nil {
@@ -89,15 +89,15 @@ func TestOwnRunGoesOn(t *testing.T) {
 		t.Error("the file has other weights than the module")
 	}
 	if _, err := inference.Load(got.Last, dev, dev.Preferred()); err == nil || !strings.Contains(err.Error(), "inference.LoadInto") {
-		t.Errorf("loading a net that has no name: %v", err)
+		t.Errorf("loading a network that has no name: %v", err)
 	}
 	if _, err := inference.LoadInto(leNet(), got.Last, dev, dev.Preferred()); err == nil || !strings.Contains(err.Error(), got.Last) {
-		t.Errorf("loading into another net: %v", err)
+		t.Errorf("loading into another network: %v", err)
 	}
 }
 
-// TestOwnTransformSeesEveryPicture behind the others, and by itself.
-func TestOwnTransformSeesEveryPicture(t *testing.T) {
+// The program's own transform is applied to every image, after the others or alone.
+func TestOwnTransformSeesEveryImage(t *testing.T) {
 	dev := device(t, 1)
 	for _, augment := range []string{"", "flip"} {
 		calls := 0
@@ -107,13 +107,13 @@ func TestOwnTransformSeesEveryPicture(t *testing.T) {
 			t.Fatal(err)
 		}
 		if calls != 2*96 {
-			t.Errorf("augment %q: the transform saw %d pictures of 2 epochs of 96", augment, calls)
+			t.Errorf("augment %q: the transform saw %d images of 2 epochs of 96", augment, calls)
 		}
 	}
 }
 
-// TestOwnModuleKeepsItsValues unless Init is given; without a test set there is a best
-// epoch all the same.
+// The program's own module keeps its values unless Init is given. Without a test set there is
+// a best epoch, too.
 func TestOwnModuleKeepsItsValues(t *testing.T) {
 	dev := device(t, 1)
 	c := own(t, t.TempDir())
@@ -127,7 +127,7 @@ func TestOwnModuleKeepsItsValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if began != was {
-		t.Error("the module was drawn anew")
+		t.Error("the module got new values")
 	}
 	if s.Best == "" || s.BestEpoch != 1 {
 		t.Errorf("best epoch %d in %q", s.BestEpoch, s.Best)
@@ -151,7 +151,7 @@ func TestOwnRefuses(t *testing.T) {
 		c.change(&conf)
 		_, err := train.Run(context.Background(), device(t, 1), conf, train.Callbacks{})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%q was not said: %v", c.says, err)
+			t.Errorf("want %q, got %v", c.says, err)
 		}
 		if _, err := os.Stat(out); err == nil {
 			t.Errorf("%q: a folder was left", c.says)

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// Folders whose names are decomposed, and paths that are not UTF-8, are trained on, and the
-// run goes on: what a run keeps of them is what it finds again.
+// Folders with decomposed Unicode names and with paths that are not UTF-8 can be trained on and
+// the run resumed: the record of the run finds the same files again.
 func TestNamesOfPhotos(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("names of files are any bytes on Linux alone")
@@ -42,8 +42,8 @@ func TestNamesOfPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	if !slices.Equal(m.Classes, classes) || start.Pictures+start.Tests != 30 || len(start.Photos.Index.Notes) != 1 {
-		t.Errorf("classes %q, %d and %d pictures, notes %q", m.Classes, start.Pictures, start.Tests, start.Photos.Index.Notes)
+	if !slices.Equal(m.Classes, classes) || start.Images+start.Tests != 30 || len(start.Photos.Index.Notes) != 1 {
+		t.Errorf("classes %q, %d and %d images, notes %q", m.Classes, start.Images, start.Tests, start.Photos.Index.Notes)
 	}
 	saved, err := train.OpenRun(s.Dir)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestNamesOfPhotos(t *testing.T) {
 	if s, err = saved.Resume(context.Background(), device(t, 2), saved.Config, train.Callbacks{}); err != nil || s.Epochs != 3 {
 		t.Errorf("after %d epochs: %v", s.Epochs, err)
 	}
-	// What else the state has is compared as before.
+	// The other settings in the state are still compared.
 	settings := filepath.Join(s.Dir, "settings.yaml")
 	if err := os.WriteFile(settings, []byte(strings.Replace(read(t, settings), "resize: 24", "resize: 25", 1)), 0o666); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,8 @@ func TestNamesOfPhotos(t *testing.T) {
 	}
 }
 
-// A training says which classes no accuracy is of, and which it has nothing of to learn.
+// A training reports the classes that have no test images and those that have no training
+// images.
 func TestLackingClasses(t *testing.T) {
 	made := photos(t, folder.MakeConfig{PerClass: 4})
 	start := func(c train.Config) (s train.Start) {
@@ -79,7 +80,7 @@ func TestLackingClasses(t *testing.T) {
 	}
 	c.TestSize = 9
 	if p := start(c).Photos; len(p.Untested) != 1 {
-		t.Errorf("nine pictures of ten classes to test on lack %q", p.Untested)
+		t.Errorf("nine test images of ten classes lack %q", p.Untested)
 	}
 	list := filepath.Join(made, "list.csv")
 	text := "path,label,split\n"
@@ -94,7 +95,7 @@ func TestLackingClasses(t *testing.T) {
 	if p := start(quick(t, list)).Photos; !slices.Equal(p.Untested, []string{"dress"}) || !slices.Equal(p.Untrained, []string{"shirt"}) {
 		t.Errorf("lacking %q, %q", p.Untested, p.Untrained)
 	}
-	// All pictures of a class are one.
+	// All images of a class are near-duplicates.
 	for _, name := range []string{"0001.jpg", "0002.jpg", "0003.jpg"} {
 		if err := os.WriteFile(filepath.Join(made, "sandal", name), []byte(read(t, filepath.Join(made, "sandal", "0000.jpg"))), 0o666); err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// photos makes a folder of pictures.
+// photos makes a folder of images.
 func photos(t *testing.T, c folder.MakeConfig) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "photos")
@@ -30,7 +30,7 @@ func photos(t *testing.T, c folder.MakeConfig) string {
 	return dir
 }
 
-// quick is a training on pictures that takes a second.
+// quick is a training on a folder of images that takes about a second.
 func quick(t *testing.T, dir string) train.Config {
 	return train.Config{Data: dir, Model: "cifar-resnet8", Resize: 24, Batch: 20, Epochs: 2, Out: t.TempDir()}
 }
@@ -43,7 +43,7 @@ func TestRunOnPhotos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if start.Pictures != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || len(start.Photos.Report.Turned) == 0 {
+	if start.Images != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || len(start.Photos.Report.Turned) == 0 {
 		t.Errorf("%+v, %+v", start, start.Photos.Report)
 	}
 	if c := s.Config; c.Augment != "standard" || c.Holdout != 0.2 || c.ResizeShorter != 27 || c.Momentum != 0.9 || !c.Nesterov || c.Optimizer != "sgd" || c.Channels != 3 {
@@ -54,7 +54,7 @@ func TestRunOnPhotos(t *testing.T) {
 		t.Errorf("skipped.csv:\n%s", skipped)
 	}
 	if lines := strings.Count(read(t, filepath.Join(s.Dir, folder.RecordFile)), "\n"); lines != 59 {
-		t.Errorf("pictures.csv has %d lines", lines)
+		t.Errorf("the record has %d lines", lines)
 	}
 	m, f, err := checkpoint.LoadModel(s.Last)
 	if err != nil {
@@ -66,8 +66,8 @@ func TestRunOnPhotos(t *testing.T) {
 	}
 }
 
-// A run on photos that was interrupted goes on, from another folder, with the same
-// pictures on each side, to the same bits.
+// An interrupted run on a user's own images is resumed, from another working folder, with the
+// same images in each part and the same bits.
 func TestResumeOnPhotos(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
@@ -88,16 +88,16 @@ func TestResumeOnPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "bag", "zzz.jpg"), []byte(read(t, filepath.Join(dir, "bag", "0000.jpg"))), 0o666); err != nil {
-		t.Fatal(err) // a new picture is not of the run
+		t.Fatal(err) // a new image does not belong to the run
 	}
 	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{}); err != nil {
 		t.Fatal(err)
 	}
 	if read(t, filepath.Join(s.Dir, "last.safetensors")) != read(t, whole.Last) {
-		t.Error("another end than that of the run that was not interrupted")
+		t.Error("other weights than those of the run that was not interrupted")
 	}
 
-	// With another picture it does not go on.
+	// With a changed image it cannot be resumed.
 	saved.Config.Epochs = 4
 	if err := os.Rename(filepath.Join(dir, "bag", "zzz.jpg"), filepath.Join(dir, "coat", "0000.jpg")); err != nil {
 		t.Fatal(err)
@@ -112,8 +112,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	}
 }
 
-// A picture that changes while it is trained on ends the run, which keeps the epochs
-// before.
+// An image that changes during the training ends the run, which keeps the epochs before.
 func TestPhotosThatChange(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 4})
 	c := quick(t, dir)
@@ -133,8 +132,8 @@ func TestPhotosThatChange(t *testing.T) {
 	}
 }
 
-// A part to test on that lacks classes is scored by their names: it is a copy of three
-// classes that are trained on, so a right score is near 1.
+// Labels of a test folder that lacks classes are found by the names of the classes: the folder
+// is a copy of three of the training's classes, so the accuracy is near 1.
 func TestValidationLacksClasses(t *testing.T) {
 	made, dir := photos(t, folder.MakeConfig{PerClass: 6}), t.TempDir()
 	copied := func(to, from string) {
@@ -153,12 +152,12 @@ func TestValidationLacksClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Accuracy < 0.9 || s.BestAccuracy < 0.9 {
-		t.Errorf("train accuracy %v, best accuracy on the same pictures of three classes %v", s.Accuracy, s.BestAccuracy)
+		t.Errorf("train accuracy %v, best accuracy on the same images of three classes %v", s.Accuracy, s.BestAccuracy)
 	}
 }
 
-// The classes of a file of weights keep their places in the last layer; others get a
-// new one.
+// If the classes are those of the first weights, they keep their order in the last layer;
+// other classes get a new last layer.
 func TestWeightsForPhotos(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 3})
 	c := quick(t, dir)
@@ -212,12 +211,12 @@ func TestWeightsForPhotos(t *testing.T) {
 	}
 	start, got = begin(func(m *checkpoint.Model) { m.Preprocess.Mean, m.Preprocess.Std = nil, nil })
 	if p := got.Preprocess; len(start.Changes) != 0 || !slices.Equal(p.Mean, []float64{0, 0, 0}) || !slices.Equal(p.Std, []float64{1, 1, 1}) {
-		t.Errorf("from a net of pixels as they are: changes %q, %+v", start.Changes, p)
+		t.Errorf("from a network without normalisation: changes %q, %+v", start.Changes, p)
 	}
 }
 
-// The model of weights alone is known by their names and shapes; a backbone gets a last
-// layer, and it is said.
+// The model of a file that holds weights alone is found by their names and shapes. A backbone
+// gets a new last layer, and the changes say so.
 func TestBackboneForPhotos(t *testing.T) {
 	e, err := models.Lookup("cifar-preresnet20")
 	if err != nil {
@@ -231,7 +230,7 @@ func TestBackboneForPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := quick(t, photos(t, folder.MakeConfig{PerClass: 3}))
-	c.Model, c.Weights, c.Epochs, c.LR = "", path, 1, 1e-30 // so that nothing moves
+	c.Model, c.Weights, c.Epochs, c.LR = "", path, 1, 1e-30 // so that the weights stay
 	var start train.Start
 	s, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{OnStart: func(s train.Start) { start = s }})
 	if err != nil {
@@ -257,7 +256,7 @@ func TestBackboneForPhotos(t *testing.T) {
 		!strings.Contains(err.Error(), "it holds the weights of CIFAR pre-activation ResNet like cifar-preresnet20 with 1, 2, 1 blocks a stage without its last layer") {
 		t.Errorf("as another model: %v", err)
 	}
-	// Where a file at hand says another network, it is that which is wrong, not the recipe's.
+	// If a file beside the weights names another network, the error is about that one.
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(`{"architecture": "resnetaa50"}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -297,12 +296,13 @@ func TestPhotosRefused(t *testing.T) {
 			t.Errorf("%v, want %s", err, bad.want)
 		}
 		if entries, err := os.ReadDir(c.Out); err == nil && len(entries) > 0 {
-			t.Errorf("%s: it left %v", bad.want, entries)
+			t.Errorf("%s: files were left: %v", bad.want, entries)
 		}
 	}
 }
 
-// What is not given goes by the amount of pictures, and is settled by then.
+// Settings that are not given depend on the number of images, and resolving them again changes
+// nothing.
 func TestPhotoRecipes(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	c := train.Config{Data: dir}.Resolved()
@@ -319,15 +319,6 @@ func TestPhotoRecipes(t *testing.T) {
 	}
 	c = train.Config{Data: dir, Model: "d2l-bnlenet"}.Resolved()
 	if c.Resize != 28 || c.Check() != nil {
-		t.Errorf("a net of one size: %+v, %v", c, c.Check())
-	}
-	most := 0
-	for _, r := range train.PhotoRecipes() {
-		if most = r.Most; r.Tuned >= r.Epochs {
-			t.Errorf("%+v", r)
-		}
-	}
-	if most != 0 {
-		t.Error("no recipe for any number of pictures")
+		t.Errorf("a network of a fixed size: %+v, %v", c, c.Check())
 	}
 }

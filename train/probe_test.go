@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// The norm of the first layer's gradient is the length of the first step over the
-// rate, and asking for it changes no bit of a training.
+// The norm of the first layer's gradient is the length of the first step divided by the
+// learning rate, and computing it changes no bit of a training.
 func TestGradientNorm(t *testing.T) {
 	c := brief(t.TempDir(), "fp32")
 	c.Epochs, c.Batch, c.TrainSize, c.Momentum, c.Schedule = 1, 64, 64, 0, "constant" // one step
@@ -28,7 +28,7 @@ func TestGradientNorm(t *testing.T) {
 	c.GradientNorm = false
 	unprobed, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{OnEpoch: func(e train.Epoch) {
 		if !math.IsNaN(e.GradientNorm) {
-			t.Errorf("a norm of %v without being asked", e.GradientNorm)
+			t.Errorf("a norm of %v although GradientNorm is not set", e.GradientNorm)
 		}
 	}})
 	if err != nil {
@@ -37,10 +37,10 @@ func TestGradientNorm(t *testing.T) {
 	after := values(t, probed.Last)
 	for name, v := range values(t, unprobed.Last) {
 		if !slices.Equal(v.Data(), after[name].Data()) {
-			t.Errorf("%s is another with the norm", name)
+			t.Errorf("%s differs with the norm", name)
 		}
 	}
-	// The second step's values less the first's tell the gradient of the second.
+	// The difference between the values after two steps gives the gradient of the second.
 	c.Weights, c.GradientNorm, c.Out = unprobed.Last, true, t.TempDir()
 	var second float64
 	next, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{OnEpoch: func(e train.Epoch) { second = e.GradientNorm }})
@@ -71,8 +71,7 @@ func TestGradientNorm(t *testing.T) {
 	}
 }
 
-// A training that starts from a file starts from its values, and says what does
-// not fit.
+// A training from a file starts with its values, and an error says what does not fit.
 func TestWeights(t *testing.T) {
 	root := t.TempDir()
 	c := brief(root, "fp32")
@@ -102,16 +101,16 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// RunIn makes its own folder, and leaves none behind when nothing began.
+// RunIn makes the folder, and leaves none if the training does not begin.
 func TestRunIn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plain-8")
 	c := brief("", "fp32")
 	c.Epochs, c.Weights = 1, "none.safetensors"
 	if _, err := train.RunIn(context.Background(), device(t, 0), dir, c, train.Callbacks{}); err == nil {
-		t.Fatal("a training from no file")
+		t.Fatal("a training began without its first weights")
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("its folder was left behind")
+		t.Error("the folder was left")
 	}
 	c.Weights = ""
 	s, err := train.RunIn(context.Background(), device(t, 0), dir, c, train.Callbacks{})
@@ -119,6 +118,6 @@ func TestRunIn(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := train.RunIn(context.Background(), device(t, 0), dir, c, train.Callbacks{}); err == nil {
-		t.Error("a folder that is there is used again")
+		t.Error("an existing folder was used")
 	}
 }

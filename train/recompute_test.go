@@ -24,6 +24,6 @@ func TestRunRecordsRecompute(t *testing.T) {
 		t.Errorf("with recomputation %+v, without %+v", with, without)
 	}
 	if settings := read(t, filepath.Join(with.Dir, "settings.yaml")); !strings.Contains(settings, "recompute: true") {
-		t.Errorf("settings.yaml says nothing of it:\n%s", settings)
+		t.Errorf("settings.yaml does not contain it:\n%s", settings)
 	}
 }

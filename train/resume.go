@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -25,24 +24,16 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// The files of a run folder that hold weights: the model of the best epoch, the model of
-// the last, and what Resume goes on from.
-const (
-	BestFile  = "best.safetensors"
-	LastFile  = "last.safetensors"
-	StateFile = "state.safetensors"
-)
-
-// Saved is a run that has completed an epoch and can go on from there.
+// Saved is a run that has completed at least one epoch, from which it can be resumed.
 type Saved struct {
 	Dir    string // the run's folder
-	Config Config // of its settings.yaml
-	Epochs int    // completed
+	Config Config // the settings in its settings.yaml
+	Epochs int    // completed epochs
 	state  checkpoint.State
 }
 
-// OpenRun reads what a run is, from its folder or from the last or state file in
-// it. It changes nothing.
+// OpenRun reads a run from its folder, or from the path of LastFile or StateFile in it. It
+// changes nothing.
 func OpenRun(path string) (*Saved, error) {
 	dir, err := runDir(path)
 	if err != nil {
@@ -64,7 +55,7 @@ func OpenRun(path string) (*Saved, error) {
 	if err := json.Unmarshal(state.Settings, &then); err != nil {
 		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
-	for _, c := range []*Config{&c.Config, &then} { // what runs of versions that did not record it had
+	for _, c := range []*Config{&c.Config, &then} { // the values of runs by versions that did not record them
 		c.LastBatch, c.Augment = cmp.Or(c.LastBatch, ShortLast), cmp.Or(c.Augment, "none")
 	}
 	is, err := asState(c.Config)
@@ -72,7 +63,7 @@ func OpenRun(path string) (*Saved, error) {
 		return nil, err
 	}
 	if onPhotos(dir) {
-		then.Data = is.Data // they may have been moved; what they are is told by their digests
+		then.Data = is.Data // the images may have been moved; their digests identify them
 	}
 	if d := settings.Compare(then, is); d != nil {
 		return nil, fmt.Errorf("%s: %s is %s, and the training so far was with %s; put that back", folder.Path("settings.yaml"), d.Key, d.Is, d.Was)
@@ -80,8 +71,8 @@ func OpenRun(path string) (*Saved, error) {
 	return &Saved{Dir: dir, Config: c.Config, Epochs: state.Epoch, state: state}, nil
 }
 
-// asState is c as a state file has it, whose JSON replaces the bytes of a path that are not
-// UTF-8; settings.yaml keeps them.
+// asState returns c as it comes back from a state file. The JSON there replaces the bytes of a
+// path that are not UTF-8, while settings.yaml keeps them.
 func asState(c Config) (is Config, err error) {
 	text, err := number.Marshal(c)
 	if err == nil {
@@ -90,14 +81,14 @@ func asState(c Config) (is Config, err error) {
 	return is, err
 }
 
-// onPhotos says whether the run in a folder is on images of the user's own: it has a
-// record of them.
+// onPhotos reports whether the run in a folder is on a user's own images: it then has a record
+// of them.
 func onPhotos(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, folder.RecordFile))
 	return err == nil
 }
 
-// runDir is the folder of a run from a path to it or to one of its files.
+// runDir returns the folder of a run, given the path of the folder or of one of its files.
 func runDir(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch name := filepath.Base(path); {
@@ -111,15 +102,7 @@ func runDir(path string) (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// commas writes blocks as the flag does.
-func commas(blocks []int) string {
-	if len(blocks) == 0 {
-		return "the model's own"
-	}
-	return strings.ReplaceAll(strings.Trim(fmt.Sprint(blocks), "[]"), " ", ",")
-}
-
-// Check reports the first setting of c with which the run cannot go on.
+// Check returns an error for the first setting of c with which the run cannot be resumed.
 func (s *Saved) Check(c Config) error {
 	c.LastBatch = cmp.Or(c.LastBatch, s.Config.LastBatch)
 	c = c.Resolved()
@@ -127,7 +110,7 @@ func (s *Saved) Check(c Config) error {
 		return fmt.Errorf("%s is a training with a program's own %v, and there is %v; give the same in train.Config", s.Dir, s.Config.OwnParts, c.OwnParts)
 	}
 	if c.Precision == "auto" {
-		c.Precision = s.Config.Precision // Resume asks the device
+		c.Precision = s.Config.Precision // Resume asks the device for it
 	}
 	was := s.Config
 	if onPhotos(s.Dir) {
@@ -135,7 +118,7 @@ func (s *Saved) Check(c Config) error {
 			return field.Errorf("%s was begun on the images in %s, which cannot be found there (%w); if they were moved, say with {Data} where they are now", s.Dir, was.Data, err)
 		}
 		if c.IsPhotos() {
-			was.Data = c.Data // Resume compares what the images are
+			was.Data = c.Data // Resume compares the images themselves
 		}
 	}
 	if d := settings.Compare(was, c); d != nil {
@@ -147,19 +130,23 @@ func (s *Saved) Check(c Config) error {
 	return c.Check()
 }
 
-// Resume goes on with the run from the end of its last completed epoch, in the
-// same folder, by c: its Config, in which Epochs may be raised, Patience, Threads,
-// Workers, DataDir and Offline be any, Data be where the user's own images were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
-// the metrics and trained again, and the end is to the bit that of a run that was
-// never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
-// goes by the new number of epochs from here on. An error before the first step
-// leaves the state as it was. Only one program may work on a folder at a time.
+// Resume continues the run from the end of its last completed epoch, in the same folder. An
+// epoch that was interrupted is removed from the metrics and trained again. If the same
+// kernels compute, the result has the same bits as that of a run that was never stopped.
+//
+// c is the run's Config with these changes allowed: Epochs may be larger; Patience, Threads,
+// Workers, DataDir and Offline may be any; Data may be the place to which the user's own
+// images were moved; and Own must be given again if the run had it. With more Epochs a
+// schedule that depends on the progress of the training follows the new number from here on.
+//
+// An error before the first step leaves the state unchanged. Only one program may work in a
+// folder at a time.
 func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
 	return s.resume(ctx, dev, c, cb, false)
 }
 
-// Rehearse is Rehearse for the rest of the run: it does all that Resume does before the
-// first step, and changes nothing in the folder. Start.Past has the counts alone.
+// Rehearse does everything that Resume does before the first step, like the function Rehearse,
+// and changes nothing in the folder. Start.Past then has only the counts.
 func (s *Saved) Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) error {
 	_, err := s.resume(ctx, dev, c, cb, true)
 	return err
@@ -174,11 +161,11 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err != nil {
 		return Summary{}, err
 	}
-	if err := s.Check(p.Config); err != nil { // the precision that auto stands for
+	if err := s.Check(p.Config); err != nil { // again, with the precision that auto stands for
 		return Summary{}, err
 	}
 	if rehearsal {
-		p = p.forecasting()
+		p = p.rehearsing()
 	}
 	folder := &checkpoint.Run{Dir: s.Dir}
 	state, v, err := checkpoint.LoadState(folder.Path(StateFile))
@@ -196,7 +183,7 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	return j.run(ctx)
 }
 
-// over is an error when the run is at its end. Its folder is then put in order.
+// over returns an error if the run has ended. It then still completes the files in the folder.
 func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
 	since := s.Epoch - s.BestEpoch
 	switch {
@@ -213,20 +200,24 @@ func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
 	return cmp.Or(failed, err)
 }
 
-// bestOf is the best epoch of a state, one of an earlier version included.
+// bestOf returns the best epoch of a state, which may be from a version that did not record
+// the score.
 func bestOf(s checkpoint.State, c Config) best {
 	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
 	if s.BestScore != nil {
 		b.score = float64(*s.BestScore)
-	} else if c.Metric == "" || Metric(c.Metric) == loop.Accuracy {
+	} else if c.ofClasses() && (c.Metric == "" || Metric(c.Metric) == loop.Accuracy) {
 		b.score = b.accuracy
+	}
+	if !c.ofClasses() {
+		b.accuracy = math.NaN()
 	}
 	return b
 }
 
-// goOn prepares the rest of a run. The folder is changed only when all fits.
+// goOn prepares the remaining training. It changes the folder only if everything fits.
 func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values) error {
-	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(folder.RecordFile), s.Model.Classes}, j.cb.OnData)
+	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(folder.RecordFile), s.Model.Names()}, j.cb.OnData)
 	if err != nil {
 		return err
 	}
@@ -262,9 +253,9 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 	return j.start(start)
 }
 
-// restore brings the folder to the end of the state's epoch, whatever came after
-// it, and returns what its metrics tell. Only the models of this epoch can be
-// behind the state: those before it were written before it.
+// restore brings the files of the folder to the end of the state's epoch and returns what the
+// metrics say of the epochs so far. Of the models, only those of this epoch can be missing or
+// older than the state, since an epoch's models are written after its state.
 func (j *job) restore(s checkpoint.State, v checkpoint.Values) (*Past, error) {
 	if err := j.folder.Sweep(); err != nil {
 		return nil, err
@@ -294,14 +285,18 @@ func byName(all []tensor.Named) map[string]*tensor.Tensor {
 	return m
 }
 
-// keep takes in a row of the metrics, unless it is from after the state.
+// keep adds a row of the metrics to p and returns true, unless the row is from after the
+// state.
 func (p *Past) keep(r row) bool {
 	if r.Step > p.Steps {
 		return false
 	}
-	loss, accuracy, norm := float64(r.TrainLoss), float64(r.TrainAcc), math.NaN()
+	loss, accuracy, norm := float64(r.TrainLoss), math.NaN(), math.NaN()
 	if r.GradNorm != nil {
 		norm = float64(*r.GradNorm)
+	}
+	if r.TrainAcc != nil {
+		accuracy = float64(*r.TrainAcc)
 	}
 	p.Points = append(p.Points, Point{X: r.Epoch, Loss: loss, Accuracy: accuracy, LR: r.LR, GradientNorm: norm})
 	if r.TestAcc != nil {
@@ -314,30 +309,7 @@ func (p *Past) keep(r row) bool {
 	return true
 }
 
-// saveState writes where the run stands at the end of an epoch.
-func (j *job) saveState(m checkpoint.Model, seconds float64) error {
-	text, err := number.Marshal(j.Config)
-	if err != nil {
-		return err
-	}
-	t, err := j.trainer.State()
-	if err != nil { // the last state stays
-		return err
-	}
-	s := checkpoint.State{
-		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
-		BestScore: number.Known(j.best.score), Seconds: seconds, Settings: text, Model: m,
-	}
-	path := j.folder.Path(StateFile)
-	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}
-	if err := checkpoint.SaveState(path, s, values); err != nil {
-		return err
-	}
-	j.summary.State = path
-	return nil
-}
-
-// stateOf is what the trainer goes on from.
+// stateOf returns the state from which the trainer continues.
 func stateOf(s checkpoint.State, b best, v checkpoint.Values) loop.State {
 	t := loop.State{
 		Totals: loop.Totals{

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// brief is a training of a few seconds in which everything that is saved matters:
-// momentum, a rate that falls, and batch norm's statistics.
+// brief is a training of a few seconds whose result depends on everything that is saved:
+// momentum, a falling learning rate, and the statistics of batch norms.
 func brief(out string, precision string) train.Config {
 	return train.Config{
 		Data: "garments", Batch: 50, Epochs: 4, LR: 0.3, Momentum: 0.9, Schedule: "cosine,min=0.1", TrainSize: 320, TestSize: 90,
@@ -24,7 +24,7 @@ func brief(out string, precision string) train.Config {
 	}
 }
 
-// stopAt runs c until a step, counted over all epochs.
+// stopAt runs c until a step, which is counted over all epochs.
 func stopAt(t *testing.T, c train.Config, threads, step int) train.Summary {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -54,13 +54,13 @@ func resume(t *testing.T, dir string, threads int, cb train.Callbacks) train.Sum
 	return s
 }
 
-// same compares the files of two runs: the models and the state's values to the
-// bit, and the metrics but for what depends on the time.
+// same compares the files of two runs: the bits of the models and of the values in the state,
+// and the metrics except those that depend on the time.
 func same(t *testing.T, got, want string) {
 	t.Helper()
 	for _, name := range []string{"last.safetensors", "best.safetensors"} {
 		if read(t, filepath.Join(got, name)) != read(t, filepath.Join(want, name)) {
-			t.Errorf("%s is not that of the run that was never stopped", name)
+			t.Errorf("%s differs from that of the run that was never stopped", name)
 		}
 	}
 	a, b := values(t, filepath.Join(got, "state.safetensors")), values(t, filepath.Join(want, "state.safetensors"))
@@ -69,7 +69,7 @@ func same(t *testing.T, got, want string) {
 	}
 	for name, w := range b {
 		if v := a[name]; v == nil || !slices.Equal(v.Data(), w.Data()) {
-			t.Errorf("the state's %s is another", name)
+			t.Errorf("%s differs in the state", name)
 		}
 	}
 	if g, w := untimed(t, got), untimed(t, want); g != w {
@@ -91,8 +91,8 @@ func values(t *testing.T, path string) map[string]*tensor.Tensor {
 	return all
 }
 
-// untimed is metrics.csv without its last two columns, rate and seconds, and
-// the number of rows of metrics.jsonl.
+// untimed returns metrics.csv without its last two columns, rate and seconds, and the number
+// of rows of metrics.jsonl.
 func untimed(t *testing.T, dir string) string {
 	t.Helper()
 	var text strings.Builder
@@ -104,8 +104,8 @@ func untimed(t *testing.T, dir string) string {
 	return text.String() + strings.Repeat("|", rows)
 }
 
-// A run that was stopped, twice, in the middle of an epoch and at another number
-// of threads, ends with the bits of one that was not.
+// A run that was stopped twice in the middle of an epoch, and resumed with another number of
+// threads, ends with the same bits as one that was not stopped.
 func TestResumeEndsWithTheSameBits(t *testing.T) {
 	for _, precision := range []string{"fp32", "bf16"} {
 		t.Run(precision, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestResumeEndsWithTheSameBits(t *testing.T) {
 	}
 }
 
-// So does one with all that a step can be made of, and one that ends early.
+// So does a run that uses every part of a step, and one that ends early.
 func TestResumeWithEverything(t *testing.T) {
 	for name, change := range map[string]func(*train.Config){
 		"averages": func(c *train.Config) {
@@ -183,8 +183,8 @@ func TestResumeWithEverything(t *testing.T) {
 	}
 }
 
-// A kill between the state and what is written after it, or before it, leaves
-// nothing of the wrong epoch once the run goes on.
+// If the program is killed before or after it writes a state, the resumed run leaves nothing of
+// the wrong epoch.
 func TestResumeMendsTheFolder(t *testing.T) {
 	root := t.TempDir()
 	c := brief(root, "fp32")
@@ -203,11 +203,11 @@ func TestResumeMendsTheFolder(t *testing.T) {
 	mended := func(start train.Start) {
 		for _, name := range []string{"last.safetensors", "best.safetensors"} {
 			if read(t, filepath.Join(start.Dir, name)) != best {
-				t.Errorf("%s is not that of the state", name)
+				t.Errorf("%s is not of the epoch of the state", name)
 			}
 		}
 		if _, err := os.Stat(filepath.Join(start.Dir, ".residual-0123456789abcdef.tmp")); err == nil {
-			t.Error("what was not ended is still there")
+			t.Error("a file that was not completed still exists")
 		}
 	}
 	if got := resume(t, s.Dir, 0, train.Callbacks{OnStart: mended}); got.BestEpoch != want.BestEpoch {
@@ -215,7 +215,7 @@ func TestResumeMendsTheFolder(t *testing.T) {
 	}
 	same(t, s.Dir, want.Dir)
 
-	// Killed behind the last state: the run is at its end, and mended all the same.
+	// Killed after the last state: the run has ended, and its files are completed all the same.
 	if err := os.WriteFile(filepath.Join(s.Dir, "last.safetensors"), []byte("older"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestResumeMendsTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.Resume(context.Background(), device(t, 0), r.Config, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "all of its 2 epochs; give more with Epochs") {
-		t.Errorf("a run at its end: %v", err)
+		t.Errorf("a run that has ended: %v", err)
 	}
 	same(t, s.Dir, want.Dir)
 
@@ -278,8 +278,7 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the folder is said with the file's name, and changes
-// nothing in it.
+// An error about the folder names the file, and nothing in the folder is changed.
 func TestResumeRefusesDamage(t *testing.T) {
 	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 8)
 	other := brief(t.TempDir(), "bf16")
@@ -293,7 +292,7 @@ func TestResumeRefusesDamage(t *testing.T) {
 		{"empty", "state.safetensors", "", "state.safetensors: "},
 		{"one bit", "state.safetensors", state[:half] + string([]byte{state[half] ^ 1}) + state[half+1:], "checksum"},
 		{"a model file", "state.safetensors", read(t, path("last.safetensors")), "not the state of a training"},
-		{"of other pictures", "state.safetensors", altered(t, s.State, func(s *checkpoint.State) { s.Steps = 8 }), "made 8 steps in 1 epochs, and with the 320 images of garments there are 7 in one"},
+		{"of other images", "state.safetensors", altered(t, s.State, func(s *checkpoint.State) { s.Steps = 8 }), "made 8 steps in 1 epochs, and with the 320 images of garments there are 7 in one"},
 		{"of another network", "state.safetensors", altered(t, s.State, nil), "state.safetensors: the state dict does not fit"},
 		{"of another run", "state.safetensors", read(t, filepath.Join(plain.Dir, "state.safetensors")), "settings.yaml: momentum is 0.9, and the training so far was with 0"},
 		{"settings cut", "settings.yaml", yaml[:2], "settings.yaml is damaged"},
@@ -321,10 +320,10 @@ func TestResumeRefusesDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	resume(t, s.Dir, 0, train.Callbacks{}) // nothing is wrong any more
+	resume(t, s.Dir, 0, train.Callbacks{}) // the files are as they were
 }
 
-// altered is a state file after a change of the state; nil renames its values.
+// altered returns a state file after a change of the state; nil renames its values.
 func altered(t *testing.T, path string, change func(*checkpoint.State)) string {
 	t.Helper()
 	s, v, err := checkpoint.LoadState(path)
@@ -345,7 +344,7 @@ func altered(t *testing.T, path string, change func(*checkpoint.State)) string {
 	return read(t, path)
 }
 
-// A resumed run that is stopped in its first step still knows what came before.
+// The summary of a resumed run that is stopped in its first step covers the epochs before.
 func TestResumeStoppedAtOnce(t *testing.T) {
 	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 8)
 	r, err := train.OpenRun(s.Dir)

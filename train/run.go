@@ -1,51 +1,28 @@
 package train
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/host"
-	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/train/loop"
 )
 
-// Summary is what a run ends with. What was not measured is NaN.
-type Summary struct {
-	Totals
-	Config       Config // as resolved
-	Device       string
-	Test         data.Dataset  // what was tested on
-	Dir          string        // the run's folder
-	Best, Last   string        // model files; empty when none was written, or when it was removed by something else since
-	LastEpoch    int           // whose weights Last has
-	Missing      []string      // files of the run that were removed by something else while it trained
-	State        string        // what OpenRun goes on from; empty before the end of an epoch
-	Elapsed      time.Duration // of a resumed run with what was spent before
-	PlannedBytes int64         // of all programs, parameters and buffers
-	PeakBytes    int64         // most memory the process had; 0 where the system does not say
-}
-
-// Run trains by c on dev and leaves a numbered run folder: settings.yaml,
-// metrics.csv and metrics.jsonl, and after each epoch last.safetensors and, when
-// it is the best so far, best.safetensors; and state.safetensors, from which
-// OpenRun and Resume go on. All settings, the folder and the data are checked
-// first; an error before the first step leaves nothing behind.
+// Run trains with c on dev in a new numbered run folder. It writes settings.yaml, metrics.csv
+// and metrics.jsonl, and after each epoch last.safetensors, best.safetensors if the epoch is
+// the best so far, and state.safetensors, from which OpenRun and Resume continue. All
+// settings, the folder and the data are checked first; an error before the first step leaves
+// no files.
 //
-// When ctx ends Run finishes the step, saves last.safetensors and returns the
-// Summary, Stopped set, with an error that wraps ctx's. After any other error in
-// the training the Summary names the files of the last completed epoch.
+// If ctx ends, Run finishes the step, saves last.safetensors and returns the Summary, with
+// Stopped set, and an error that wraps that of ctx. After any other error in the training the
+// Summary names the files of the last completed epoch.
 func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
 	p, err := c.planOn(dev)
 	if err != nil {
@@ -59,28 +36,8 @@ func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summar
 	return p.runIn(ctx, dev, folder, errors.Is(statErr, os.ErrNotExist), cb)
 }
 
-// Rehearse does all that Run does before the first step, Callbacks.OnStart included, with
-// a trial of some steps whose Estimate Start has, and writes nothing: no folder is made.
-func Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) error {
-	p, err := c.planOn(dev)
-	if err != nil {
-		return err
-	}
-	j := &job{plan: p.forecasting(), dev: dev, cb: cb, begun: time.Now()}
-	return j.begin(ctx)
-}
-
-// forecasting is p with a forecast, which a rehearsal is for.
-func (p plan) forecasting() plan {
-	if p.Forecast == nil {
-		p.Forecast = &Forecast{}
-	}
-	p.rehearsal = true
-	return p
-}
-
-// RunIn is Run in the folder dir, which it makes: c.Out is only noted. A program
-// that makes many runs names them itself.
+// RunIn is Run in the new folder dir; it only records c.Out. It is for programs that name the
+// folders of their runs themselves.
 func RunIn(ctx context.Context, dev engine.Device, dir string, c Config, cb Callbacks) (Summary, error) {
 	p, err := c.planOn(dev)
 	if err != nil {
@@ -92,76 +49,59 @@ func RunIn(ctx context.Context, dev engine.Device, dir string, c Config, cb Call
 	return p.runIn(ctx, dev, &checkpoint.Run{Dir: dir}, false, cb)
 }
 
-// runIn trains in a folder that was just made, as its root was if madeRoot.
+// Rehearse does everything that Run does before the first step, including
+// Callbacks.OnStart, and times some steps for Start.Estimate. It writes nothing and makes no
+// folder.
+func Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) error {
+	p, err := c.planOn(dev)
+	if err != nil {
+		return err
+	}
+	j := &job{plan: p.rehearsing(), dev: dev, cb: cb, begun: time.Now()}
+	s, err := j.measured(ctx)
+	if err != nil {
+		return err
+	}
+	j.announce(s)
+	return nil
+}
+
+// rehearsing returns p for a rehearsal, which always has a forecast.
+func (p plan) rehearsing() plan {
+	if p.Forecast == nil {
+		p.Forecast = &Forecast{}
+	}
+	p.rehearsal = true
+	return p
+}
+
+// runIn trains in a folder that was just made. madeRoot says that the folder above it was, too.
 func (p plan) runIn(ctx context.Context, dev engine.Device, folder *checkpoint.Run, madeRoot bool, cb Callbacks) (Summary, error) {
 	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
-	if err := j.begin(ctx); err != nil {
+	s, err := j.measured(ctx)
+	if err == nil {
+		err = j.start(s)
+	}
+	if err != nil {
 		discard(folder, p.Out, madeRoot)
 		return Summary{}, err
 	}
 	return j.run(ctx)
 }
 
-// discard removes the folder of a run that never began.
+// discard removes the folder of a run that did not begin.
 func discard(r *checkpoint.Run, root string, madeRoot bool) {
 	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", folder.RecordFile, SkippedFile} {
-		os.Remove(r.Path(name)) // the first error is the one to report
+		os.Remove(r.Path(name)) // the error that is reported is the one before
 	}
 	os.Remove(r.Dir)
 	if madeRoot {
-		os.Remove(root) // only when empty
+		os.Remove(root) // only if it is empty
 	}
 }
 
-// job is a run under way.
-type job struct {
-	plan
-	dev     engine.Device
-	folder  *checkpoint.Run
-	metrics *checkpoint.MetricsLog
-	trainer *loop.Trainer
-	module  nn.Module
-	cb      Callbacks
-	begun   time.Time
-	native  data.Info
-	photos  *Photos // nil for a data set with a name
-	summary Summary
-	chosen  []string // by Forecast.Budget, and why
-	called  string   // of a run that goes on, what its model files call the data
-	best    best     // of the completed epochs
-	pending *row     // the epoch's last point waits for the test
-	logErr  error    // the first failure to write a point
-
-}
-
-type best struct {
-	epoch    int
-	accuracy float64
-	score    float64 // by the metric
-}
-
-// settingsFile is what settings.yaml holds.
-type settingsFile struct {
-	Config   `yaml:",inline"`
-	Device   string `yaml:"device"`
-	Residual string `yaml:"residual_version"`
-	Go       string `yaml:"go_version"`
-}
-
-// begin prepares a new run, which begins unless it is a rehearsal.
-func (j *job) begin(ctx context.Context) error {
-	s, err := j.measured(ctx)
-	if err != nil {
-		return err
-	}
-	if j.rehearsal {
-		j.announce(s)
-		return nil
-	}
-	return j.start(s)
-}
-
-// measured is ready with what Config.Forecast asks for.
+// measured makes the training ready, with the estimate or the budget that Config.Forecast
+// asks for.
 func (j *job) measured(ctx context.Context) (s Start, err error) {
 	if j.Forecast != nil && j.Forecast.Budget > 0 {
 		return j.fit(ctx)
@@ -173,136 +113,7 @@ func (j *job) measured(ctx context.Context) (s Start, err error) {
 	return s, err
 }
 
-// ready makes the trainer of a new run, and writes nothing.
-func (j *job) ready(ctx context.Context) (Start, error) {
-	train, test, photos, err := j.open(ctx, nil, j.cb.OnData)
-	if err != nil {
-		return Start{}, err
-	}
-	j.photos = photos
-	return j.readyOn(train, test)
-}
-
-func (j *job) readyOn(train, test data.Dataset) (Start, error) {
-	if err := j.build(train); err != nil {
-		return Start{}, err
-	}
-	if j.Init != "" {
-		nn.Init(j.module, j.Seed, j.scheme)
-	}
-	changes, err := j.startWeights()
-	if err != nil {
-		return Start{}, err
-	}
-	s, err := j.prepare(train, test)
-	s.Changes = changes
-	return s, err
-}
-
-// prepare makes the trainer; test is nil where nothing is tested.
-func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
-	s.Pictures, j.summary.Test = train.Len(), test
-	if test != nil {
-		s.Tests = test.Len()
-	}
-	j.trainer, err = j.plan.trainer(j.dev, j.module, train, test)
-	return s, err
-}
-
-// build makes the module that suits the images.
-func (j *job) build(train data.Dataset) (err error) {
-	j.native = train.Info()
-	j.module, err = j.newModule(j.native, false)
-	return err
-}
-
-// start writes the settings, opens the metrics and tells what is about to happen.
-func (j *job) start(s Start) error {
-	residual, goVersion := checkpoint.Versions()
-	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
-	if err != nil {
-		return err
-	}
-	columns := []string{"epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds"}
-	if j.GradientNorm {
-		columns = slices.Insert(columns, 7, "grad_norm")
-	}
-	if name := j.metric().Column(); name != "" {
-		columns = slices.Insert(columns, len(columns)-2, name)
-	}
-	j.metrics, err = j.folder.Metrics(columns...)
-	if err != nil {
-		return err
-	}
-	if err := j.photos.record(j.folder); err != nil {
-		return err
-	}
-	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
-	s.Dir = j.folder.Dir
-	j.announce(s)
-	return nil
-}
-
-// announce tells what is about to happen.
-func (j *job) announce(s Start) {
-	s.Config, s.Parameters = j.Config, nn.Count(j.module)
-	s.Photos, s.Chosen = j.photos, j.chosen
-	s.Batches, s.Shared, s.PlannedBytes = j.trainer.Batches(), j.trainer.Shared(), j.trainer.Memory().Total()
-	if j.cb.OnStart != nil {
-		j.cb.OnStart(s)
-	}
-}
-
-// Open opens the images that Run would train and test on by c, in the size that they
-// have before they are resized; test is nil where nothing is tested. Of progress see
-// data.Options, and CheckingPictures. Images of the user's own can be read until ctx ends.
-func Open(ctx context.Context, c Config, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
-	p, err := c.plan()
-	if err != nil {
-		return nil, nil, err
-	}
-	train, test, _, err = p.open(ctx, nil, progress)
-	return train, test, err
-}
-
-// open returns the images in the data set's own size. A run that goes on has its
-// record of them.
-func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
-	switch {
-	case p.TrainSet != nil && p.TestSet != nil:
-		return data.First(p.TrainSet, p.TrainSize), data.First(p.TestSet, p.TestSize), nil, nil
-	case p.TrainSet != nil:
-		return data.First(p.TrainSet, p.TrainSize), nil, nil, nil
-	case p.IsPhotos():
-		return p.openPhotos(ctx, goesOn, progress)
-	}
-	part := func(split data.Split, size int) (data.Dataset, error) {
-		o := data.Options{Dir: p.DataDir, Split: split, Offline: p.Offline, Size: size, Progress: progress}
-		ds, err := data.Open(ctx, p.Data, o)
-		if err != nil {
-			return nil, err
-		}
-		return data.First(ds, size), nil
-	}
-	if train, err = part(data.Train, p.TrainSize); err != nil {
-		return nil, nil, nil, err
-	}
-	test, err = part(data.Test, p.TestSize)
-	return train, test, nil, err
-}
-
-// trainer prepares the training of m on images in their own size.
-func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*loop.Trainer, error) {
-	o, err := p.options(train)
-	if err != nil {
-		return nil, err
-	}
-	if test != nil {
-		test = data.Resize(test, p.Resize)
-	}
-	return loop.New(dev, m, data.Resize(train, p.Resize), test, o)
-}
-
+// run trains, and completes the summary.
 func (j *job) run(ctx context.Context) (Summary, error) {
 	cb := j.cb
 	cb.OnPoint = func(p Point) {
@@ -315,7 +126,7 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
 	}
-	j.missing()
+	j.findMissing()
 	if err != nil && totals.Stopped == nil && j.summary.Last != "" {
 		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, j.summary.LastEpoch, j.summary.Last)
 	}
@@ -328,8 +139,8 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 	return j.summary, err
 }
 
-// missing takes out of the summary the files that are no longer there.
-func (j *job) missing() {
+// findMissing moves files that no longer exist to Summary.Missing.
+func (j *job) findMissing() {
 	for _, path := range []*string{&j.summary.Best, &j.summary.Last, &j.summary.State} {
 		if _, err := os.Stat(*path); *path != "" && errors.Is(err, os.ErrNotExist) {
 			j.summary.Missing = append(j.summary.Missing, *path)
@@ -338,7 +149,7 @@ func (j *job) missing() {
 	}
 }
 
-// stopped saves what was trained when the run was told to end.
+// stopped saves the weights of a run that was told to end.
 func (j *job) stopped(cause error) error {
 	t := j.summary.Totals
 	metrics := checkpoint.Metrics{"train_loss": t.Loss, "train_accuracy": t.Accuracy, "steps": float64(t.Steps)}
@@ -347,102 +158,4 @@ func (j *job) stopped(cause error) error {
 	}
 	return fmt.Errorf("stopped in epoch %d after batch %d of %d; the weights so far are in %s: %w",
 		t.Stopped.Epoch, t.Stopped.Batch, j.trainer.Batches(), j.summary.Last, cause)
-}
-
-// epochEnd saves the epoch's metrics, the state and the models. The state, one
-// file, is what makes the epoch count: a crash before it leaves rows that Resume
-// cuts off, one behind it leaves older models, which Resume writes again.
-func (j *job) epochEnd(ctx context.Context, e Epoch) error {
-	if j.logErr != nil {
-		return j.logErr
-	}
-	if err := j.photos.unchanged(ctx); err != nil {
-		return err
-	}
-	r := *j.pending
-	j.pending = nil
-	r.TestLoss, r.TestAcc, r.Rate = number.Known(e.TestLoss), number.Known(e.TestAccuracy), number.Known(e.ImagesPerSecond)
-	switch j.metric() {
-	case loop.MacroF1:
-		r.MacroF1 = number.Known(e.Score)
-	case loop.BalancedAccuracy:
-		r.Balanced = number.Known(e.Score)
-	}
-	r.Seconds = time.Since(j.begun).Seconds()
-	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
-		return err
-	}
-	metrics := checkpoint.Metrics{
-		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
-	}
-	if name := j.metric().Column(); name != "" {
-		metrics[name] = e.Score
-	}
-	m := j.about(e.Epoch, metrics)
-	if e.Best {
-		j.best = best{e.Epoch, e.Measured(), e.Score}
-	}
-	if err := j.saveState(m, r.Seconds); err != nil {
-		return err
-	}
-	return j.saveModels(m, nn.StateDict(j.module), e.Best)
-}
-
-// saveModels writes the model files of an epoch.
-func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) error {
-	last := j.folder.Path(LastFile)
-	if err := checkpoint.SaveModel(last, m, values); err != nil {
-		return err
-	}
-	j.summary.Last, j.summary.LastEpoch = last, m.Epoch
-	if !best {
-		return nil
-	}
-	path := j.folder.Path(BestFile)
-	if err := checkpoint.SaveModel(path, m, values); err != nil {
-		return err
-	}
-	j.summary.Best = path
-	return nil
-}
-
-// row is a line of the metrics: a point of the curves; the last one of an epoch
-// carries the test.
-type row struct {
-	Epoch     float64       `json:"epoch"`
-	Step      int           `json:"step"`
-	LR        float32       `json:"lr"`
-	TrainLoss number.Float  `json:"train_loss"`
-	TrainAcc  number.Float  `json:"train_acc"`
-	TestLoss  *number.Float `json:"test_loss"` // nil, as those below, where it was not measured or overflowed
-	TestAcc   *number.Float `json:"test_acc"`
-	GradNorm  *number.Float `json:"grad_norm"`
-	MacroF1   *number.Float `json:"macro_f1"`
-	Balanced  *number.Float `json:"balanced_accuracy"`
-	Rate      *number.Float `json:"images_per_second"`
-	Seconds   float64       `json:"seconds"`
-}
-
-func (j *job) point(p Point) error {
-	r := row{
-		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: number.Float(p.Loss), TrainAcc: number.Float(p.Accuracy), GradNorm: number.Known(p.GradientNorm),
-		Seconds: time.Since(j.begun).Seconds(),
-	}
-	if j.cb.OnPoint != nil {
-		j.cb.OnPoint(p)
-	}
-	if p.X == math.Trunc(p.X) {
-		j.pending = &r
-		return nil
-	}
-	return j.metrics.Append(r)
-}
-
-// about is what a model file says of the module.
-func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
-	info := j.native
-	return checkpoint.Model{
-		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes,
-		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
-	}
 }

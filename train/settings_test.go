@@ -11,10 +11,11 @@ import (
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/loop"
+	"github.com/residual-ml/residual/train/recipe"
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// fields are those of a config that are settings, those of embedded structs included.
+// fields lists the fields of a struct that are settings, including those of embedded structs.
 func fields(t reflect.Type) (all []reflect.StructField) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -84,7 +85,7 @@ func TestTableHasTheDefaults(t *testing.T) {
 // The words in the table are those that the packages read.
 func TestTableHasTheWords(t *testing.T) {
 	var augmentations, metrics []string
-	for _, a := range train.Augmentations() {
+	for _, a := range recipe.Augmentations() {
 		augmentations = append(augmentations, a.Name)
 		if about := a.Name + " (" + a.About + ")"; !strings.Contains(settings.Of("Augment").Help, about) {
 			t.Errorf("the help of Augment lacks %q", about)

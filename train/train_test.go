@@ -45,7 +45,7 @@ func garments(t *testing.T, split data.Split, size int) data.Dataset {
 	return ds
 }
 
-// small is a residual network with all that d2l-resnet18 has, and a dropout.
+// small is a residual network with every kind of layer of d2l-resnet18, and a dropout.
 type small struct {
 	Stem, Stages nn.Sequential
 	Drop         nn.Dropout
@@ -68,7 +68,7 @@ func (m *small) Forward(x *graph.Node) *graph.Node {
 
 func leNet() nn.Module { return models.NewD2LBNLeNet(1, 10) }
 
-// hash is of all parameters and buffers.
+// hash returns a digest of all parameters and buffers.
 func hash(m nn.Module) string {
 	h := sha256.New()
 	for _, e := range nn.StateDict(m) {
@@ -89,7 +89,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if start.Parameters != 44878 || start.Pictures != 320 || start.Tests != 90 || start.Batches != 7 || start.PlannedBytes != s.PlannedBytes || start.Dir != s.Dir {
+	if start.Parameters != 44878 || start.Images != 320 || start.Tests != 90 || start.Batches != 7 || start.PlannedBytes != s.PlannedBytes || start.Dir != s.Dir {
 		t.Errorf("start %+v", start)
 	}
 	if s.Dir != filepath.Join(out, "train-1") || s.Epochs != 2 || s.Config.Resize != 28 || s.Device != "cpu" || s.PlannedBytes <= 0 {
@@ -109,7 +109,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 	settings := read(t, filepath.Join(s.Dir, "settings.yaml"))
 	for _, want := range []string{"model: d2l-bnlenet", "resize: 28", "lr: 0.5", "optimizer: sgd", "init: xavier-uniform", "go_version: go"} {
 		if !strings.Contains(settings, want) {
-			t.Errorf("settings.yaml says nothing of %q:\n%s", want, settings)
+			t.Errorf("settings.yaml does not contain %q:\n%s", want, settings)
 		}
 	}
 	rows := strings.Split(strings.TrimSpace(read(t, filepath.Join(s.Dir, "metrics.jsonl"))), "\n")
@@ -135,7 +135,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 	}
 }
 
-// usable loads the last file and finds the accuracy that the run reported.
+// usable loads the last model file and measures the accuracy that the run reported.
 func usable(t *testing.T, dev *cpu.Device, s train.Summary) {
 	t.Helper()
 	c, err := inference.Load(s.Last, dev, engine.FP32)
@@ -192,8 +192,8 @@ func TestStopLeavesAUsableFile(t *testing.T) {
 	}
 }
 
-// interrupting is a data set whose images from one on cannot be read since the context ended
-// while the first of them was.
+// interrupting is a data set whose images, from a certain one on, cannot be read because the
+// context ends while that one is read.
 type interrupting struct {
 	data.Dataset
 	from   int
@@ -209,7 +209,8 @@ func (d interrupting) Get(i int, pix []uint8) (int, error) {
 	return 0, fmt.Errorf("image %d: %w", i, d.ctx.Err())
 }
 
-// A training also stops as it should where an image that was being read hears of it first.
+// A training also stops as it should if the end of the context is noticed by the reader of an
+// image first.
 func TestStopInsideAnImage(t *testing.T) {
 	dev := device(t, 0)
 	for name, from := range map[string]int{"at once": 0, "in the test": 1} {
@@ -233,7 +234,7 @@ func TestStopInsideAnImage(t *testing.T) {
 	}
 }
 
-// A loss that is no number ends the run before it reaches the weights.
+// A loss that is not finite ends the run before the weights are updated.
 func TestDivergenceIsSaid(t *testing.T) {
 	dev := device(t, 0)
 	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 3e38, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
@@ -254,7 +255,7 @@ func TestDivergenceIsSaid(t *testing.T) {
 	}
 }
 
-// What suits a data set stands where nothing was asked for.
+// Settings that are not given take the values that suit the data set.
 func TestRecipes(t *testing.T) {
 	c := train.Config{Data: "cifar100"}.Resolved()
 	if c.Model != "cifar-resnet20" || c.Resize != 32 || c.Batch != 128 || c.LR != 0.1 || c.Epochs != 164 || c.Momentum != 0.9 || c.WeightDecay != 1e-4 ||
@@ -269,7 +270,7 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s is augmented by %s, not %s", set, got, want)
 		}
 		if got := (train.Config{Data: set, Preparation: train.Preparation{Augment: "flip"}}).Resolved().Augment; got != "flip" {
-			t.Errorf("%s: flip was asked for, and is %s", set, got)
+			t.Errorf("%s: flip was given, and it is %s", set, got)
 		}
 	}
 	if c := (train.Config{Data: "mnist"}).Resolved(); c.Model != "d2l-bnlenet" || c.Resize != 28 || c.LR != 1 || c.Init != "xavier-uniform" {
@@ -340,6 +341,6 @@ func TestPeakMemory(t *testing.T) {
 		ballast[i] = 1
 	}
 	if got := host.PeakMemory(); got != 0 && got < int64(len(ballast)) {
-		t.Errorf("%d bytes at most, and %d are in use", got, len(ballast))
+		t.Errorf("a peak of %d bytes, although %d are in use", got, len(ballast))
 	}
 }

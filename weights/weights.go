@@ -61,6 +61,8 @@ type File struct {
 	// Settings holds the plain values stored beside a checkpoint's state dict (see
 	// pth.File.Settings); nil for other formats.
 	Settings map[string]any
+	// Graph is the graph of an ONNX file; nil for other formats.
+	Graph *onnx.Model
 
 	reader
 }
@@ -120,7 +122,7 @@ func Open(path string) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.reader, f.Metadata = newInitialisers(path, m), m.Metadata
+		f.reader, f.Metadata, f.Graph = newInitialisers(path, m), m.Metadata, m
 	}
 	return f, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/weights/onnx"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -125,7 +126,7 @@ func writeStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := nn.Sequential{nn.NewConv2d(3, 4, 5, nn.Conv{Stride: 4}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(4, 1000)}
-	graph, err := exchange.Export(other, exchange.ExportConfig{Channels: 3, Height: 224, Width: 224, AnySize: true})
+	graph, err := exchange.Export(other, exchange.ExportConfig{Input: prepare.Input{Channels: 3, Height: 224, Width: 224}, AnySize: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 )
 
 // evalFlags are the settings of eval.
@@ -171,6 +172,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	took, wrong := f.report.evaluated(ctx, cmd, path, r)
+	if of := c.Info().Task.Named(); f.json && of != task.Classes {
+		return errors.Join(printJSON(cmd.OutOrStdout(), r.ofTargets(of, c.Info().Names())), wrong)
+	}
 	if f.json {
 		return errors.Join(printJSON(cmd.OutOrStdout(), r), wrong)
 	}
@@ -179,6 +183,14 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		what = fmt.Sprintf("all %s images of %s", report.Count(int64(r.Count)), r.Data)
 	}
 	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
+	if c.Info().Task.Named() != task.Classes {
+		r.showAnswers(cmd)
+		printf(cmd, "%s images/s\n%s", rate(r.ImagesPerSecond), r.runText())
+		if r.Report != nil {
+			printf(cmd, "%s: all this, in %s\n", *r.Report, report.Duration(took))
+		}
+		return wrong
+	}
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)

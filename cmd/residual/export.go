@@ -187,7 +187,7 @@ func (f *exportFlags) writeONNX(path string) (exportResult, error) {
 	if err != nil {
 		return exportResult{}, err
 	}
-	note := fmt.Sprintf("%s as an ONNX graph of %d nodes for %d classes", titleOf(info), len(model.Graph.Nodes), len(info.Classes))
+	note := fmt.Sprintf("%s as an ONNX graph of %d nodes for %s", titleOf(info), len(model.Graph.Nodes), forTask(info))
 	return exportResult{Path: f.onnx, Format: "onnx", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
 }
 
@@ -198,7 +198,7 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	}
 	info := m.Info
 	r := exportResult{Path: f.safetensors, Format: "safetensors", Architecture: info.Architecture, Blocks: info.Blocks, Note: "weights of " + titleOf(info)}
-	if len(info.Classes) > 0 {
+	if len(info.Names()) > 0 {
 		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m.Module))
 	}
 	// Without names of classes and a way to prepare images it is no model to use.
@@ -228,7 +228,7 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 		m = own
 	}
 	info := m.Info
-	if len(info.Classes) == 0 {
+	if len(info.Names()) == 0 {
 		return exportResult{}, fmt.Errorf("%s does not say what its classes are and how images are prepared for it; give a model of Residual's own", path)
 	}
 	name, err := exchange.SaveGo(f.goPackage, m.Module, info)

@@ -42,7 +42,7 @@ func showDownloads(w io.Writer) func(done, total int64, what string) {
 		switch {
 		case strings.HasPrefix(what, "draw"):
 			return
-		case what == train.CheckingPictures:
+		case what == train.CheckingImages:
 			count(int(done), int(total))
 			return
 		}

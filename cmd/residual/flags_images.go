@@ -39,15 +39,15 @@ func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs, c := cmd.Flags(), &f.config
 	fs.StringVar(&c.Model, "model", "", "model whose weights they are (default: found by names and shapes, or by what a graph computes)")
 	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
-	fs.IntVar(&c.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: "+otherwise+")")
-	fs.Float64Var(&c.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
-	fs.IntVar(&c.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
-	fs.BoolVar(&c.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
-	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
+	fs.IntVar(&c.Images.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: "+otherwise+")")
+	fs.Float64Var(&c.Images.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
+	fs.IntVar(&c.Images.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
+	fs.BoolVar(&c.Images.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
+	fs.StringVar(&c.Images.Interpolation, "interpolation", "", "of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
 	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
-	fs.Float64SliceVar(&c.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
-	fs.Float64SliceVar(&c.Std, "std", nil, "of each channel (default: "+otherwise+")")
-	fs.BoolVar(&c.BGR, "bgr", false, "the channels are blue, green and red")
+	fs.Float64SliceVar(&c.Images.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Images.Std, "std", nil, "of each channel (default: "+otherwise+")")
+	fs.BoolVar(&c.Images.BGR, "bgr", false, "the channels are blue, green and red")
 	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(prepare.Interpolations()...))
@@ -57,27 +57,27 @@ func (f *imageFlags) check(cmd *cobra.Command) (err error) {
 	c := &f.config
 	changed := cmd.Flags().Changed
 	switch {
-	case c.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Interpolation):
-		return usagef("--interpolation %s is not known; choose one of %s", c.Interpolation, strings.Join(prepare.Interpolations(), ", "))
-	case len(c.Mean) != len(c.Std):
-		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
-	case changed("crop") && !(c.Crop > 0 && c.Crop <= 1):
-		return usagef("--crop %v: give a share above 0 and at most 1", c.Crop)
+	case c.Images.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Images.Interpolation):
+		return usagef("--interpolation %s is not known; choose one of %s", c.Images.Interpolation, strings.Join(prepare.Interpolations(), ", "))
+	case len(c.Images.Mean) != len(c.Images.Std):
+		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Images.Mean), len(c.Images.Std))
+	case changed("crop") && !(c.Images.Crop > 0 && c.Images.Crop <= 1):
+		return usagef("--crop %v: give a share above 0 and at most 1", c.Images.Crop)
 	case changed("crop") && changed("resize"):
 		return usagef("--crop and --resize say the same; give one of them")
-	case c.Squash && (changed("crop") || changed("resize")):
+	case c.Images.Squash && (changed("crop") || changed("resize")):
 		return usagef("--squash cuts nothing out; leave --crop and --resize out")
 	}
-	for name, v := range map[string]int{"resize": c.Resize, "size": c.Size} {
+	for name, v := range map[string]int{"resize": c.Images.Resize, "size": c.Images.Size} {
 		if v < 1 && changed(name) || v > prepare.MaxSide {
 			return usagef("--%s %d: give 1 to %d pixels", name, v, prepare.MaxSide)
 		}
 	}
-	if c.Resize > 0 && c.Size > c.Resize {
-		return usagef("--size %d is more than --resize %d leaves; give at most that", c.Size, c.Resize)
+	if c.Images.Resize > 0 && c.Images.Size > c.Images.Resize {
+		return usagef("--size %d is more than --resize %d leaves; give at most that", c.Images.Size, c.Images.Resize)
 	}
 	if changed("scale") {
-		if c.Scale, err = fraction(f.scale); err != nil {
+		if c.Images.Scale, err = fraction(f.scale); err != nil {
 			return usagef("--scale %s: give a number above 0, or a fraction such as 1/255", f.scale)
 		}
 	}

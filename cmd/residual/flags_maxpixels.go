@@ -14,7 +14,7 @@ import (
 
 // addMaxPixels adds the limit of an image's size. 0 is the library's.
 func addMaxPixels(cmd *cobra.Command, to *int64) {
-	s := settings.Of("MostPixels")
+	s := settings.Of("MaxPixels")
 	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Usage())
 }
 

@@ -109,7 +109,11 @@ func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.
 	if err != nil {
 		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(errorText(err)), shell.Quote(best))
 	}
-	return &path, fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, epoch, report.Duration(time.Since(start)))
+	what := "the classes, calibration and mistakes"
+	if of := test.Info().Targets.Task; of != "" {
+		what = "the measures of the " + string(of)
+	}
+	return &path, fmt.Sprintf("%s: the curves, %s of epoch %d on one page, in %s", path, what, epoch, report.Duration(time.Since(start)))
 }
 
 // measuring is how a model is measured, and the device in words.

@@ -29,7 +29,7 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	fs.StringVar(out, "out", "runs", "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with what was interrupted in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
-	addMaxPixels(cmd, &s.MostPixels)
+	addMaxPixels(cmd, &s.MaxPixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -63,7 +63,7 @@ func (f *sourceFlags) take(path string) error {
 			return err
 		}
 	}
-	if err := checkMaxPixels(s.MostPixels); err != nil {
+	if err := checkMaxPixels(s.MaxPixels); err != nil {
 		return err
 	}
 	s.Model, s.Precision, s.DataDir, s.Offline = path, f.device.precision, f.files.dir, f.files.offline

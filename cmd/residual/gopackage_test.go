@@ -164,17 +164,21 @@ func TestExportedGoPackage(t *testing.T) {
 	sameAnswers(t, got, want)
 }
 
-// ownNet is a network that no registry has, of a block with an attention over channels.
+// ownNet is a network that the registry does not have: a depthwise block with an attention over
+// channels that is written as a formula.
 type ownNet struct {
-	Stem *nn.Conv2d
-	BN   *nn.BatchNorm2d
-	Head nn.Sequential
+	Stem, Depth *nn.Conv2d
+	BN          *nn.BatchNorm2d
+	Group       *nn.GroupNorm
+	Gate        *nn.Linear
+	Head        nn.Sequential
 }
 
 func newOwnNet() *ownNet {
 	m := &ownNet{
 		Stem: nn.NewConv2d(1, 6, 3, nn.Conv{Stride: 2, Padding: 1}), BN: nn.NewBatchNorm2d(6),
-		Head: nn.Sequential{nn.AdaptiveAvgPool2d{H: 1, W: 1}, nn.Flatten{}, nn.NewLinear(6, 3)},
+		Depth: nn.NewConv2d(6, 6, 3, nn.Conv{Groups: 6, Padding: 1}), Group: nn.NewGroupNorm(3, 6), Gate: nn.NewLinear(6, 6),
+		Head: nn.Sequential{nn.Upsample{Scale: 0.5, Bilinear: true}, nn.AdaptiveAvgPool2d{H: 1, W: 1}, nn.Flatten{}, nn.NewLayerNorm([]int{6}), nn.NewLinear(6, 3)},
 	}
 	nn.Init(m, 5, nn.KaimingNormal)
 	return m
@@ -182,7 +186,10 @@ func newOwnNet() *ownNet {
 
 func (m *ownNet) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
-	y := nn.ReLU{}.Forward(m.BN.Forward(m.Stem.Forward(x)))
+	y := m.BN.Forward(m.Stem.Forward(x)).Hardswish()
+	y = y.Add(m.Group.Forward(m.Depth.Forward(y)).ReLU6())
+	gate := m.Gate.Forward(y.Mean(2, 3).Reshape(y.Shape[0], 6)).Hardsigmoid()
+	y = y.Mul(gate.Reshape(y.Shape[0], 6, 1, 1)).Maximum(y.Scale(0.1))
 	return x.Graph.Record(m, first, m.Head.Forward(y))
 }
 

@@ -183,7 +183,7 @@ type lrFindView struct {
 func (v *lrFindView) start(s train.Start) {
 	c := s.Config
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images, %dx%d\n",
-		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), c.Data, report.Count(int64(s.Pictures)), c.Resize, c.Resize)
+		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), c.Data, report.Count(int64(s.Images)), c.Resize, c.Resize)
 	fmt.Fprintf(v.w, "lr from %g to %g in %d steps, batches of %d, %s, seed %d\n", v.test.From, v.test.To, v.test.Steps, c.Batch, c.Optimizer, c.Seed)
 	for _, line := range append([]string{optimisation(c)}, s.Changes...) {
 		if line != "" {

@@ -135,7 +135,7 @@ func listModels() ([]modelRow, error) {
 		row := modelRow{
 			Name: e.Name, Family: e.Family, Kind: string(e.Kind), Description: e.Description, Source: e.Source, Classes: e.Classes, Parameters: e.Params,
 			Channels: e.Channels, Height: e.Height, Width: e.Width, FixedSize: e.FixedSize, Blocks: e.Blocks,
-			Resize: e.Resize, Interpolation: e.Interpolation, Mean: e.Mean, Std: e.Std,
+			Resize: e.Preprocess.ResizeShorter, Interpolation: e.Preprocess.Interpolation, Mean: e.Preprocess.Mean, Std: e.Preprocess.Std,
 		}
 		rows = append(rows, row)
 	}

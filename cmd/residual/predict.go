@@ -19,15 +19,20 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 )
 
 // prediction is an element of what predict --json prints, and a line of --format jsonl.
 type prediction struct {
 	Image       string                 `json:"image"`
 	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
+	Labels      []labelAnswer          `json:"labels,omitzero"`      // in place of them, of a model that answers with labels
+	Values      []inference.Value      `json:"values,omitzero"`      // or with values
 	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
 	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
 	Error       string                 `json:"error,omitempty"`
+
+	probabilities map[string]float64 // of all labels
 }
 
 // predictFlags are the settings of predict.
@@ -43,6 +48,10 @@ type predictFlags struct {
 	json      bool
 
 	computed string // the precision, once the device is open
+
+	// Of the model, once it is open: what it answers with, and how many classes are shown.
+	task  task.Task
+	count int
 }
 
 func predictCommand() *cobra.Command {
@@ -51,7 +60,7 @@ func predictCommand() *cobra.Command {
 		Use:   "predict MODEL PATH...",
 		Short: "Say what images show, by a trained model",
 		Long: `Say what images show, by a trained model: the likeliest classes and their
-probabilities. A PATH is an image; or a folder, of which every image at any depth is
+probabilities, or the labels or values that the model answers with. A PATH is an image; or a folder, of which every image at any depth is
 taken; or a pattern in quotes, such as 'photos/**/*.jpg'; or - for a list of paths on
 standard input, one a line.
 
@@ -63,7 +72,8 @@ ONNX file; of one that another program wrote the flags say what it does not, as 
 residual import.
 
 --format csv has the columns path, class and probability, with --top 2 and more also
-class_2, probability_2 and so on, and error; jsonl has one object a line. Answers are
+class_2, probability_2 and so on, and error; for labels the labels and the probability
+of each, and for values a column for each; jsonl has one object a line. Answers are
 written as they come, in the order of the paths; a file of --out appears when all are
 in it.
 
@@ -92,7 +102,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	}
 	fs := cmd.Flags()
 	fs.IntVarP(&f.top, "top", "k", 3, "classes to show, likeliest first")
-	fs.Float64Var(&f.threshold, "threshold", 0, "leave out classes less likely than this, from 0 to 1")
+	fs.Float64Var(&f.threshold, "threshold", 0, "leave out classes less likely than this, from 0 to 1; of a model with labels 0.5 unless it is given")
 	fs.StringVar(&f.format, "format", "text", "of the answers: "+strings.Join(answerFormats, ", "))
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
@@ -147,6 +157,9 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err := c.TakesImages(); err != nil {
 		return err
 	}
+	if err := f.suit(cmd, c.Info()); err != nil {
+		return err
+	}
 	bad := 0
 	answer := func(w io.Writer) (err error) {
 		bad, err = f.answer(ctx, cmd, c, paths, w)
@@ -170,21 +183,19 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 
 // answer writes the answers for all paths and returns for how many there was none.
 func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *inference.Classifier, paths []string, w io.Writer) (bad int, err error) {
-	count := min(f.top, len(c.Info().Classes))
-	out := newAnswers(f.format, w, count, f.cam != "")
+	out := f.answersFor(c.Info(), w)
 	shown, done := f.showPictures(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
 	images := photo.Options{Channels: c.Info().Channels, MaxPixels: f.maxPixels, Context: ctx}
-	err = c.PredictFiles(ctx, names, images, photo.NewBudget(0), f.top,
-		func(path string, found []inference.Prediction, err error) error {
-			p := prediction{Image: path}
+	err = f.ask(ctx, c, names, images,
+		func(p prediction, likeliest int, err error) error {
+			path := p.Image
 			if err == nil {
 				p.Precision = f.computed
-				p.Predictions = inference.AtLeast(found, f.threshold)
 			}
-			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
-				p.CAM, err = writeCAM(f.cam, path, images, c, p.Predictions[0].Index)
+			if err == nil && f.cam != "" && likeliest >= 0 {
+				p.CAM, err = writeCAM(f.cam, path, images, c, likeliest)
 			}
 			shown(err == nil)
 			if errors.Is(err, regular.ErrKind) {

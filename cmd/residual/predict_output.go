@@ -53,8 +53,8 @@ func (a textAnswers) add(p prediction) error {
 	for _, c := range p.Predictions {
 		t.Row(c.Class, fmt.Sprintf("%.4f", c.Probability))
 	}
-	if len(p.Predictions) == 0 {
-		t.Row("no class is likely enough")
+	if none := p.targetRows(t); len(p.Predictions)+len(p.Labels)+len(p.Values) == 0 {
+		t.Row(none)
 	}
 	text := p.Image + "\n" + t.String()
 	if p.CAM != "" {

@@ -98,6 +98,9 @@ func them(names []string) string {
 func share(x *folder.Index, c train.Config) string {
 	const most = 12
 	rest, test := x.Counts(data.Train), x.Counts(data.Test)
+	if x.Targets.Task != "" {
+		return fmt.Sprintf("%v of the images are held out to test on (--holdout, --holdout-seed %d)", c.Holdout, c.HoldoutSeed)
+	}
 	var each, other []string
 	for i, n := range test {
 		all := rest[i] + n

@@ -199,7 +199,7 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 	}
 	printf(cmd, "\n")
 	if about.Architecture != "" {
-		printf(cmd, "%s: %s for %d classes\n", name, titleOf(about), len(about.Classes))
+		printf(cmd, "%s: %s for %s\n", name, titleOf(about), forTask(about))
 		printf(cmd, "images: %s\n", about.Preparation())
 	}
 	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/host"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
@@ -248,16 +248,16 @@ func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, 
 
 type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
 
-// startFrom takes what a model file says of its network; one of weights alone says
-// nothing, and what cannot be read is said where the weights are.
+// startFrom takes the size and the data from a model file with the first weights; the library
+// takes the model. A file of weights alone says nothing, and an error in the file is reported
+// when the weights are read.
 func startFrom(c train.Config, path string) train.Config {
 	c.Weights = path
-	about, file, err := checkpoint.LoadModel(path)
+	about, err := modelfile.Describe(path)
 	if err != nil {
 		return c
 	}
-	file.Close()
-	c.Model, c.Blocks, c.Resize = about.Architecture, about.Blocks, about.Height
+	c.Resize = about.Height
 	if folder.IsPath(about.Dataset) || slices.Contains(dataNames(), about.Dataset) {
 		c.Data = about.Dataset
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/recipe"
 	"github.com/residual-ml/residual/train/settings"
 )
 
@@ -35,15 +36,15 @@ given goes by how many images there are to train on:
 		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
 	t.Indent = 2
 	most := 0
-	for _, r := range train.PhotoRecipes() {
-		pictures, model := fmt.Sprint("to ", report.Count(int64(r.Most))), r.Model
-		if r.Most == 0 {
+	for _, r := range recipe.AllPhotos() {
+		pictures, model := fmt.Sprint("to ", report.Count(int64(r.MaxImages))), r.Model
+		if r.MaxImages == 0 {
 			pictures = "more than " + report.Count(int64(most))
 		}
-		if most = r.Most; r.Blocks != nil {
+		if most = r.MaxImages; r.Blocks != nil {
 			model += ", blocks " + joinInts(r.Blocks)
 		}
-		t.Row(pictures, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.Tuned))
+		t.Row(pictures, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.TunedEpochs))
 	}
 	b.WriteString(t.String())
 	b.WriteString(`
@@ -96,7 +97,11 @@ func found(p *train.Photos, dry bool) string {
 	for _, it := range x.Items {
 		counts[it.Label]++
 	}
-	fmt.Fprintf(&b, "%s: %s images of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	if x.Targets.Task != "" {
+		b.WriteString(foundTargets(x))
+	} else {
+		fmt.Fprintf(&b, "%s: %s images of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	}
 	if r == nil { // a run that goes on
 		return b.String()
 	}
@@ -128,7 +133,9 @@ func found(p *train.Photos, dry bool) string {
 	if len(r.Leaks) > 0 && r.Tested {
 		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), shell.Quote(x.Path()))
 	}
-	if len(r.Contradictory) > 0 {
+	if len(r.Contradictory) > 0 && x.Targets.Task != "" {
+		fmt.Fprintf(&b, "%d near-duplicates have different %s, such as %s\n", len(r.Contradictory), x.Targets.Task, few(r.Contradictory[0]))
+	} else if len(r.Contradictory) > 0 {
 		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))
 	}
 	return b.String()
@@ -136,13 +143,13 @@ func found(p *train.Photos, dry bool) string {
 
 // kept says which images the cache of decoded images has; "" where none is.
 func kept(p *train.Photos) string {
-	if p.PackError != nil {
-		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))
+	if p.CacheError != nil {
+		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.CacheError))
 	}
-	if p.Pack == nil {
+	if p.Cache == nil {
 		return ""
 	}
-	s := p.Pack.State()
+	s := p.Cache.State()
 	var b strings.Builder
 	for _, note := range s.Notes {
 		fmt.Fprintln(&b, note)
@@ -152,7 +159,7 @@ func kept(p *train.Photos) string {
 		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
 	case s.Images > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
-			plural(s.Images, "image"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
+			plural(s.Images, "image"), p.Cache.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
 	}
 	return b.String()
 }

@@ -109,7 +109,7 @@ func estimated(e *foresight.Estimate) string {
 	}
 	m := e.Memory
 	return line + fmt.Sprintf("; %s of memory: the network %s, its weights %s, images %s, the rest %s",
-		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Pictures), report.Bytes(m.Program))
+		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Images), report.Bytes(m.Program))
 }
 
 // foreseen is an estimate as JSON has it.
@@ -137,7 +137,7 @@ func foresee(e *foresight.Estimate) *foreseen {
 	return &foreseen{
 		Seconds: e.Total.Seconds(), EpochSeconds: e.Epoch.Seconds(), FirstEpochSeconds: e.FirstEpoch.Seconds(), EvaluationSeconds: e.Evaluation.Seconds(),
 		SavingSeconds: e.Saving.Seconds(), ReportSeconds: e.After.Seconds(), Epochs: e.Epochs, TrialSteps: e.Steps,
-		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, PictureBytes: m.Pictures, OtherBytes: m.Program,
+		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, PictureBytes: m.Images, OtherBytes: m.Program,
 	}
 }
 
@@ -171,11 +171,11 @@ func (v *trainView) rehearsed() error {
 	}
 	s := v.begun
 	r := rehearsal{
-		DryRun: true, Model: s.Config.Model, Data: s.Config.Data, TrainImages: s.Pictures, TestImages: s.Tests, Parameters: s.Parameters, Batches: s.Batches,
+		DryRun: true, Model: s.Config.Model, Data: s.Config.Data, TrainImages: s.Images, TestImages: s.Tests, Parameters: s.Parameters, Batches: s.Batches,
 		Chosen: s.Chosen, Device: v.device, PlannedBytes: s.PlannedBytes, Estimate: foresee(s.Estimate), Settings: s.Config,
 	}
 	if p := s.Photos; p != nil {
-		r.Classes, r.Parts, r.Notes = p.Index.Classes, p.Index.Layout, p.Index.Notes
+		r.Classes, r.Parts, r.Notes = s.Targets.Names, p.Index.Layout, p.Index.Notes
 		r.Untested, r.Untrained = p.Untested, p.Untrained
 		if p.Report != nil {
 			for _, b := range p.Report.Broken {

@@ -34,6 +34,9 @@ type trainView struct {
 	pack     *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
+
+	last     []string           // the last epoch's measures as text, of tasks other than classes
+	measured map[string]float64 // and by their columns
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
@@ -59,7 +62,7 @@ func (v *trainView) callbacks() train.Callbacks {
 			v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
 			v.progress.Load().EpochEnd(report.EpochInfo{
 				Epoch: e.Epoch, TrainLoss: e.Loss, TrainAcc: e.Accuracy, TestAcc: e.TestAccuracy,
-				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed,
+				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed, More: v.learnt(e),
 			})
 			v.draw()
 			v.notes()
@@ -72,12 +75,12 @@ func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
 		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n", kept(s.Photos))
-		if v.pack = s.Photos.Pack; v.pack != nil {
+		if v.pack = s.Photos.Cache; v.pack != nil {
 			v.noted = len(v.pack.State().Notes)
 		}
 	}
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
-		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
+		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Images)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
 	optimizer := c.Optimizer
 	if c.Momentum != 0 {
 		optimizer += fmt.Sprintf(", momentum %v", c.Momentum)
@@ -105,6 +108,7 @@ func (v *trainView) start(s train.Start) {
 	for _, change := range s.Changes {
 		fmt.Fprintln(v.w, change)
 	}
+	fmt.Fprint(v.w, taught(c))
 	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n", v.device, v.flags.device.reason(), report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
 		fmt.Fprintln(v.w, estimated(s.Estimate))
@@ -120,7 +124,7 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintln(v.w, s.Dir)
 	v.dir = s.Dir
-	v.curves = report.NewCurves(c.Epochs)
+	v.curves = newCurves(s)
 	v.past(s.Past)
 	fmt.Fprintln(v.w)
 	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
@@ -195,31 +199,33 @@ func chosenFor(pictures int) string {
 
 // trainResult is what train --json prints. What was not measured is null.
 type trainResult struct {
-	Model           string       `json:"model"`
-	Data            string       `json:"data"`
-	Loss            float64      `json:"loss"`
-	TrainAccuracy   float64      `json:"train_accuracy"`
-	TestAccuracy    float64      `json:"test_accuracy"`
-	Untested        []string     `json:"untested_classes,omitempty"` // which that accuracy is not of
-	BestAccuracy    float64      `json:"best_accuracy"`
-	BestScore       float64      `json:"best_score"` // by the metric of the settings
-	BestEpoch       int          `json:"best_epoch"`
-	Early           bool         `json:"ended_early"` // by the patience of the settings
-	Epochs          int          `json:"epochs"`      // completed
-	Steps           int          `json:"steps"`
-	ImagesPerSecond float64      `json:"images_per_second"`
-	Device          string       `json:"device"`
-	Seconds         float64      `json:"seconds"`
-	PlannedBytes    int64        `json:"planned_memory_bytes"`
-	PeakBytes       *int64       `json:"peak_memory_bytes"`
-	Dir             string       `json:"dir"`
-	Best            string       `json:"best"`
-	Last            string       `json:"last"`
-	State           *string      `json:"state"`   // what --resume goes on from; null before the end of an epoch
-	Report          *string      `json:"report"`  // null where none was written
-	Stopped         bool         `json:"stopped"` // by Ctrl-C
-	Settings        train.Config `json:"settings"`
-	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
+	Model           string             `json:"model"`
+	Data            string             `json:"data"`
+	Loss            float64            `json:"loss"`
+	TrainAccuracy   float64            `json:"train_accuracy"`
+	TestAccuracy    float64            `json:"test_accuracy"`
+	Untested        []string           `json:"untested_classes,omitempty"` // which that accuracy is not of
+	Task            string             `json:"task"`
+	Measures        map[string]float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
+	BestAccuracy    float64            `json:"best_accuracy"`
+	BestScore       float64            `json:"best_score"` // by the metric of the settings
+	BestEpoch       int                `json:"best_epoch"`
+	Early           bool               `json:"ended_early"` // by the patience of the settings
+	Epochs          int                `json:"epochs"`      // completed
+	Steps           int                `json:"steps"`
+	ImagesPerSecond float64            `json:"images_per_second"`
+	Device          string             `json:"device"`
+	Seconds         float64            `json:"seconds"`
+	PlannedBytes    int64              `json:"planned_memory_bytes"`
+	PeakBytes       *int64             `json:"peak_memory_bytes"`
+	Dir             string             `json:"dir"`
+	Best            string             `json:"best"`
+	Last            string             `json:"last"`
+	State           *string            `json:"state"`   // what --resume goes on from; null before the end of an epoch
+	Report          *string            `json:"report"`  // null where none was written
+	Stopped         bool               `json:"stopped"` // by Ctrl-C
+	Settings        train.Config       `json:"settings"`
+	Estimate        *foreseen          `json:"estimate"` // before the start; null where nothing was measured
 }
 
 // untested names the classes without test images.
@@ -232,12 +238,13 @@ func (v *trainView) untested() []string {
 
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
-		Model: s.Config.Model, Data: s.Config.Data, Loss: s.Loss, TrainAccuracy: s.Accuracy,
+		Model: s.Config.Model, Data: s.Config.Data, Loss: s.Loss, TrainAccuracy: v.accuracy(s),
 		TestAccuracy: s.TestAccuracy, BestAccuracy: s.BestAccuracy, BestScore: s.BestScore, Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
 	r.Estimate, r.Untested = foresee(v.begun.Estimate), v.untested()
+	r.Task, r.Measures = string(v.begun.Targets.Task.Named()), v.measured
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes
 	}
@@ -271,7 +278,7 @@ func (v *trainView) result(s train.Summary) error {
 // files lists what the run left in its folder.
 func (v *trainView) files(s train.Summary) (names []string) {
 	if s.Best != "" {
-		names = append(names, fmt.Sprintf("%s (epoch %d, test acc %.3f%s)", train.BestFile, s.BestEpoch, s.BestAccuracy, bestBy(s)))
+		names = append(names, fmt.Sprintf("%s (epoch %d, %s)", train.BestFile, s.BestEpoch, v.scored(s)))
 	}
 	if s.Last != "" {
 		names = append(names, train.LastFile)
@@ -306,7 +313,11 @@ func (v *trainView) totals(s train.Summary) {
 			test += over(p.Untested, len(p.Index.Classes))
 		}
 	}
-	fmt.Fprintf(v.w, "\nloss %.3f, train acc %.3f, test acc %s\n", s.Loss, s.Accuracy, test)
+	line := fmt.Sprintf("loss %.3f, train acc %.3f, test acc %s", s.Loss, s.Accuracy, test)
+	if !v.ofClasses() {
+		line = v.lastLine(s)
+	}
+	fmt.Fprintf(v.w, "\n%s\n", line)
 	fmt.Fprintf(v.w, "%.1f examples/sec on %s\n", s.ImagesPerSecond, s.Device)
 }
 

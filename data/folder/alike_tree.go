@@ -5,26 +5,26 @@ import (
 	"slices"
 )
 
-// tree holds looks that have little to tell them apart, near ones together. A node is the
-// looks within a distance of one; what lies further from another node's than alike looks
-// can is not compared, and neither is what is one group already.
+// tree is a metric tree of fingerprints that bands cannot tell apart. A node holds the
+// fingerprints within a distance of its centre. Two nodes are not compared when they are too
+// far apart for alike fingerprints, or when both are in one group already.
 type tree struct {
 	s    *search
-	all  []int32 // in the order of the leaves
+	all  []int32 // the fingerprints in the order of the leaves
 	root *node
 }
 
 type node struct {
 	all         []int32
 	centre      int32
-	differ      int // places in which any look of it differs from the centre, at most
-	apart       int // sum over the colours, likewise
-	rises       int // of one look, at most
+	maxDiffer   int // the most bits in which a fingerprint of the node differs from the centre
+	maxColours  int // the largest distance of colours from the centre
+	maxRises    int // the most rises of a fingerprint
 	left, right *node
-	one         bool // its looks are known to be one group, which they stay
+	oneGroup    bool // all fingerprints are known to be in one group
 }
 
-// leafSize is how many looks are compared each with each.
+// leafSize is the largest number of fingerprints in a leaf, where all pairs are compared.
 const leafSize = 24
 
 func newTree(s *search, all []int32) *tree {
@@ -33,16 +33,16 @@ func newTree(s *search, all []int32) *tree {
 	return t
 }
 
-// spread measures a look from a centre in both ways, and as one distance of which the most
-// that alike looks may have counts 1 in either.
+// spread measures the distance of a fingerprint from a centre in bits, in colours and in both.
+// In both, the largest distances of alike fingerprints in bits and in colours weigh the same.
 func (s *search) spread(i, centre int32) (differ, colours, both int) {
-	c := s.looks[centre].colours.Pix
-	differ, colours = s.differ(i, centre), apart(s.looks[i].colours.Pix, c, 256*len(c))
-	return differ, colours, differ*colourNear*len(c) + colours*mostPlaces
+	c := s.fingerprints[centre].colours.Pix
+	differ, colours = s.differ(i, centre), distance(s.fingerprints[i].colours.Pix, c, 256*len(c))
+	return differ, colours, differ*maxColourDistance*len(c) + colours*maxDiffer
 }
 
-// grow makes a node, and below it two: those nearer to one and those nearer to another of
-// two looks that lie far apart, as many in each.
+// grow makes a node. It divides a large node into two halves: those nearer to one and those
+// nearer to the other of two fingerprints that are far apart.
 func (t *tree) grow(all []int32, centre int32) *node {
 	n := &node{all: all, centre: centre}
 	for _, i := range all {
@@ -50,44 +50,44 @@ func (t *tree) grow(all []int32, centre int32) *node {
 			return n
 		}
 		d, c, _ := t.s.spread(i, centre)
-		n.differ, n.apart, n.rises = max(n.differ, d), max(n.apart, c), max(n.rises, t.s.counts[i])
+		n.maxDiffer, n.maxColours, n.maxRises = max(n.maxDiffer, d), max(n.maxColours, c), max(n.maxRises, t.s.counts[i])
 	}
 	if len(all) <= leafSize || t.s.stopped(len(all)) {
 		return n
 	}
 	a := t.farthest(all, all[0])
 	b := t.farthest(all, a)
-	type place struct {
+	type distance struct {
 		nearer int // to a, when it is below 0
-		look   int32
+		index  int32
 	}
-	places := make([]place, len(all))
+	distances := make([]distance, len(all))
 	for n, i := range all {
 		if t.s.stopped(16) {
 			break
 		}
 		_, _, fromA := t.s.spread(i, a)
 		_, _, fromB := t.s.spread(i, b)
-		places[n] = place{fromA - fromB, i}
+		distances[n] = distance{fromA - fromB, i}
 	}
 	if t.s.err != nil {
 		return n
 	}
-	slices.SortFunc(places, func(p, q place) int { return cmp.Or(cmp.Compare(p.nearer, q.nearer), cmp.Compare(p.look, q.look)) })
-	for n, p := range places {
-		all[n] = p.look
+	slices.SortFunc(distances, func(p, q distance) int { return cmp.Or(cmp.Compare(p.nearer, q.nearer), cmp.Compare(p.index, q.index)) })
+	for n, p := range distances {
+		all[n] = p.index
 	}
 	middle := len(all) / 2
 	n.left, n.right = t.grow(all[:middle], a), t.grow(all[middle:], b)
 	return n
 }
 
-// farthest is about the farthest from a look.
+// farthest returns a fingerprint that is about the farthest from another one.
 func (t *tree) farthest(all []int32, from int32) (far int32) {
-	far, most := from, -1
+	far, largest := from, -1
 	for n := 0; n < len(all); n += 1 + len(all)/256 {
-		if _, _, d := t.s.spread(all[n], from); d > most {
-			far, most = all[n], d
+		if _, _, d := t.s.spread(all[n], from); d > largest {
+			far, largest = all[n], d
 		}
 	}
 	return far
@@ -95,9 +95,9 @@ func (t *tree) farthest(all []int32, from int32) (far int32) {
 
 func (t *tree) join() { t.within(t.root) }
 
-// within joins what is alike in a node.
+// within joins the fingerprints of a node that are alike.
 func (t *tree) within(n *node) {
-	if t.s.stopped(1) || t.isOne(n) {
+	if t.s.stopped(1) || t.isOneGroup(n) {
 		return
 	}
 	if n.left == nil {
@@ -109,9 +109,9 @@ func (t *tree) within(n *node) {
 	t.between(n.left, n.right)
 }
 
-// between joins what is alike in two nodes.
+// between joins the fingerprints of two nodes that are alike.
 func (t *tree) between(a, b *node) {
-	if t.s.stopped(1) || t.isOne(a) && t.isOne(b) && t.s.find(a.all[0]) == t.s.find(b.all[0]) || t.farApart(a, b) {
+	if t.s.stopped(1) || t.isOneGroup(a) && t.isOneGroup(b) && t.s.find(a.all[0]) == t.s.find(b.all[0]) || t.farApart(a, b) {
 		return
 	}
 	switch {
@@ -126,30 +126,31 @@ func (t *tree) between(a, b *node) {
 	}
 }
 
-// isOne says whether the looks of a node are known to be one group.
-func (t *tree) isOne(n *node) bool {
+// isOneGroup reports whether the fingerprints of a node are known to be one group.
+func (t *tree) isOneGroup(n *node) bool {
 	switch {
-	case n.one:
+	case n.oneGroup:
 	case n.left == nil:
-		n.one = t.s.joined(n.all)
+		n.oneGroup = t.s.joined(n.all)
 	default:
-		n.one = t.isOneBelow(n.left) && t.isOneBelow(n.right) && t.s.find(n.left.all[0]) == t.s.find(n.right.all[0])
+		n.oneGroup = t.knownOneGroup(n.left) && t.knownOneGroup(n.right) && t.s.find(n.left.all[0]) == t.s.find(n.right.all[0])
 	}
-	return n.one
+	return n.oneGroup
 }
 
-// isOneBelow is isOne by what is known already, so that it does not walk down.
-func (t *tree) isOneBelow(n *node) bool {
-	return n.one || n.left == nil && t.isOne(n) || n.left != nil && n.left.one && n.right.one && t.s.find(n.left.all[0]) == t.s.find(n.right.all[0])
+// knownOneGroup is isOneGroup without descending: it uses only what is known already.
+func (t *tree) knownOneGroup(n *node) bool {
+	return n.oneGroup || n.left == nil && t.isOneGroup(n) || n.left != nil && n.left.oneGroup && n.right.oneGroup && t.s.find(n.left.all[0]) == t.s.find(n.right.all[0])
 }
 
-// farApart says whether no look of a can be alike to one of b: by the triangle's inequality.
+// farApart reports whether the triangle inequality excludes that a fingerprint of a is alike
+// to one of b.
 func (t *tree) farApart(a, b *node) bool {
-	differ := t.s.differ(a.centre, b.centre) - a.differ - b.differ
-	if differ > min(mostPlaces, (a.rises+b.rises)/5) {
+	differ := t.s.differ(a.centre, b.centre) - a.maxDiffer - b.maxDiffer
+	if differ > min(maxDiffer, (a.maxRises+b.maxRises)/5) {
 		return true
 	}
-	pa, pb := t.s.looks[a.centre].colours.Pix, t.s.looks[b.centre].colours.Pix
-	most := colourNear*len(pa) + a.apart + b.apart
-	return apart(pa, pb, most) > most
+	pa, pb := t.s.fingerprints[a.centre].colours.Pix, t.s.fingerprints[b.centre].colours.Pix
+	limit := maxColourDistance*len(pa) + a.maxColours + b.maxColours
+	return distance(pa, pb, limit) > limit
 }

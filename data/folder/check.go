@@ -12,55 +12,57 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// Report is what Check found in an index.
+// Report is the result of Index.Check. Images are listed by name.
 type Report struct {
 	Name    string        `json:"name"`
 	Root    string        `json:"root"`
 	Classes []ClassReport `json:"classes"`
-	// Tested says that the user chose the images to test on.
+	// Tested reports whether the user chose the test images.
 	Tested bool `json:"tested"`
-	// Layout and Notes are the index's.
+	// Layout and Notes are those of the index.
 	Layout  []Part         `json:"parts,omitempty"`
 	Notes   []string       `json:"notes,omitempty"`
-	Formats map[string]int `json:"formats"`          // images of each
-	Turned  []string       `json:"turned,omitempty"` // images that EXIF data turns upright
-	// The smallest and the largest height and width there are, of upright images.
+	Formats map[string]int `json:"formats"`          // the number of images by format
+	Turned  []string       `json:"turned,omitempty"` // images that EXIF data rotates or mirrors
+	// Height and Width are the smallest and the largest height and width of the images, after
+	// EXIF orientation.
 	Height [2]int    `json:"height"`
 	Width  [2]int    `json:"width"`
-	Broken []Problem `json:"broken,omitempty"`
-	Others []string  `json:"others,omitempty"` // files that are no images by their name
+	Broken []Problem `json:"broken,omitempty"` // images that cannot be read
+	Others []string  `json:"others,omitempty"` // files whose names are not those of images
 	Tiny   []string  `json:"tiny,omitempty"`   // images with a side below TinySide
-	// Copies lists files of the same content, by name.
+	// Copies lists groups of files with the same content.
 	Copies [][]string `json:"copies,omitempty"`
-	// Alike lists near-duplicates, copies among them, by name.
+	// Alike lists groups of near-duplicates, which include copies.
 	Alike [][]string `json:"alike,omitempty"`
-	// Leaks are those of them that lie in both parts, Contradictory those in two classes.
+	// Leaks lists the near-duplicates that are in both splits, Contradictory those that are in
+	// different classes.
 	Leaks         [][]string `json:"leaks,omitempty"`
 	Contradictory [][]string `json:"contradictory,omitempty"`
 }
 
-// TinySide is the side, in pixels, below which an image shows little to learn from.
+// TinySide is the side in pixels below which an image shows little to learn from.
 const TinySide = 32
 
-// Imbalance returns by how many times the largest class to train on is larger than the
-// smallest, and the two.
-func (r *Report) Imbalance() (ratio float64, least, most ClassReport) {
+// Imbalance returns the classes with the fewest and the most training images and the ratio of
+// their sizes.
+func (r *Report) Imbalance() (ratio float64, smallest, largest ClassReport) {
 	if len(r.Classes) == 0 {
-		return 1, least, most
+		return 1, smallest, largest
 	}
-	least, most = r.Classes[0], r.Classes[0]
+	smallest, largest = r.Classes[0], r.Classes[0]
 	for _, c := range r.Classes[1:] {
-		if c.Train < least.Train {
-			least = c
+		if c.Train < smallest.Train {
+			smallest = c
 		}
-		if c.Train > most.Train {
-			most = c
+		if c.Train > largest.Train {
+			largest = c
 		}
 	}
-	return float64(most.Train) / float64(max(1, least.Train)), least, most
+	return float64(largest.Train) / float64(max(1, smallest.Train)), smallest, largest
 }
 
-// ClassReport counts a class's images.
+// ClassReport counts the images of a class.
 type ClassReport struct {
 	Name  string `json:"name"`
 	Train int    `json:"train"`
@@ -71,8 +73,8 @@ type ClassReport struct {
 type Problem struct {
 	Name  string `json:"name"`
 	Error string `json:"error"`
-	// Pixels is how many the image has where they are more than Options.MaxPixels, which
-	// is what is wrong with it; else 0.
+	// Pixels is the number of pixels of the image when it exceeds Options.MaxPixels and is
+	// the problem; otherwise it is 0.
 	Pixels int64 `json:"pixels,omitempty"`
 }
 
@@ -84,17 +86,17 @@ func problemOf(name string, err error) Problem {
 	return p
 }
 
-// Check reads every image, and marks it; those that o.Pack has it takes from there, and
-// the others it adds. The error is the context's alone: what is
-// wrong with an image is in the Report. progress, when not nil, hears how many are done;
-// its calls do not overlap. groupOf is what Index.Groups returns, found on the way.
+// Check reads every image and records its Mark. It takes images from o.Cache where they are
+// cached, and adds the others to it. Problems of images are in the Report; the error is that
+// of the context or of invalid options. progress, when not nil, is called with the number of
+// images that are done; its calls do not overlap. groupOf is the result of Index.Groups.
 func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
 	o.Context = ctx
-	all, looks := make([]found, len(x.Items)), make([]look, len(x.Items))
+	all, fingerprints := make([]examined, len(x.Items)), make([]fingerprint, len(x.Items))
 	var next atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -106,7 +108,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 				if i >= len(x.Items) || ctx.Err() != nil {
 					return
 				}
-				all[i], looks[i] = x.examine(i, o)
+				all[i], fingerprints[i] = x.examine(i, o)
 				mu.Lock()
 				if done++; progress != nil {
 					progress(done, len(x.Items))
@@ -123,7 +125,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Layout: x.Layout, Notes: x.Notes, Formats: map[string]int{}, Others: x.Others}
 	train, test := x.Counts(data.Train), x.Counts(data.Test)
 	for i, name := range x.Classes {
-		if x.targeted() { // these are no classes
+		if x.targeted() { // Classes lists targets, not classes
 			break
 		}
 		r.Classes = append(r.Classes, ClassReport{name, train[i], test[i]})
@@ -143,7 +145,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		widen(&r.Height, f.h)
 		widen(&r.Width, f.w)
 	}
-	if groupOf, err = groups(ctx, looks); err != nil {
+	if groupOf, err = groups(ctx, fingerprints); err != nil {
 		return nil, nil, err
 	}
 	x.compare(r, groupOf)
@@ -151,15 +153,15 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	return r, groupOf, nil
 }
 
-// found is what one image is.
-type found struct {
+// examined is the result of examining one image.
+type examined struct {
 	info photo.Info
 	h, w int
 	err  error
 }
 
-// examine reads an image and marks it, or takes what the cache knows of it.
-func (x *Index) examine(i int, o Options) (found, look) {
+// examine reads an image and records its mark, or takes both from the cache.
+func (x *Index) examine(i int, o Options) (examined, fingerprint) {
 	it := &x.Items[i]
 	q, mark := o.Cache.find(it)
 	start := time.Now()
@@ -167,25 +169,26 @@ func (x *Index) examine(i int, o Options) (found, look) {
 	if q == nil {
 		var err error
 		if content, err = it.load(photo.Options{}); err != nil {
-			return found{err: err}, look{}
+			return examined{err: err}, fingerprint{}
 		}
 		mark = it.Mark
 		q = o.Cache.withContent(mark.SHA256)
 	}
 	if q != nil {
 		it.Mark = mark
-		return found{info: q.Info, h: q.Height, w: q.Width}, q.look()
+		return examined{info: q.Info, h: q.Height, w: q.Width}, q.fingerprint()
 	}
 	m, info, release, err := it.decode(content, o, nil)
 	if err != nil {
-		return found{info: info, err: err}, look{}
+		return examined{info: info, err: err}, fingerprint{}
 	}
 	defer release()
-	took, l := time.Since(start), lookOf(m)
-	o.Cache.keep(x, it, m, info, l, took)
-	return found{info: info, h: m.Height, w: m.Width}, l
+	took, l := time.Since(start), fingerprintOf(m)
+	o.Cache.add(x, it, m, info, l, took)
+	return examined{info: info, h: m.Height, w: m.Width}, l
 }
 
+// widen extends the range span so that it includes v.
 func widen(span *[2]int, v int) {
 	if span[0] == 0 || v < span[0] {
 		span[0] = v
@@ -193,13 +196,13 @@ func widen(span *[2]int, v int) {
 	span[1] = max(span[1], v)
 }
 
-// compare lists the groups of more than one image.
+// compare adds the groups with more than one image to the report.
 func (x *Index) compare(r *Report, groupOf []int) {
 	members := map[int][]int{}
 	for i, g := range groupOf {
 		members[g] = append(members[g], i)
 	}
-	for g := range groupOf { // in order
+	for g := range groupOf { // in a fixed order
 		m := members[g]
 		if len(m) < 2 {
 			continue
@@ -220,9 +223,9 @@ func (x *Index) compare(r *Report, groupOf []int) {
 	}
 }
 
-// copies lists the images whose files are the same to the byte.
+// copies adds the images whose files have the same content to the report.
 func (x *Index) copies(r *Report) {
-	at := map[string]int{} // digest → place in all
+	at := map[string]int{} // digest → index in all
 	var all [][]string
 	for _, it := range x.Items {
 		if it.Mark.SHA256 == "" {
@@ -243,11 +246,10 @@ func (x *Index) copies(r *Report) {
 	}
 }
 
-// Groups finds near-duplicates: for each item the number of the first image that
-// shows the same, or its own. It reads every image; one that cannot be read is alone.
+// Groups finds near-duplicates. It returns, for each item, the index of the first item of its
+// group, which is its own index if there is no other. It reads every image; an image that
+// cannot be read is a group of its own.
 func (x *Index) Groups(ctx context.Context, o Options, progress func(done, total int)) ([]int, error) {
 	_, groupOf, err := x.Check(ctx, o, progress)
 	return groupOf, err
 }
-
-var _ data.Images = (*Set)(nil)

@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,58 +12,24 @@ import (
 
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/promptly"
 	"github.com/residual-ml/residual/task"
 )
 
-// Columns says which columns of a list hold the targets of its images.
-//
-// Values are numbers, one column for each. Labels are columns of 1, for an image that has the
-// label, and 0; or one column, such as one called labels or tags, with the names of the labels
-// that an image has, separated by |. In JSON lines columns are keys, and the names may be an
-// array.
-type Columns struct {
-	Task  task.Task // task.Labels or task.Values
-	Names []string  // of the columns; nil takes all but those of the path and of the part
-
-	// Known, when not nil, are the labels or values that a model answers with: a list must
-	// have them all as columns, or name no other label.
-	Known []string
-}
-
-// namedLabels are what a column with the names of labels may be called.
+// namedLabels lists the names of a column that holds the names of labels.
 var namedLabels = []string{"labels", "tags"}
 
-// separator stands between the names of labels in a cell, and between the targets of an image
-// in a record.
+// separator separates the names of labels in a cell, and the targets of an image in a record.
 const separator = "|"
 
-// ScanTargets is Scan for a list of images with labels or values. Index.Targets says which.
-func ScanTargets(ctx context.Context, path string, c Columns) (*Index, error) {
-	return promptly.Result(ctx, func() (*Index, error) {
-		if c.Task != task.Labels && c.Task != task.Values {
-			return nil, fmt.Errorf("images: targets of the task %q; a list has labels or values", c.Task)
-		}
-		x, err := scanBy(path, nil, &c)
-		if err == nil && c.Known == nil {
-			err = x.check()
-		}
-		return x, err
-	})
-}
-
-// targeted reports whether the images have labels or values in place of classes.
-func (x *Index) targeted() bool { return x.Targets.Task.Named() != task.Classes }
-
-// columns are those of a list that is being read.
+// columns holds the chosen columns of a list while it is read.
 type columns struct {
 	Columns
-	names []string // of the columns that are taken
-	named bool     // one column has the names of labels
-	maybe bool     // it has, if a cell is neither 0 nor 1
+	names []string // the names of the chosen columns
+	named bool     // the single column holds the names of labels
+	maybe bool     // named becomes true when a cell is neither 0 nor 1
 }
 
-// choose takes columns from those that a list has besides path and part.
+// choose chooses columns among have, those of a list besides path and split.
 func (c *columns) choose(have []string) error {
 	find := func(name string) string {
 		if slices.Contains(have, name) {
@@ -119,8 +84,8 @@ func (c *columns) choose(have []string) error {
 	return nil
 }
 
-// text is the targets of an image as a record has them, or the names of its labels as they
-// are written.
+// text returns the targets of an image in the form of a record, or the names of its labels as
+// they are written.
 func (c *columns) text(cell func(column string) (string, bool)) (string, error) {
 	parts := make([]string, len(c.names))
 	for i, column := range c.names {
@@ -150,7 +115,7 @@ func (c *columns) text(cell func(column string) (string, bool)) (string, error) 
 	return strings.Join(parts, separator), nil
 }
 
-// besides lists the columns of a table that are neither the path nor the part.
+// besides lists the columns of a table that are neither the path nor the split.
 func besides(header []string, path, split int) (names []string) {
 	for i, name := range header {
 		if i != path && i != split {
@@ -160,7 +125,7 @@ func besides(header []string, path, split int) (names []string) {
 	return names
 }
 
-// cellOf finds the cells of a row by the names of their columns.
+// cellOf returns a function that finds the cells of a row by the names of their columns.
 func cellOf(header, row []string, path, split int) func(column string) (string, bool) {
 	return func(column string) (string, bool) {
 		for i, name := range header {
@@ -172,7 +137,7 @@ func cellOf(header, row []string, path, split int) func(column string) (string, 
 	}
 }
 
-// ofObject is text for a line of JSON lines. The columns are chosen by the first one.
+// ofObject is text for a line of JSON Lines. The first line determines the columns.
 func (c *columns) ofObject(keys []string, values map[string]any) (string, error) {
 	if c.names == nil {
 		taken := slices.Concat(pathNames, splitNames)
@@ -200,10 +165,10 @@ func (c *columns) ofObject(keys []string, values map[string]any) (string, error)
 	})
 }
 
-// quotedShort is a cell in a message.
+// quotedShort quotes a cell for a message and shortens a long one.
 func quotedShort(text string) string { return strconv.Quote(lines.Short(text)) }
 
-// number reads a target. The error continues a sentence about it.
+// number parses a target. The error continues a sentence that begins with the target.
 func number(text string) (float32, error) {
 	v, err := strconv.ParseFloat(text, 32)
 	switch {
@@ -217,8 +182,8 @@ func number(text string) (float32, error) {
 	return float32(v), nil
 }
 
-// finish gives the index its targets, and every entry of named labels the text that a record
-// has of them.
+// finish sets the targets of the index. If the labels are named, it replaces the names in each
+// entry by the form of a record.
 func (c *columns) finish(l *list) error {
 	x := l.Index
 	x.Targets = task.Targets{Task: c.Task, Names: c.Known}
@@ -265,7 +230,7 @@ func (c *columns) finish(l *list) error {
 	return nil
 }
 
-// targetsIn reads the targets that a record has of an image: as many as there are names.
+// targetsIn parses the targets of an image in a record, of which there must be names.
 func targetsIn(text string, names int) ([]float32, error) {
 	parts := strings.Split(text, separator)
 	if len(parts) != names {
@@ -288,7 +253,7 @@ func (x *Index) CountLabels() []int {
 	for _, it := range x.Items {
 		values, err := targetsIn(x.Classes[it.Label], len(counts))
 		if err != nil {
-			continue // which readRecord and columns.text do not let in
+			continue // impossible, since readRecord and columns.text have checked the text
 		}
 		for j, v := range values {
 			if v > 0.5 {
@@ -297,12 +262,4 @@ func (x *Index) CountLabels() []int {
 		}
 	}
 	return counts
-}
-
-// Target implements data.Targeted, for a set of labels or values.
-func (s *Set) Target(i int, out []float32) error {
-	s.checkIndex(i)
-	values, err := targetsIn(s.classes[s.items[i].Label], len(s.info.Targets.Names))
-	copy(out, values)
-	return err
 }

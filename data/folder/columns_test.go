@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// given lists the images of an index with their targets.
-func given(t *testing.T, x *Index) (all []string) {
+// imageTargets lists the images of an index with their targets.
+func imageTargets(t *testing.T, x *Index) (all []string) {
 	t.Helper()
 	for _, it := range x.Items {
 		values, err := targetsIn(x.Classes[it.Label], len(x.Targets.Names))
@@ -28,7 +28,7 @@ func given(t *testing.T, x *Index) (all []string) {
 	return all
 }
 
-// The same labels and values in every form are the same index.
+// The same labels and values in any form give the same index.
 func TestColumnsInEveryForm(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"a.jpg": "", "b c.jpg": "", "d.jpg": ""})
@@ -50,7 +50,7 @@ func TestColumnsInEveryForm(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			if got := given(t, x); !reflect.DeepEqual(got, labels) || !slices.Equal(x.Targets.Names, []string{"cat", "ice cream"}) || x.count(data.Test) != 1 || !slices.Equal(x.CountLabels(), []int{2, 1}) {
+			if got := imageTargets(t, x); !reflect.DeepEqual(got, labels) || !slices.Equal(x.Targets.Names, []string{"cat", "ice cream"}) || x.count(data.Test) != 1 || !slices.Equal(x.CountLabels(), []int{2, 1}) {
 				t.Errorf("%s: %q of %q", name, got, x.Targets.Names)
 			}
 		}
@@ -67,7 +67,7 @@ func TestColumnsInEveryForm(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if got := given(t, x); !reflect.DeepEqual(got, values) {
+		if got := imageTargets(t, x); !reflect.DeepEqual(got, values) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
@@ -107,10 +107,10 @@ func TestColumnErrors(t *testing.T) {
 	}
 }
 
-// Values are divided as one class, kept by the record of a run, and found where the images
-// were moved; what the list says otherwise later is a change.
+// Images with values are held out as if they were one class; a record of a run keeps their
+// values; they are found after they are moved; and a changed value in the list is a change.
 func TestTargetsOfARun(t *testing.T) {
-	photos := made(t, MakeConfig{PerClass: 2, Seed: 3})
+	photos := makeFolder(t, MakeConfig{PerClass: 2, Seed: 3})
 	of, err := Scan(photos)
 	if err != nil {
 		t.Fatal(err)
@@ -140,8 +140,8 @@ func TestTargetsOfARun(t *testing.T) {
 	write(t, photos, map[string]string{"record.csv": record.String()})
 	columns.Known = x.Targets.Names
 	again, err := ReadRecordOfTargets(filepath.Join(photos, "record.csv"), list, columns)
-	if err != nil || !slices.Equal(given(t, again), given(t, x)) {
-		t.Fatalf("%v: %q", err, given(t, again))
+	if err != nil || !slices.Equal(imageTargets(t, again), imageTargets(t, x)) {
+		t.Fatalf("%v: %q", err, imageTargets(t, again))
 	}
 	if changes, err := again.Changed(context.Background()); err != nil || len(changes) != 0 {
 		t.Errorf("%q, %v", changes, err)
@@ -152,7 +152,7 @@ func TestTargetsOfARun(t *testing.T) {
 	}
 	for i, it := range s.Items() {
 		out := make([]float32, 2)
-		if err := s.Target(i, out); err != nil || fmt.Sprint(it.Name, out) != given(t, again)[slices.IndexFunc(again.Items, func(o Item) bool { return o.Name == it.Name })] {
+		if err := s.Target(i, out); err != nil || fmt.Sprint(it.Name, out) != imageTargets(t, again)[slices.IndexFunc(again.Items, func(o Item) bool { return o.Name == it.Name })] {
 			t.Errorf("%s has the targets %v (%v)", it.Name, out, err)
 		}
 	}

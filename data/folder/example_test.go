@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// A folder of images is opened, and its part for training augmented by the loader.
+// Open opens a folder of images, and the loader augments its training set.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "photos")

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// made writes a folder of drawn images.
-func made(t *testing.T, c MakeConfig) string {
+// makeFolder writes a folder of generated images.
+func makeFolder(t *testing.T, c MakeConfig) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "photos")
 	if err := Make(context.Background(), dir, c); err != nil {
@@ -25,7 +25,7 @@ func made(t *testing.T, c MakeConfig) string {
 	return dir
 }
 
-// write puts files with these contents below dir.
+// write writes files with these contents below dir.
 func write(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
@@ -172,7 +172,7 @@ func TestHoldout(t *testing.T) {
 		}
 		return x
 	}
-	held := func(x *Index, share float64, seed uint64, groups []int) []string {
+	holdOut := func(x *Index, share float64, seed uint64, groups []int) []string {
 		t.Helper()
 		if err := x.Holdout(share, seed, groups); err != nil {
 			t.Fatal(err)
@@ -180,37 +180,37 @@ func TestHoldout(t *testing.T) {
 		return names(x, data.Test)
 	}
 	x := make(100, 10, 2, 1)
-	first := held(x, 0.2, 1, nil)
+	first := holdOut(x, 0.2, 1, nil)
 	if got := x.Counts(data.Test); !slices.Equal(got, []int{20, 2, 1, 0}) {
 		t.Errorf("held out %v", got)
 	}
 	slices.Reverse(x.Items)
-	again := held(x, 0.2, 1, nil)
+	again := holdOut(x, 0.2, 1, nil)
 	slices.Sort(again)
 	if !slices.Equal(first, again) {
 		t.Error("the order of the files changed the choice")
 	}
-	if other := held(make(100, 10, 2, 1), 0.2, 2, nil); slices.Equal(first, other) {
+	if other := holdOut(make(100, 10, 2, 1), 0.2, 2, nil); slices.Equal(first, other) {
 		t.Error("another seed chose the same")
 	}
-	//  image more moves at most one across.
-	more := held(make(101, 10, 2, 1), 0.2, 1, nil)
-	kept := 0
+	// One more image moves at most one other to the other split.
+	more := holdOut(make(101, 10, 2, 1), 0.2, 1, nil)
+	same := 0
 	for _, name := range more {
 		if slices.Contains(first, name) {
-			kept++
+			same++
 		}
 	}
-	if kept < len(first)-1 {
-		t.Errorf("%d of %d kept with one image more", kept, len(first))
+	if same < len(first)-1 {
+		t.Errorf("with one more image, %d of %d are still held out", same, len(first))
 	}
-	// Tens of one group stay together.
+	// Groups of ten images stay together.
 	x = make(100, 100)
 	groups := []int{}
 	for i := range x.Items {
 		groups = append(groups, i/10*10)
 	}
-	held(x, 0.2, 3, groups)
+	holdOut(x, 0.2, 3, groups)
 	for i := range x.Items {
 		if x.Items[i].Split != x.Items[groups[i]].Split {
 			t.Fatalf("group %d is on both sides", groups[i])
@@ -219,11 +219,11 @@ func TestHoldout(t *testing.T) {
 	if got := x.Counts(data.Test); !slices.Equal(got, []int{20, 20}) {
 		t.Errorf("held out %v of groups", got)
 	}
-	// What the user chose stays.
+	// The user's choice stays as it is.
 	x.Tested = true
 	before := names(x, data.Test)
-	if after := held(x, 0.9, 1, nil); !slices.Equal(before, after) {
-		t.Error("a choice of the user's was changed")
+	if after := holdOut(x, 0.9, 1, nil); !slices.Equal(before, after) {
+		t.Error("the user's choice was changed")
 	}
 	for _, share := range []float64{0, 1, -1} {
 		if err := make(5, 5).Holdout(share, 1, nil); err == nil || !strings.Contains(err.Error(), "between 0 and 1") {
@@ -236,8 +236,8 @@ func TestHoldout(t *testing.T) {
 }
 
 func TestCheckAndGroups(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 6, Val: 2, Broken: 1, Turned: 0.4, Seed: 6})
-	// The same image, smaller, in the other part, and another one in another class.
+	dir := makeFolder(t, MakeConfig{PerClass: 6, Val: 2, Broken: 1, Turned: 0.4, Seed: 6})
+	// One image is also, smaller, in the other split, and one in another class.
 	x, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -294,9 +294,9 @@ func TestCheckAndGroups(t *testing.T) {
 	}
 }
 
-// Copies of one image in other sizes stay on one side.
+// Copies of one image in other sizes stay in one split.
 func TestTogether(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 3, Seed: 7})
+	dir := makeFolder(t, MakeConfig{PerClass: 3, Seed: 7})
 	x, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		copies := map[int]int{} // of each class, to be tested on
+		copies := map[int]int{} // the number of test images of each class
 		for _, it := range test.Items() {
 			if strings.Contains(it.Name, "/0000") {
 				copies[it.Label]++
@@ -339,7 +339,7 @@ func TestTogether(t *testing.T) {
 		}
 	}
 	if split == 0 {
-		t.Error("copies stay together without being asked to: the test shows nothing")
+		t.Error("copies stay together without Together, so the test shows nothing")
 	}
 }
 
@@ -357,7 +357,7 @@ func TestOptionsRefused(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x": ""})
-	for want, c := range map[string]MakeConfig{"is not empty": {}, "none below 0": {PerClass: -1}, "3 broken": {PerClass: 2, Broken: 3}} {
+	for want, c := range map[string]MakeConfig{"is not empty": {}, "no number below 0": {PerClass: -1}, "3 broken": {PerClass: 2, Broken: 3}} {
 		if err := Make(context.Background(), dir, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Files in the place of images are counted and named: by their names where these say what
-// they are, and by their content where the names say otherwise.
+// Files that are not images are counted and reported: by their names, or by their content if
+// they have the name of an image.
 func TestForeignFilesAreNamed(t *testing.T) {
 	root := t.TempDir()
 	var b strings.Builder

@@ -4,5 +4,5 @@ package folder
 
 import "errors"
 
-// freeBytes would be what this user may still write to the disk that a folder is on.
+// freeBytes is not supported on this system.
 func freeBytes(string) (int64, error) { return 0, errors.ErrUnsupported }

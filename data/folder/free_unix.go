@@ -4,7 +4,7 @@ package folder
 
 import "syscall"
 
-// freeBytes is what this user may still write to the disk that a folder is on.
+// freeBytes returns how many bytes this user may still write to the disk of a folder.
 func freeBytes(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

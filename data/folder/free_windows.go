@@ -2,7 +2,7 @@ package folder
 
 import "golang.org/x/sys/windows"
 
-// freeBytes is what this user may still write to the disk that a folder is on.
+// freeBytes returns how many bytes this user may still write to the disk of a folder.
 func freeBytes(dir string) (int64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

@@ -13,13 +13,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Holdout chooses the images to test on where the user has not: share of each class,
-// rounded, but at least one of a class of two or more. The choice depends on the seed and
-// on the names alone, so it does not change with the order of the files, and little
-// when images are added. groups, when not nil, holds a number for each item; images
-// of one number stay on one side, as near-duplicates must (see Index.Groups). A class then
-// has another share held out where its groups are large, and none where it is one group:
-// what is trained on is never less than one group of each class. Set.Lacking names such classes.
+// Holdout chooses test images if the user has not: the given share of each class, rounded,
+// but at least one image of a class with two or more. The choice depends only on the seed and
+// on the names, so it does not change with the order of the files, and changes little when
+// images are added.
+//
+// groups, when not nil, holds a group number for each item, as Index.Groups returns. Images
+// of one group stay in one split, as near-duplicates must. The share of a class with large
+// groups may then be another, and a class with a single group has no test images, since every
+// class keeps at least one group for training. Set.Lacking names such classes.
 func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	if x.Tested {
 		return nil
@@ -30,7 +32,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	if groups != nil && len(groups) != len(x.Items) {
 		panic(tensor.Misusef("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
 	}
-	if x.targeted() { // targets are no classes: a share of all images is held out
+	if x.targeted() { // without classes, hold out a share of all images
 		all := *x
 		all.Targets, all.Classes, all.Items = task.Targets{}, []string{"all"}, slices.Clone(x.Items)
 		for i := range all.Items {
@@ -55,16 +57,16 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	return nil
 }
 
-// division is a choice of what to test on in the making.
+// division is a choice of test images while it is made.
 type division struct {
-	x       *Index
-	classes [][][]int // the groups of each class, in the order of their random numbers; a group is of the class of its first image
-	others  [][][]int // the groups of other classes that have images of a class, too
-	left    []int     // images of each class to train on
+	x         *Index
+	classes   [][][]int // the groups of each class, in random order; a group belongs to the class of its first image
+	mixed     [][][]int // for each class, the groups of other classes that have images of it
+	remaining []int     // the number of training images of each class
 }
 
 func (x *Index) divide(seed uint64, groups []int) *division {
-	members := map[int][]int{} // of a group, in the order of the items
+	members := map[int][]int{} // the items of each group, in order
 	for i := range x.Items {
 		x.Items[i].Split = data.Train
 		g := i
@@ -73,31 +75,31 @@ func (x *Index) divide(seed uint64, groups []int) *division {
 		}
 		members[g] = append(members[g], i)
 	}
-	lots := make(map[int]uint64, len(members)) // by the first image
+	numbers := make(map[int]uint64, len(members)) // random numbers by the first image of a group
 	for _, m := range members {
-		lots[m[0]] = x.lot(seed, m[0])
+		numbers[m[0]] = x.randomNumber(seed, m[0])
 	}
 	all := slices.SortedFunc(maps.Values(members), func(a, b []int) int {
-		return cmp.Or(cmp.Compare(lots[a[0]], lots[b[0]]), cmp.Compare(x.Items[a[0]].Name, x.Items[b[0]].Name))
+		return cmp.Or(cmp.Compare(numbers[a[0]], numbers[b[0]]), cmp.Compare(x.Items[a[0]].Name, x.Items[b[0]].Name))
 	})
-	h := &division{x: x, classes: make([][][]int, len(x.Classes)), others: make([][][]int, len(x.Classes)), left: x.Counts(data.Train)}
+	h := &division{x: x, classes: make([][][]int, len(x.Classes)), mixed: make([][][]int, len(x.Classes)), remaining: x.Counts(data.Train)}
 	for _, m := range all {
 		first := x.Items[m[0]].Label
 		h.classes[first] = append(h.classes[first], m)
 		if len(m) == 1 {
 			continue
 		}
-		for label := range h.of(m) {
+		for label := range h.countByClass(m) {
 			if label != first {
-				h.others[label] = append(h.others[label], m)
+				h.mixed[label] = append(h.mixed[label], m)
 			}
 		}
 	}
 	return h
 }
 
-// of counts a group's images by class.
-func (h *division) of(group []int) map[int]int {
+// countByClass counts the images of a group by class.
+func (h *division) countByClass(group []int) map[int]int {
 	counts := map[int]int{}
 	for _, i := range group {
 		counts[h.x.Items[i].Label]++
@@ -105,16 +107,16 @@ func (h *division) of(group []int) map[int]int {
 	return counts
 }
 
-// take holds a group out, unless it has the last images of a class to train on.
-func (h *division) take(group []int) bool {
-	counts := h.of(group)
+// holdOutGroup holds out a group unless it has the last training images of a class.
+func (h *division) holdOutGroup(group []int) bool {
+	counts := h.countByClass(group)
 	for label, n := range counts {
-		if h.left[label] <= n {
+		if h.remaining[label] <= n {
 			return false
 		}
 	}
 	for label, n := range counts {
-		h.left[label] -= n
+		h.remaining[label] -= n
 	}
 	for _, i := range group {
 		h.x.Items[i].Split = data.Test
@@ -122,8 +124,8 @@ func (h *division) take(group []int) bool {
 	return true
 }
 
-// holdOut takes groups of a class until they are its share: those that fit, and then the
-// smallest of the others if that comes nearer.
+// holdOut holds out groups of a class until they are its share: the groups that fit, and then
+// the smallest of the others if that comes closer to the share.
 func (h *division) holdOut(label int, share float64) {
 	total := 0
 	for _, m := range h.classes[label] {
@@ -132,37 +134,38 @@ func (h *division) holdOut(label int, share float64) {
 	if total < 2 {
 		return
 	}
-	want := HeldOut(total, share)
+	wanted := HeldOut(total, share)
 	var smallest []int
 	for _, m := range h.classes[label] {
-		if len(m) <= want && h.take(m) {
-			want -= len(m)
+		if len(m) <= wanted && h.holdOutGroup(m) {
+			wanted -= len(m)
 		} else if smallest == nil || len(m) < len(smallest) {
 			smallest = m
 		}
 	}
-	if smallest != nil && len(smallest)-want < want {
-		h.take(smallest)
+	if smallest != nil && len(smallest)-wanted < wanted {
+		h.holdOutGroup(smallest)
 	}
 }
 
-// holdOutSome takes the smallest group of a class that has none yet, where more remains
-// than it has.
+// holdOutSome holds out the smallest possible group of a class that has no test images yet, if
+// at least as many of its images remain for training.
 func (h *division) holdOutSome(label int) {
-	all := slices.Concat(h.classes[label], h.others[label])
+	all := slices.Concat(h.classes[label], h.mixed[label])
 	if slices.ContainsFunc(all, func(m []int) bool { return h.x.Items[m[0]].Split == data.Test }) {
 		return
 	}
 	slices.SortStableFunc(all, func(a, b []int) int { return cmp.Compare(len(a), len(b)) })
 	for _, m := range all {
-		if 2*h.of(m)[label] <= h.left[label] && h.take(m) {
+		if 2*h.countByClass(m)[label] <= h.remaining[label] && h.holdOutGroup(m) {
 			return
 		}
 	}
 }
 
-// lot is what an image draws.
-func (x *Index) lot(seed uint64, i int) uint64 {
+// randomNumber returns the random number of an image, which depends only on its name and the
+// seed.
+func (x *Index) randomNumber(seed uint64, i int) uint64 {
 	sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(x.Items[i].Name+"\x00"), seed))
 	return binary.LittleEndian.Uint64(sum[:])
 }

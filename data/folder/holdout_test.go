@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// grouped is an index whose classes are groups of so many near-duplicates.
+// grouped returns an index whose classes have groups of near-duplicates with the given sizes.
 func grouped(classes ...[]int) (x *Index, groups []int) {
 	x = &Index{Root: "photos"}
 	for label, sizes := range classes {
@@ -29,12 +29,12 @@ func grouped(classes ...[]int) (x *Index, groups []int) {
 
 func ones(n int) []int { return slices.Repeat([]int{1}, n) }
 
-// A fifth of each class is held out as near as its groups allow, never all of a class, and
-// something of every class that has two groups.
+// A fifth of each class is held out, as closely as its groups allow: never all of a class, and
+// at least one image of every class that has two groups.
 func TestHoldoutOfGroups(t *testing.T) {
 	for _, c := range []struct {
 		classes [][]int
-		want    []int // to test on
+		want    []int // test images of each class
 	}{
 		{[][]int{ones(20), {20}}, []int{4, 0}}, // frames of one video
 		{[][]int{ones(20), {1}}, []int{4, 0}},
@@ -44,7 +44,7 @@ func TestHoldoutOfGroups(t *testing.T) {
 		{[][]int{ones(10), {15, 5}}, []int{2, 5}},
 		{[][]int{ones(10), {2, 2, 2, 2, 2}}, []int{2, 2}},
 		{[][]int{ones(10), append([]int{30}, ones(10)...)}, []int{2, 8}},
-		{[][]int{ones(10), {3, 3, 3, 3, 3, 3, 3, 3}}, []int{2, 6}}, // 5 of 24: six are nearer than three
+		{[][]int{ones(10), {3, 3, 3, 3, 3, 3, 3, 3}}, []int{2, 6}}, // the share is 5 of 24, to which 6 is closer than 3
 		{[][]int{ones(10), {2}, {1, 1}}, []int{2, 0, 1}},
 	} {
 		for seed := range uint64(20) {
@@ -57,7 +57,7 @@ func TestHoldoutOfGroups(t *testing.T) {
 			}
 			for i, g := range groups {
 				if x.Items[i].Split != x.Items[g].Split {
-					t.Fatalf("%v: a group is on both sides", c.classes)
+					t.Fatalf("%v: a group is in both splits", c.classes)
 				}
 			}
 		}
@@ -68,7 +68,7 @@ func TestHoldoutOfGroups(t *testing.T) {
 	}
 }
 
-// Without groups the choice is the first of each class by their random numbers.
+// Without groups, the images of each class with the smallest random numbers are held out.
 func TestHoldoutAtRandom(t *testing.T) {
 	x, _ := grouped(ones(31), ones(7), ones(2), ones(1))
 	if err := x.Holdout(0.25, 9, nil); err != nil {
@@ -81,35 +81,36 @@ func TestHoldoutAtRandom(t *testing.T) {
 				all = append(all, i)
 			}
 		}
-		slices.SortFunc(all, func(a, b int) int { return cmp.Compare(x.lot(9, a), x.lot(9, b)) })
+		slices.SortFunc(all, func(a, b int) int { return cmp.Compare(x.randomNumber(9, a), x.randomNumber(9, b)) })
 		want := int(math.Round(0.25 * float64(n)))
 		if n == 2 {
 			want = 1
 		}
 		for k, i := range all {
 			if (x.Items[i].Split == data.Test) != (k < want) {
-				t.Errorf("class of %d: image %d by lot is in part %s", n, k, x.Items[i].Split)
+				t.Errorf("class of %d: image %d by random number is in the split %s", n, k, x.Items[i].Split)
 			}
 		}
 	}
 }
 
-// A group of two classes is held out only if both have others to train on, and counts for both.
+// A group with images of two classes is held out only if both classes keep training images, and
+// it counts for both.
 func TestHoldoutOfGroupsOfTwoClasses(t *testing.T) {
 	for seed := range uint64(50) {
 		x, groups := grouped(ones(5), ones(1), ones(3))
-		groups[5] = 0 // the only image of the second class shows what the first of the first does
+		groups[5] = 0 // the only image of the second class is in the group of the first image
 		for i := 6; i < 9; i++ {
-			groups[i] = i - 5 // those of the third are of groups of the first
+			groups[i] = i - 5 // the images of the third class are in groups of the first class
 		}
 		if err := x.Holdout(0.2, seed, groups); err != nil {
 			t.Fatal(err)
 		}
 		if got := x.Counts(data.Train); got[1] != 1 || got[2] == 0 {
-			t.Fatalf("seed %d: to train on are %v", seed, got)
+			t.Fatalf("seed %d: training images %v", seed, got)
 		}
 		if got := x.Counts(data.Test); got[0] < 1 || got[2] < 1 {
-			t.Fatalf("seed %d: to test on are %v", seed, got)
+			t.Fatalf("seed %d: test images %v", seed, got)
 		}
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// keepsChanges are the file systems that note the time of every change of a file.
-var keepsChanges = []string{"apfs", "hfs"}
+// trustedFileSystems lists the file systems that record the time of every change of a file.
+var trustedFileSystems = []string{"apfs", "hfs"}
 
-// fileIdentity returns a file's device, number and time of change.
+// fileIdentity returns the device, inode number and time of change of a file.
 func fileIdentity(path string, st fs.FileInfo) (id string, changed time.Time) {
 	s, ok := st.Sys().(*syscall.Stat_t)
 	var system syscall.Statfs_t
@@ -25,7 +25,7 @@ func fileIdentity(path string, st fs.FileInfo) (id string, changed time.Time) {
 		}
 		name = append(name, byte(c))
 	}
-	if !slices.Contains(keepsChanges, string(name)) {
+	if !slices.Contains(trustedFileSystems, string(name)) {
 		return "", changed
 	}
 	sec, nsec := s.Ctimespec.Unix()

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// keepsChanges are the file systems that note the time of every change of a file, of its
-// name included, by their numbers in linux/magic.h. Others, such as FAT and what is mounted
-// over SSH, give the time of the content for it, which a copy may be given.
-var keepsChanges = []uint32{
+// trustedFileSystems lists, by their numbers in linux/magic.h, the file systems that record
+// the time of every change of a file, including its name. Others, such as FAT and SSHFS,
+// return the modification time instead, which a program can set.
+var trustedFileSystems = []uint32{
 	0xef53,     // ext2, ext3, ext4
 	0x58465342, // xfs
 	0x9123683e, // btrfs
@@ -24,24 +24,24 @@ var keepsChanges = []uint32{
 	0x6969,     // nfs
 }
 
-var devices sync.Map // number of a device → whether its file system keeps changes
+var trustedDevices sync.Map // device number → whether its file system is trusted
 
-// fileIdentity returns a file's device, number and time of change.
+// fileIdentity returns the device, inode number and time of change of a file.
 func fileIdentity(path string, st fs.FileInfo) (id string, changed time.Time) {
 	s, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
 		return "", changed
 	}
-	keeps, known := devices.Load(s.Dev)
+	trusted, known := trustedDevices.Load(s.Dev)
 	if !known {
 		var system syscall.Statfs_t
 		if err := syscall.Statfs(path, &system); err != nil {
 			return "", changed
 		}
-		keeps = slices.Contains(keepsChanges, uint32(system.Type))
-		devices.Store(s.Dev, keeps)
+		trusted = slices.Contains(trustedFileSystems, uint32(system.Type))
+		trustedDevices.Store(s.Dev, trusted)
 	}
-	if !keeps.(bool) {
+	if !trusted.(bool) {
 		return "", changed
 	}
 	sec, nsec := s.Ctim.Unix()

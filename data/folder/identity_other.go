@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// fileIdentity knows no file system to trust here: files are told by their content.
+// fileIdentity trusts no file system here, so files are identified by their content.
 func fileIdentity(string, fs.FileInfo) (id string, changed time.Time) { return "", changed }

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// evenFolder has images of one size in bytes, and of one time, as cameras and scripts
-// write them.
-func evenFolder(t *testing.T) packedFolder {
+// sameSizeFolder returns a folder whose files all have the same size and time, as scripts write
+// them.
+func sameSizeFolder(t *testing.T) cachedFolder {
 	t.Helper()
-	p := packedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
+	p := cachedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
 	then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for c, class := range []string{"a", "b"} {
 		if err := os.MkdirAll(filepath.Join(p.dir, class), 0o777); err != nil {
@@ -47,8 +47,8 @@ func evenFolder(t *testing.T) packedFolder {
 	return p
 }
 
-// marked holds the marks of an index to the files.
-func marked(t *testing.T, x *Index) {
+// checkMarks fails the test unless the digests of an index are those of the files.
+func checkMarks(t *testing.T, x *Index) {
 	t.Helper()
 	for _, it := range x.Items {
 		content, err := os.ReadFile(it.Path)
@@ -68,10 +68,10 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// What may happen to files without a change of their sizes and times, and what does to
-// their times without a change of content: the cache gives the pixels of the files, and the
-// digests recorded are theirs.
-func TestPackKnowsFilesByTheirContent(t *testing.T) {
+// Files may change while their sizes and times stay the same, and times may change while the
+// content stays the same. In each case the cache returns the pixels of the files, and the
+// recorded digests are those of the files.
+func TestImageCacheIdentifiesFilesByContent(t *testing.T) {
 	swap := func(a, b string) error {
 		return errors.Join(os.Rename(a, a+".x"), os.Rename(b, a), os.Rename(a+".x", b))
 	}
@@ -103,27 +103,27 @@ func TestPackKnowsFilesByTheirContent(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		change func(p packedFolder, one, other string) error
-		added  int // contents that the cache does not have
+		change func(p cachedFolder, one, other string) error
+		added  int // images that are new in the cache
 	}{
-		{"nothing", func(packedFolder, string, string) error { return nil }, 0},
-		{"two files change places", func(_ packedFolder, a, b string) error { return swap(a, b) }, 0},
-		{"two folders change places", func(p packedFolder, _, _ string) error {
+		{"nothing", func(cachedFolder, string, string) error { return nil }, 0},
+		{"two files change places", func(_ cachedFolder, a, b string) error { return swap(a, b) }, 0},
+		{"two folders change places", func(p cachedFolder, _, _ string) error {
 			return swap(filepath.Join(p.dir, "a"), filepath.Join(p.dir, "b"))
 		}, 0},
-		{"an edit with its time restored", func(_ packedFolder, a, _ string) error { return edit(a) }, 1},
-		{"another time", func(_ packedFolder, a, b string) error {
+		{"an edit with its time restored", func(_ cachedFolder, a, _ string) error { return edit(a) }, 1},
+		{"another time", func(_ cachedFolder, a, b string) error {
 			return errors.Join(os.Chtimes(a, time.Now(), time.Now()), os.Chtimes(b, time.Unix(0, 0), time.Unix(0, 0)))
 		}, 0},
-		{"another name", func(_ packedFolder, a, _ string) error {
+		{"another name", func(_ cachedFolder, a, _ string) error {
 			return os.Rename(a, filepath.Join(filepath.Dir(a), "renamed.png"))
 		}, 0},
-		{"a backup put back with its times", func(p packedFolder, a, _ string) error {
+		{"a backup put back with its times", func(p cachedFolder, a, _ string) error {
 			content, err := os.ReadFile(a)
 			then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			return errors.Join(err, os.WriteFile(a+".bak", content, 0o666), os.Chtimes(a+".bak", then, then), edit(a), os.Rename(a+".bak", a))
 		}, 0},
-		{"every file in a folder below", func(p packedFolder, _, _ string) error {
+		{"every file in a folder below", func(p cachedFolder, _, _ string) error {
 			deeper := filepath.Join(p.dir, "deeper")
 			for _, class := range []string{"a", "b"} {
 				if err := errors.Join(os.MkdirAll(filepath.Join(deeper, class), 0o777), os.Rename(filepath.Join(p.dir, class), filepath.Join(deeper, class, "2026"))); err != nil {
@@ -141,72 +141,72 @@ func TestPackKnowsFilesByTheirContent(t *testing.T) {
 		for _, settled := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, settled %v", c.name, settled), func(t *testing.T) {
 				defer func(was time.Duration) { settles = was }(settles)
-				if settled { // the identities count at once
+				if settled { // identities are valid at once
 					settles = -time.Hour
 				}
-				p := evenFolder(t)
+				p := sameSizeFolder(t)
 				x, _, _ := p.check(t, CacheConfig{})
-				marked(t, x)
+				checkMarks(t, x)
 				added := c.added
-				time.Sleep(20 * time.Millisecond) // more than a step of the file system's clock
+				time.Sleep(20 * time.Millisecond) // longer than a step of the clock of the file system
 				must(t, c.change(p, x.Items[0].Path, x.Items[12].Path))
 				for range 2 {
-					y, pack, _ := p.check(t, CacheConfig{})
-					if s := pack.State(); s.Added != added || s.Images != 24 || len(s.Notes) != 0 {
+					y, ic, _ := p.check(t, CacheConfig{})
+					if s := ic.State(); s.Added != added || s.Images != 24 || len(s.Notes) != 0 {
 						t.Errorf("%+v, want %d added", s, added)
 					}
 					added = 0
-					marked(t, y)
-					p.same(t, y, pack)
+					checkMarks(t, y)
+					p.samePixels(t, y, ic)
 				}
 			})
 		}
 	}
 }
 
-// A file that the file system vouches for is not read at the next start, whatever happened
-// to it before the last.
-func TestPackReadsUnchangedFilesOnce(t *testing.T) {
+// A file that the file system identifies is not read again at the next start, whatever happened
+// to it before the last one.
+func TestImageCacheReadsUnchangedFilesOnce(t *testing.T) {
 	defer func(was time.Duration) { settles = was }(settles)
 	settles = -time.Hour
-	p := evenFolder(t)
+	p := sameSizeFolder(t)
 	x, _, _ := p.check(t, CacheConfig{})
 	if x.Items[0].Mark.Identity == "" {
-		t.Skip("this file system vouches for none")
+		t.Skip("this file system identifies no files")
 	}
 	must(t, os.Rename(x.Items[0].Path, filepath.Join(p.dir, "a", "renamed.png")), os.Chtimes(x.Items[1].Path, time.Now(), time.Now()))
 	p.check(t, CacheConfig{})
 	y, err := Scan(p.dir)
 	must(t, err)
-	pack, err := y.OpenCache(p.o, CacheConfig{Dir: p.packs})
+	ic, err := y.OpenCache(p.o, CacheConfig{Dir: p.caches})
 	must(t, err)
-	defer pack.Close()
+	defer ic.Close()
 	for i := range y.Items {
-		if q, _ := pack.find(&y.Items[i]); q == nil {
+		if q, _ := ic.find(&y.Items[i]); q == nil {
 			t.Errorf("%s is read again", y.Items[i].Name)
 		}
 	}
-	// The marks are a file of their own, which may be lost or damaged.
-	path := filepath.Join(pack.Dir, marksFile)
+	// The marks are in a file of their own, which may be missing or damaged.
+	path := filepath.Join(ic.Dir, marksFile)
 	must(t, os.WriteFile(path, []byte("residual marks 1 00000000\n{}"), 0o666))
-	z, pack, _ := p.check(t, CacheConfig{})
-	if s := pack.State(); s.Images != 24 || s.Added != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], path) {
+	z, ic, _ := p.check(t, CacheConfig{})
+	if s := ic.State(); s.Images != 24 || s.Added != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], path) {
 		t.Errorf("%+v", s)
 	}
-	marked(t, z)
+	checkMarks(t, z)
 	if _, again, _ := p.check(t, CacheConfig{}); len(again.State().Notes) != 0 {
 		t.Errorf("%+v", again.State())
 	}
 }
 
-// While a set reads them, files that change are noticed whatever their times say.
-func TestChangesBehindTheTimesAreNoticed(t *testing.T) {
+// A set notices that a file has changed even if its time has not.
+func TestChangesWithoutANewTimeAreNoticed(t *testing.T) {
 	for _, settled := range []bool{false, true} {
 		defer func(was time.Duration) { settles = was }(settles)
 		if settled {
 			settles = -time.Hour
 		}
-		p := evenFolder(t)
+		p := sameSizeFolder(t)
 		x, _, _ := checked(t, p.dir)
 		s, err := x.Set("train", Options{Size: 16, CacheBytes: -1})
 		must(t, err)
@@ -218,14 +218,13 @@ func TestChangesBehindTheTimesAreNoticed(t *testing.T) {
 		}
 		changes(t, x, a+": has changed", b+": has changed")
 		if again, err := x.ChangedMeanwhile(context.Background()); err != nil || settled && x.Items[0].Mark.Identity != "" && len(again) != 2 {
-			t.Errorf("in passing: %q, %v", again, err)
+			t.Errorf("ChangedMeanwhile: %q, %v", again, err)
 		}
 	}
 }
 
-// A file of a decoded-image cache that somebody wrote, with sums that are right, is refused where what it
-// says cannot be.
-func TestPackThatIsForged(t *testing.T) {
+// A forged cache file with correct CRCs is refused if its index has impossible values.
+func TestForgedImageCache(t *testing.T) {
 	for name, forge := range map[string]func(index map[string]any, one map[string]any){
 		"no image":      func(index, _ map[string]any) { index["pictures"] = []any{nil} },
 		"channels":      func(_, one map[string]any) { one["channels"] = 1; one["colours"] = bytes.Repeat([]byte{1}, side*side) },
@@ -241,9 +240,9 @@ func TestPackThatIsForged(t *testing.T) {
 		"no images":     func(index, _ map[string]any) { index["pictures"] = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPackedFolder(t)
-			_, pack, _ := p.check(t, CacheConfig{})
-			pack.Close()
+			p := newCachedFolder(t)
+			_, ic, _ := p.check(t, CacheConfig{})
+			ic.Close()
 			file := p.files(t)[0]
 			f, err := os.OpenFile(file, os.O_RDWR, 0)
 			must(t, err)
@@ -260,11 +259,11 @@ func TestPackThatIsForged(t *testing.T) {
 			w := cacheWriter{f: f, at: at}
 			must(t, f.Truncate(at))
 			must(t, w.end(forged), f.Close())
-			x, pack, _ := p.check(t, CacheConfig{})
-			if s := pack.State(); s.Added != 40 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) {
+			x, ic, _ := p.check(t, CacheConfig{})
+			if s := ic.State(); s.Added != 40 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) {
 				t.Errorf("%+v", s)
 			}
-			p.same(t, x, pack)
+			p.samePixels(t, x, ic)
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// fileIdentity returns a file's volume, number and time of change, which NTFS and ReFS
-// keep beside the time of the content. FAT has none.
+// fileIdentity returns the volume, index and time of change of a file. NTFS and ReFS record
+// the time of change in addition to the modification time; FAT does not.
 func fileIdentity(path string, _ fs.FileInfo) (id string, changed time.Time) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {

@@ -1,418 +1,363 @@
 package folder
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
-	fields "github.com/residual-ml/residual/internal/field"
 )
 
-// imageCacheVersion counts changes of what pixels are made of a file: of decoders and resizing.
-const imageCacheVersion = 2
-
-// ImageCache keeps decoded images of an index on the disk, as the transforms of a training
-// take them (Options.Shrink) and as Get returns them for a test: to the bit what would be
-// made of the file again, so that a training with it is the training without. What counts
-// is the content of a file: an image is found by its digest, whatever the file is called.
-// A file is not read again only where the file system can tell that it is the one that was.
+// ImageCache is a cache of decoded images on disk. It stores each image of an index in two
+// forms: as the transforms of a training take it (see Options.Shrink), and as Set.Get returns
+// it. The pixels have the same bits as those of a newly decoded file, so a training gives the
+// same result with and without the cache.
 //
-// Index.Check takes from the cache what it has, and adds the rest. Programs may share one:
-// each adds files of its own.
+// Images are identified by the digest of the file, whatever its name. A file is not read
+// again only if the file system proves that it has not changed.
+//
+// Index.Check uses the images in the cache and adds the missing ones. Several programs may
+// share a cache, since each adds files of its own.
 type ImageCache struct {
-	Dir string // of its files
+	Dir string // the folder of its files
 
 	c        CacheConfig
-	o        Options
+	format   imageFormat
 	settings string
 
-	mu     sync.Mutex
-	images map[string]*cachedImage // by the digest of the file
-	marks  map[string]Mark         // of the files when they were last read, by name
-	files  []*cacheFile
-	w      *cacheWriter    // nil unless Check is adding
-	added  map[string]bool // digests of what it has
-	off    bool            // nothing more is added
-	trial  CacheTrial
-	state  CacheState
+	mu      sync.Mutex
+	images  map[string]*cachedImage // by the SHA-256 of the file
+	marks   map[string]Mark         // the marks of the files when they were last read, by name
+	files   []*cacheFile
+	w       *cacheWriter    // nil unless Check is adding images
+	added   map[string]bool // the digests of the images in w
+	stopped bool            // no more images are added
+	trial   CacheTrial
+	state   CacheState
 }
 
-// trialSize is how many images are measured before a cache is begun.
+// trialSize is the number of images that are measured before a cache is begun.
 const trialSize = 32
 
-// OpenCache opens the cache of an index for images that are prepared by o, or makes
-// ready to begin one.
-func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
-	o = o.defaults()
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	if c.Dir == "" {
-		dir, err := CacheHome()
-		if err != nil {
-			return nil, err
-		}
-		c.Dir = dir
-	}
-	path := x.Path()
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	sum := sha256.Sum256([]byte(path))
-	p := &ImageCache{
-		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.cacheFolder()),
-		c:   c, o: o, settings: o.cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, off: c.ReadOnly,
-	}
-	if err := p.open(); err != nil {
-		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or keep none", err)
-	}
-	p.tidy(x)
-	return p, nil
-}
-
-// cacheFolder names what is made of the images, for people.
-func (o Options) cacheFolder() string {
-	return fmt.Sprintf("%d-%d-%s-%dx%d", o.Shrink, o.ResizeSize, o.Interpolation, o.Size, o.Channels)
-}
-
-// cacheSettings is all that the pixels depend on beside the file. The standard library
-// decodes what package jpeg does not.
-func (o Options) cacheSettings() string {
-	return fmt.Sprintf("version %d, %s, %s, %d pixels at most", imageCacheVersion, runtime.Version(), o.cacheFolder(), o.MaxPixels)
-}
-
-// open reads the indices of the files that there are. A damaged one is removed.
-func (p *ImageCache) open() error {
-	entries, err := os.ReadDir(p.Dir)
+// open reads the indices of the files of the cache. It removes damaged files.
+func (ic *ImageCache) open() error {
+	entries, err := os.ReadDir(ic.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, e := range entries { // sorted: what is later counts
+	for _, e := range entries { // sorted, so that later files override earlier ones
 		if !strings.HasSuffix(e.Name(), cacheExt) {
 			continue
 		}
-		path := filepath.Join(p.Dir, e.Name())
-		f, pictures, err := openCacheFile(path, p.settings, p.o)
+		path := filepath.Join(ic.Dir, e.Name())
+		f, images, err := openCacheFile(path, ic.settings, ic.format)
 		switch {
 		case errors.Is(err, errDamagedCache):
-			p.damaged(path)
+			ic.damaged(path)
 			continue
-		case errors.Is(err, fs.ErrNotExist): // another program tidied up
+		case errors.Is(err, fs.ErrNotExist): // another program has removed it
 			continue
 		case err != nil:
 			return err
 		}
-		p.files = append(p.files, f)
-		p.state.Bytes += f.size
-		p.take(pictures)
+		ic.files = append(ic.files, f)
+		ic.state.Bytes += f.size
+		ic.register(images)
 	}
-	if err := p.readMarks(); err != nil {
+	if err := ic.readMarks(); err != nil {
 		return err
 	}
-	if p.c.ReadOnly {
+	if ic.c.ReadOnly {
 		return nil
 	}
-	if temps, err := filepath.Glob(filepath.Join(p.Dir, cacheTemp)); err == nil {
+	if temps, err := filepath.Glob(filepath.Join(ic.Dir, cacheTemp)); err == nil {
 		forgetTemps(temps)
 	}
 	return nil
 }
 
-func (p *ImageCache) take(pictures []*cachedImage) {
-	for _, q := range pictures {
-		p.images[q.Mark.SHA256], p.marks[q.Name] = q, q.Mark
+func (ic *ImageCache) register(images []*cachedImage) {
+	for _, q := range images {
+		ic.images[q.Mark.SHA256], ic.marks[q.Name] = q, q.Mark
 	}
 }
 
-// damaged removes a file that is not what was written.
-func (p *ImageCache) damaged(path string) {
-	if p.c.ReadOnly {
-		p.note("%s %v; a training writes it anew", path, errDamagedCache)
+// damaged removes a damaged file and adds a note.
+func (ic *ImageCache) damaged(path string) {
+	if ic.c.ReadOnly {
+		ic.note("%s %v; a training writes it anew", path, errDamagedCache)
 		return
 	}
 	os.Remove(path)
-	p.note("%s %v; it is removed and written anew", path, errDamagedCache)
+	ic.note("%s %v; it is removed and written anew", path, errDamagedCache)
 }
 
-// tidy removes the files when two thirds of them are of images that are not in the
-// index or lie there twice. A name that is new may be of a file that had another.
-func (p *ImageCache) tidy(x *Index) {
+// tidy removes all files when two thirds or more of their bytes belong to images that are not
+// in the index or are stored twice. An item with a new name may be a renamed file, so it
+// counts as one of the stored images.
+func (ic *ImageCache) tidy(x *Index) {
 	var used, all int64
 	new, counted := 0, map[*cachedImage]bool{}
 	for _, it := range x.Items {
-		q := p.images[p.marks[it.Name].SHA256]
+		q := ic.images[ic.marks[it.Name].SHA256]
 		if q == nil {
 			new++
 			continue
 		}
-		p.state.Images++
+		ic.state.Images++
 		if !counted[q] {
 			counted[q] = true
 			used += q.bytes()
 		}
 	}
-	for _, q := range p.images {
+	for _, q := range ic.images {
 		all += q.bytes()
 	}
-	if n := len(p.images); n > 0 {
+	if n := len(ic.images); n > 0 {
 		used += int64(min(new, n-len(counted))) * (all / int64(n))
 	}
-	if p.c.ReadOnly || p.state.Bytes == 0 || used > p.state.Bytes/3 {
+	if ic.c.ReadOnly || ic.state.Bytes == 0 || used > ic.state.Bytes/3 {
 		return
 	}
-	p.Close()
-	for _, f := range p.files {
+	ic.Close()
+	for _, f := range ic.files {
 		os.Remove(f.path)
 	}
-	p.files, p.images, p.marks, p.state.Bytes, p.state.Images = nil, map[string]*cachedImage{}, map[string]Mark{}, 0, 0
+	ic.files, ic.images, ic.marks, ic.state.Bytes, ic.state.Images = nil, map[string]*cachedImage{}, map[string]Mark{}, 0, 0
 }
 
-// Close gives the files free; no Set may read the cache afterwards.
-func (p *ImageCache) Close() {
-	for _, f := range p.files {
+// Close closes the files. No Set may read the cache afterwards.
+func (ic *ImageCache) Close() {
+	for _, f := range ic.files {
 		f.f.Close()
 	}
 }
 
-// State says what the cache has.
-func (p *ImageCache) State() CacheState {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.state
+// State returns the present state of the cache.
+func (ic *ImageCache) State() CacheState {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	s := ic.state
 	s.Notes = append([]string(nil), s.Notes...)
 	return s
 }
 
-func (p *ImageCache) note(format string, args ...any) {
-	p.state.Notes = append(p.state.Notes, fmt.Sprintf(format, args...))
+func (ic *ImageCache) note(format string, args ...any) {
+	ic.state.Notes = append(ic.state.Notes, fmt.Sprintf(format, args...))
 }
 
-// Has says whether every image of an index is in the cache.
-func (p *ImageCache) Has(x *Index) bool {
+// Has reports whether every image of an index is in the cache.
+func (ic *ImageCache) Has(x *Index) bool {
 	for i := range x.Items {
-		if q, _ := p.find(&x.Items[i]); q == nil {
+		if q, _ := ic.find(&x.Items[i]); q == nil {
 			return false
 		}
 	}
 	return true
 }
 
-// find returns the image of an item and the mark of its file, or nil.
-func (p *ImageCache) find(it *Item) (*cachedImage, Mark) {
-	if p == nil {
+// find returns the image of an item, or nil, and the mark of its file. It does not read the
+// file.
+func (ic *ImageCache) find(it *Item) (*cachedImage, Mark) {
+	if ic == nil {
 		return nil, Mark{}
 	}
 	if it.Mark.SHA256 != "" {
-		return p.withContent(it.Mark.SHA256), it.Mark
+		return ic.withContent(it.Mark.SHA256), it.Mark
 	}
-	p.mu.Lock()
-	mark := p.marks[it.Name]
-	q := p.images[mark.SHA256]
-	p.mu.Unlock()
+	ic.mu.Lock()
+	mark := ic.marks[it.Name]
+	q := ic.images[mark.SHA256]
+	ic.mu.Unlock()
 	if q == nil {
 		return nil, mark
 	}
-	if st, err := os.Stat(it.Path); err != nil || !mark.is(it.Path, st) {
+	if st, err := os.Stat(it.Path); err != nil || !mark.matches(it.Path, st) {
 		return nil, mark
 	}
 	return q, mark
 }
 
-// withContent is the image of a file with this digest, or nil.
-func (p *ImageCache) withContent(digest string) *cachedImage {
-	if p == nil || digest == "" {
+// withContent returns the image of a file with this digest, or nil.
+func (ic *ImageCache) withContent(digest string) *cachedImage {
+	if ic == nil || digest == "" {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.images[digest]
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	return ic.images[digest]
 }
 
-// keep adds an image that Check read and decoded in the time took.
-func (p *ImageCache) keep(x *Index, it *Item, m transforms.Image, info photo.Info, l look, took time.Duration) {
-	if p == nil || !p.adding() {
+// add adds an image that Check has read and decoded in the time took.
+func (ic *ImageCache) add(x *Index, it *Item, m transforms.Image, info photo.Info, l fingerprint, took time.Duration) {
+	if ic == nil || !ic.adding() {
 		return
 	}
 	start := time.Now()
-	forms := [2]transforms.Image{p.o.shrunk(m), p.o.small(m)}
+	forms := [2]transforms.Image{ic.format.shrunk(m), ic.format.small(m)}
 	took += time.Since(start)
 	q := &cachedImage{
 		Name: it.Name, Mark: it.Mark, Info: info, Height: m.Height, Width: m.Width,
 		Rises: l.rises[:], Colours: l.colours.Pix, Channels: m.Channels,
 	}
-	w := p.reserve(q, forms, took, len(x.Items))
+	w := ic.reserve(q, forms, took, len(x.Items))
 	if w == nil {
 		return
 	}
 	for i, f := range forms {
 		if _, err := w.f.WriteAt(f.Pix, q.Forms[i].At); err != nil {
-			p.mu.Lock()
-			p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
-			p.mu.Unlock()
+			ic.mu.Lock()
+			ic.giveUp(fmt.Sprintf("%s cannot be written: %v", ic.Dir, err))
+			ic.mu.Unlock()
 			return
 		}
 	}
 }
 
-// adding says whether images are added, and makes the file when the first is.
-func (p *ImageCache) adding() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.off || p.w != nil {
-		return !p.off
+// adding reports whether images are added. It creates the file before the first one.
+func (ic *ImageCache) adding() bool {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.stopped || ic.w != nil {
+		return !ic.stopped
 	}
-	err := os.MkdirAll(p.Dir, 0o755)
+	err := os.MkdirAll(ic.Dir, 0o755)
 	if err == nil {
-		p.w, err = newCacheWriter(p.Dir, p.settings)
-		p.added = map[string]bool{}
+		ic.w, err = newCacheWriter(ic.Dir, ic.settings)
+		ic.added = map[string]bool{}
 	}
 	if err != nil {
-		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
+		ic.giveUp(fmt.Sprintf("%s cannot be written: %v", ic.Dir, err))
 	}
 	return err == nil
 }
 
-// reserve finds room for an image, unless the cache is given up.
-func (p *ImageCache) reserve(q *cachedImage, forms [2]transforms.Image, took time.Duration, total int) *cacheWriter {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.w
-	if w == nil || p.added[q.Mark.SHA256] { // a copy of one that it has
+// reserve reserves space for an image. It returns nil when the image is not to be written.
+func (ic *ImageCache) reserve(q *cachedImage, forms [2]transforms.Image, took time.Duration, total int) *cacheWriter {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	w := ic.w
+	if w == nil || ic.added[q.Mark.SHA256] { // a copy of an image that it has
 		return nil
 	}
-	p.added[q.Mark.SHA256] = true
+	ic.added[q.Mark.SHA256] = true
 	for i, f := range forms {
 		q.Forms[i] = cacheForm{At: w.reserve(len(f.Pix)), Height: f.Height, Width: f.Width, CRC: crc32.Checksum(f.Pix, castagnoli)}
-		p.trial.Bytes += int64(len(f.Pix))
+		ic.trial.Bytes += int64(len(f.Pix))
 	}
 	w.index.Images = append(w.index.Images, q)
-	p.trial.Tried, p.trial.Took, p.trial.Images = p.trial.Tried+1, p.trial.Took+took, total
-	if p.trial.Tried%trialSize == 0 && !p.goesOn() {
+	ic.trial.Tried, ic.trial.Took, ic.trial.Images = ic.trial.Tried+1, ic.trial.Took+took, total
+	if ic.trial.Tried%trialSize == 0 && !ic.shouldContinue() {
 		return nil
 	}
 	return w
 }
 
-// goesOn judges by what was measured so far, and gives up what is not worth it or does
-// not fit. A cache that is there already only gets what it lacks.
-func (p *ImageCache) goesOn() bool {
-	t := p.trial
-	if p.c.Worth != nil && len(p.files) == 0 && !p.c.Worth(t) {
-		p.giveUp("")
+// shouldContinue decides by the measurements so far whether the cache is worth its time and
+// fits on the disk, and gives up otherwise. It asks CacheConfig.Worth only for a new cache.
+func (ic *ImageCache) shouldContinue() bool {
+	t := ic.trial
+	if ic.c.Worth != nil && len(ic.files) == 0 && !ic.c.Worth(t) {
+		ic.giveUp("")
 		return false
 	}
-	missing := int64(t.Images - p.state.Images)
-	need := p.state.Bytes + t.Bytes/int64(t.Tried)*max(missing, int64(t.Tried))
-	most, how := p.c.MaxBytes, "the limit"
-	if most == 0 {
-		free, err := freeBytes(p.Dir)
+	missing := int64(t.Images - ic.state.Images)
+	need := ic.state.Bytes + t.Bytes/int64(t.Tried)*max(missing, int64(t.Tried))
+	limit, how := ic.c.MaxBytes, "the limit"
+	if limit == 0 {
+		free, err := freeBytes(ic.Dir)
 		if err != nil {
-			return true // the disk itself says when it is full
+			return true // without this information, a full disk is noticed when writing fails
 		}
-		most, how = (free+t.Bytes)/2+p.state.Bytes, "half of what the disk has free"
+		limit, how = (free+t.Bytes)/2+ic.state.Bytes, "half of what the disk has free"
 	}
-	if need > most {
-		p.giveUp(fmt.Sprintf("decoded images would take %.1f GB, and %s is %.1f GB", float64(need)/1e9, how, float64(most)/1e9))
+	if need > limit {
+		ic.giveUp(fmt.Sprintf("decoded images would take %.1f GB, and %s is %.1f GB", float64(need)/1e9, how, float64(limit)/1e9))
 		return false
 	}
 	return true
 }
 
-// giveUp removes what was written in this Check.
-func (p *ImageCache) giveUp(why string) {
-	if p.off {
+// giveUp removes the file that this Check has written, and stops adding images.
+func (ic *ImageCache) giveUp(why string) {
+	if ic.stopped {
 		return
 	}
-	if p.w != nil {
-		p.w.discard()
-		p.w = nil
-		removeEmpty(p.Dir)
+	if ic.w != nil {
+		ic.w.discard()
+		ic.w = nil
+		removeEmpty(ic.Dir)
 	}
-	p.off, p.state.Declined = true, why
+	ic.stopped, ic.state.Declined = true, why
 }
 
-// removeEmpty removes a cache's folders when nothing is in them.
+// removeEmpty removes the folders of a cache if they are empty.
 func removeEmpty(dir string) {
 	if os.Remove(dir) == nil {
 		os.Remove(filepath.Dir(dir))
 	}
 }
 
-// finish ends what a Check has added, an interrupted one too: the next goes on there.
-func (p *ImageCache) finish(x *Index) {
-	if p == nil {
+// finish completes the file to which Check has added images, even after an interrupted Check,
+// so that the next one continues from there.
+func (ic *ImageCache) finish(x *Index) {
+	if ic == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.finishFile()
-	p.state.Images = 0
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.finishFile()
+	ic.state.Images = 0
 	for i := range x.Items {
-		if p.images[x.Items[i].Mark.SHA256] != nil {
-			p.state.Images++
+		if ic.images[x.Items[i].Mark.SHA256] != nil {
+			ic.state.Images++
 		}
 	}
-	p.keepMarks(x)
+	ic.writeMarks(x)
 }
 
-// finishFile gives what was added its name.
-func (p *ImageCache) finishFile() {
-	if p.w == nil || !p.goesOn() {
+// finishFile writes the index of the new file and renames the file to its final name.
+func (ic *ImageCache) finishFile() {
+	if ic.w == nil || !ic.shouldContinue() {
 		return
 	}
-	path := filepath.Join(p.Dir, cacheName(time.Now(), os.Getpid()))
-	n := len(p.w.index.Images)
-	err := p.w.finish(path)
-	p.w = nil
+	path := filepath.Join(ic.Dir, cacheName(time.Now(), os.Getpid()))
+	n := len(ic.w.index.Images)
+	err := ic.w.finish(path)
+	ic.w = nil
 	var f *cacheFile
-	var pictures []*cachedImage
+	var images []*cachedImage
 	if err == nil {
-		f, pictures, err = openCacheFile(path, p.settings, p.o)
+		f, images, err = openCacheFile(path, ic.settings, ic.format)
 	}
 	if err != nil {
-		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
+		ic.giveUp(fmt.Sprintf("%s cannot be written: %v", ic.Dir, err))
 		return
 	}
-	p.files = append(p.files, f)
-	p.take(pictures)
-	p.state.Bytes += f.size
-	p.state.Added = n
-	p.trial = CacheTrial{}
+	ic.files = append(ic.files, f)
+	ic.register(images)
+	ic.state.Bytes += f.size
+	ic.state.Added = n
+	ic.trial = CacheTrial{}
 }
 
-// Fits says whether the cache has what a Set with these options asks for.
-func (p *ImageCache) Fits(o Options) bool {
-	if p == nil {
-		return true
-	}
-	o = o.defaults()
-	if o.Shrink == 0 { // of a Set to test on
-		o.Shrink = p.o.Shrink
-	}
-	return o.cacheSettings() == p.settings
-}
-
-// read returns a form of an item's image, or the part of it that choose returns; ok is
-// false where the cache does not have it.
-func (p *ImageCache) read(it *Item, form int, choose func(height, width int) transforms.Crop) (m transforms.Image, ok bool) {
-	if p == nil {
+// read returns a form of an item's image, or the part of it that choose returns. ok is false
+// when the cache does not have the image.
+func (ic *ImageCache) read(it *Item, form int, choose func(height, width int) transforms.Crop) (m transforms.Image, ok bool) {
+	if ic == nil {
 		return m, false
 	}
-	q, _ := p.find(it)
+	q, _ := ic.find(it)
 	if q == nil {
 		return m, false
 	}
@@ -420,14 +365,14 @@ func (p *ImageCache) read(it *Item, form int, choose func(height, width int) tra
 	if err == nil {
 		return m, true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.images[q.Mark.SHA256] == q {
-		delete(p.images, q.Mark.SHA256)
-		// The file goes, so that the next Check writes it anew; its other images have CRCs
-		// of their own, and are good while it is open.
-		if !p.c.ReadOnly && os.Remove(q.file.path) == nil {
-			p.note("%s: its image of %s cannot be used (%v): the image is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.images[q.Mark.SHA256] == q {
+		delete(ic.images, q.Mark.SHA256)
+		// The file is removed so that the next Check writes it again. Its other images have
+		// CRCs of their own and can be read as long as it is open.
+		if !ic.c.ReadOnly && os.Remove(q.file.path) == nil {
+			ic.note("%s: its image of %s cannot be used (%v): the image is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
 		}
 	}
 	return m, false

@@ -17,36 +17,36 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// packedFolder is a folder of images and where its cache goes.
-type packedFolder struct {
-	dir, packs string
-	o          Options
+// cachedFolder is a folder of images and the folder for its cache.
+type cachedFolder struct {
+	dir, caches string
+	o           Options
 }
 
-func newPackedFolder(t *testing.T) packedFolder {
+func newCachedFolder(t *testing.T) cachedFolder {
 	t.Helper()
-	p := packedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
+	p := cachedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
 	if err := Make(context.Background(), p.dir, MakeConfig{PerClass: 4, Turned: 0.4}); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// check opens the cache and checks the folder by it.
-func (p packedFolder) check(t *testing.T, c CacheConfig) (*Index, *ImageCache, *Report) {
+// check opens the cache and checks the folder with it.
+func (p cachedFolder) check(t *testing.T, c CacheConfig) (*Index, *ImageCache, *Report) {
 	t.Helper()
 	x, err := Scan(p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Dir = p.packs
-	pack, err := x.OpenCache(p.o, c)
+	c.Dir = p.caches
+	ic, err := x.OpenCache(p.o, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(pack.Close)
+	t.Cleanup(ic.Close)
 	o := p.o
-	o.Cache = pack
+	o.Cache = ic
 	r, groups, err := x.Check(context.Background(), o, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -54,20 +54,20 @@ func (p packedFolder) check(t *testing.T, c CacheConfig) (*Index, *ImageCache, *
 	if err := x.Holdout(0.25, 0, groups); err != nil {
 		t.Fatal(err)
 	}
-	return x, pack, r
+	return x, ic, r
 }
 
-// files are the cache's.
-func (p packedFolder) files(t *testing.T) []string {
+// files lists the files of the cache.
+func (p cachedFolder) files(t *testing.T) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(p.packs, "*", "*", "*"))
+	names, err := filepath.Glob(filepath.Join(p.caches, "*", "*", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return names
 }
 
-// pixels are all that sets of an index give out.
+// pixels returns all pixels that the sets of an index return.
 func pixels(t *testing.T, x *Index, o Options) (all [][]byte) {
 	t.Helper()
 	take := func(m transforms.Image, err error) {
@@ -89,7 +89,7 @@ func pixels(t *testing.T, x *Index, o Options) (all [][]byte) {
 			for i := range s.Len() {
 				m, _, err := s.Image(i)
 				take(m, err)
-				for range 2 { // at first held to the CRC, and then read in part
+				for range 2 { // the first read verifies the CRC, the second reads a part
 					m, _, err = s.Part(i, func(h, w int) transforms.Crop {
 						return transforms.Crop{Top: h / 3, Left: w / 4, Height: h / 2, Width: w / 2}
 					})
@@ -104,12 +104,12 @@ func pixels(t *testing.T, x *Index, o Options) (all [][]byte) {
 	return all
 }
 
-// same holds the sets with the cache to those without.
-func (p packedFolder) same(t *testing.T, x *Index, pack *ImageCache) {
+// samePixels fails the test unless sets return the same pixels with and without the cache.
+func (p cachedFolder) samePixels(t *testing.T, x *Index, ic *ImageCache) {
 	t.Helper()
 	want := pixels(t, x, p.o)
 	o := p.o
-	o.Cache = pack
+	o.Cache = ic
 	for i, got := range pixels(t, x, o) {
 		if !bytes.Equal(got, want[i]) {
 			t.Fatalf("with the cache, image %d differs", i)
@@ -117,15 +117,15 @@ func (p packedFolder) same(t *testing.T, x *Index, pack *ImageCache) {
 	}
 }
 
-func TestPackGivesTheSameBits(t *testing.T) {
-	p := newPackedFolder(t)
-	x, pack, first := p.check(t, CacheConfig{})
-	if s := pack.State(); s.Images != 40 || s.Added != 40 || s.Declined != "" || len(s.Notes) != 0 {
+func TestImageCacheGivesTheSameBits(t *testing.T) {
+	p := newCachedFolder(t)
+	x, ic, first := p.check(t, CacheConfig{})
+	if s := ic.State(); s.Images != 40 || s.Added != 40 || s.Declined != "" || len(s.Notes) != 0 {
 		t.Errorf("%+v", s)
 	}
-	p.same(t, x, pack)
+	p.samePixels(t, x, ic)
 
-	// Opened again it has all, and Check finds the same without decoding.
+	// Opened again, the cache has all images, and Check reports the same without decoding.
 	y, again, second := p.check(t, CacheConfig{})
 	if s := again.State(); s.Images != 40 || s.Added != 0 || !again.Has(y) {
 		t.Errorf("%+v", s)
@@ -133,12 +133,12 @@ func TestPackGivesTheSameBits(t *testing.T) {
 	if d := cmp.Diff(first, second); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(x.Items, y.Items, cmpopts.IgnoreFields(Mark{}, "Identity")); d != "" { // which a new file may get later
+	if d := cmp.Diff(x.Items, y.Items, cmpopts.IgnoreFields(Mark{}, "Identity")); d != "" { // a new file may get an identity later
 		t.Error(d)
 	}
-	p.same(t, y, again)
+	p.samePixels(t, y, again)
 
-	// It is read, and not the files: these are no images any more.
+	// The cache is read and not the files, which are empty from here on.
 	for _, it := range y.Items {
 		if err := os.WriteFile(it.Path, nil, 0o666); err != nil {
 			t.Fatal(err)
@@ -165,9 +165,9 @@ func TestPackGivesTheSameBits(t *testing.T) {
 	}
 }
 
-func TestPackOfChangedFiles(t *testing.T) {
-	p := newPackedFolder(t)
-	x, pack, _ := p.check(t, CacheConfig{})
+func TestImageCacheOfChangedFiles(t *testing.T) {
+	p := newCachedFolder(t)
+	x, ic, _ := p.check(t, CacheConfig{})
 	one, two, three := x.Items[0], x.Items[1], x.Items[2]
 	content, err := os.ReadFile(two.Path)
 	if err != nil {
@@ -182,20 +182,20 @@ func TestPackOfChangedFiles(t *testing.T) {
 	if err := os.Chtimes(three.Path, later, later); err != nil { // the same content
 		t.Fatal(err)
 	}
-	if pack.Has(x) != true {
-		t.Error("the index is of the files as they were")
+	if ic.Has(x) != true {
+		t.Error("the cache must have the images of the index as the files were")
 	}
 	y, again, _ := p.check(t, CacheConfig{})
-	if s := again.State(); s.Added != 0 || s.Images != 41 || len(p.files(t)) != 1 { // it has the content of all
+	if s := again.State(); s.Added != 0 || s.Images != 41 || len(p.files(t)) != 1 { // the cache has the content of all
 		t.Errorf("%+v in %v", s, p.files(t))
 	}
-	p.same(t, y, again)
+	p.samePixels(t, y, again)
 	_, third, _ := p.check(t, CacheConfig{})
 	if s := third.State(); s.Added != 0 {
 		t.Errorf("%+v", s)
 	}
 
-	// Most of what lies there is of images that are gone.
+	// Most images in the cache no longer exist.
 	for _, it := range y.Items[8:] {
 		if it.Name != three.Name {
 			if err := os.Remove(it.Path); err != nil {
@@ -203,7 +203,7 @@ func TestPackOfChangedFiles(t *testing.T) {
 			}
 		}
 	}
-	for _, class := range y.Classes { // a folder without images is no class
+	for _, class := range y.Classes { // an empty folder would be an error
 		os.Remove(filepath.Join(p.dir, class))
 	}
 	before := third.State().Bytes
@@ -212,10 +212,10 @@ func TestPackOfChangedFiles(t *testing.T) {
 		s.Bytes > before/2 || len(p.files(t)) != 1 {
 		t.Errorf("%+v of %d in %v", s, before, p.files(t))
 	}
-	p.same(t, z, fourth)
+	p.samePixels(t, z, fourth)
 }
 
-func TestPackThatIsDamaged(t *testing.T) {
+func TestDamagedImageCache(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"cut short":        func(b []byte) []byte { return b[:len(b)-7] },
 		"half":             func(b []byte) []byte { return b[:len(b)/2] },
@@ -227,7 +227,7 @@ func TestPackThatIsDamaged(t *testing.T) {
 		"something longer": func(b []byte) []byte { return append(b, "more"...) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPackedFolder(t)
+			p := newCachedFolder(t)
 			_, first, _ := p.check(t, CacheConfig{})
 			first.Close()
 			file := p.files(t)[0]
@@ -238,66 +238,66 @@ func TestPackThatIsDamaged(t *testing.T) {
 			if err := os.WriteFile(file, damage(content), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			x, pack, _ := p.check(t, CacheConfig{})
-			p.same(t, x, pack)
-			s := pack.State()
+			x, ic, _ := p.check(t, CacheConfig{})
+			p.samePixels(t, x, ic)
+			s := ic.State()
 			if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) || !strings.Contains(s.Notes[0], "damaged or cut short") {
 				t.Errorf("notes %q", s.Notes)
 			}
 			if _, err := os.Stat(file); err == nil {
 				t.Errorf("%s is still there", file)
 			}
-			x, pack, _ = p.check(t, CacheConfig{})
-			if s := pack.State(); len(s.Notes) != 0 || s.Images != 40 || !pack.Has(x) {
+			x, ic, _ = p.check(t, CacheConfig{})
+			if s := ic.State(); len(s.Notes) != 0 || s.Images != 40 || !ic.Has(x) {
 				t.Errorf("afterwards: %+v", s)
 			}
-			p.same(t, x, pack)
+			p.samePixels(t, x, ic)
 		})
 	}
 }
 
-func TestPackThatIsNotBegun(t *testing.T) {
-	p := newPackedFolder(t)
+func TestImageCacheIsNotBegun(t *testing.T) {
+	p := newCachedFolder(t)
 	var asked []CacheTrial
-	_, pack, _ := p.check(t, CacheConfig{Worth: func(t CacheTrial) bool { asked = append(asked, t); return len(asked) > 1 }})
-	if s := pack.State(); s.Images != 0 || s.Declined != "" || len(asked) != 1 || asked[0].Tried != trialSize || asked[0].Images != 40 || asked[0].Took <= 0 || asked[0].Bytes <= 0 {
+	_, ic, _ := p.check(t, CacheConfig{Worth: func(t CacheTrial) bool { asked = append(asked, t); return len(asked) > 1 }})
+	if s := ic.State(); s.Images != 0 || s.Declined != "" || len(asked) != 1 || asked[0].Tried != trialSize || asked[0].Images != 40 || asked[0].Took <= 0 || asked[0].Bytes <= 0 {
 		t.Errorf("%+v, asked %+v", s, asked)
 	}
-	_, pack, _ = p.check(t, CacheConfig{MaxBytes: 10_000})
-	if s := pack.State(); s.Images != 0 || !strings.Contains(s.Declined, "GB, and the limit is 0.0 GB") {
+	_, ic, _ = p.check(t, CacheConfig{MaxBytes: 10_000})
+	if s := ic.State(); s.Images != 0 || !strings.Contains(s.Declined, "GB, and the limit is 0.0 GB") {
 		t.Errorf("%+v", s)
 	}
 	if left := p.files(t); len(left) != 0 {
 		t.Errorf("left %v", left)
 	}
-	if entries, _ := os.ReadDir(p.packs); len(entries) != 0 {
+	if entries, _ := os.ReadDir(p.caches); len(entries) != 0 {
 		t.Errorf("left folders %v", entries)
 	}
-	// Where nothing can be written, the images are read all the same.
-	if err := os.RemoveAll(p.packs); err != nil {
+	// A cache folder that cannot be opened is an error that names the setting.
+	if err := os.RemoveAll(p.caches); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(p.packs, nil, 0o666); err != nil {
+	if err := os.WriteFile(p.caches, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	x, err := Scan(p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.OpenCache(p.o, CacheConfig{Dir: p.packs}); err == nil || !strings.Contains(err.Error(), "CacheConfig.Dir") {
+	if _, err := x.OpenCache(p.o, CacheConfig{Dir: p.caches}); err == nil || !strings.Contains(err.Error(), "CacheConfig.Dir") {
 		t.Error(err)
 	}
 }
 
-// What an interrupted Check has decoded is not lost.
-func TestPackOfAnInterruptedCheck(t *testing.T) {
-	p := newPackedFolder(t)
+// The images that an interrupted Check has decoded are cached.
+func TestImageCacheOfAnInterruptedCheck(t *testing.T) {
+	p := newCachedFolder(t)
 	x, err := Scan(p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := p.o
-	if o.Cache, err = x.OpenCache(p.o, CacheConfig{Dir: p.packs}); err != nil {
+	if o.Cache, err = x.OpenCache(p.o, CacheConfig{Dir: p.caches}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -310,16 +310,16 @@ func TestPackOfAnInterruptedCheck(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	x, pack, _ := p.check(t, CacheConfig{})
-	if s := pack.State(); s.Images != 40 || s.Added >= 40-9 || s.Added == 0 {
+	x, ic, _ := p.check(t, CacheConfig{})
+	if s := ic.State(); s.Images != 40 || s.Added >= 40-9 || s.Added == 0 {
 		t.Errorf("%+v", s)
 	}
-	p.same(t, x, pack)
+	p.samePixels(t, x, ic)
 }
 
-// Programs that write the same cache at once do not disturb each other.
-func TestPackOfSeveralPrograms(t *testing.T) {
-	p := newPackedFolder(t)
+// Programs may write to the same cache at the same time.
+func TestImageCacheOfSeveralPrograms(t *testing.T) {
+	p := newCachedFolder(t)
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -329,7 +329,7 @@ func TestPackOfSeveralPrograms(t *testing.T) {
 				return
 			}
 			o := p.o
-			if o.Cache, err = x.OpenCache(p.o, CacheConfig{Dir: p.packs}); err != nil {
+			if o.Cache, err = x.OpenCache(p.o, CacheConfig{Dir: p.caches}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -340,14 +340,14 @@ func TestPackOfSeveralPrograms(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	x, pack, _ := p.check(t, CacheConfig{})
-	if s := pack.State(); s.Added != 0 && s.Added != 40 || len(s.Notes) != 0 { // 40: three copies are tidied up
+	x, ic, _ := p.check(t, CacheConfig{})
+	if s := ic.State(); s.Added != 0 && s.Added != 40 || len(s.Notes) != 0 { // 40 when the three copies were tidied up
 		t.Errorf("%+v", s)
 	}
-	p.same(t, x, pack)
-	list, err := Caches(p.packs)
-	if err != nil || len(list) != 1 || list[0].Path != pack.Dir || list[0].Bytes != pack.State().Bytes {
-		t.Fatalf("%+v, %v; %+v", list, err, pack.State())
+	p.samePixels(t, x, ic)
+	list, err := Caches(p.caches)
+	if err != nil || len(list) != 1 || list[0].Path != ic.Dir || list[0].Bytes != ic.State().Bytes {
+		t.Fatalf("%+v, %v; %+v", list, err, ic.State())
 	}
 	if err := list[0].Remove(); err != nil || len(p.files(t)) != 0 {
 		t.Errorf("%v, left %v", err, p.files(t))

@@ -8,37 +8,38 @@ import (
 	fields "github.com/residual-ml/residual/internal/field"
 )
 
-// CacheConfig says where a cache lies and how large it may be.
+// CacheConfig configures an ImageCache.
 type CacheConfig struct {
-	Dir      string // of decoded-image caches, each in a folder of its own; "" means CacheHome
-	MaxBytes int64  // bytes of this one; 0 means half of what it has and the disk has free
-	// ReadOnly adds nothing and removes nothing.
+	Dir      string // the folder of all caches, each in a folder of its own; "" means CacheHome
+	MaxBytes int64  // the limit of this cache in bytes; 0 means half of the free space of the disk plus its present size
+	// ReadOnly opens a cache that adds and removes nothing.
 	ReadOnly bool
-	// Worth, when set, is asked before a cache is begun.
+	// Worth, when set, decides whether a new cache is begun.
 	Worth func(CacheTrial) bool
 }
 
-// CacheTrial is what was measured before a cache is begun, of its first images or of all.
+// CacheTrial holds what was measured before a cache is begun.
 type CacheTrial struct {
-	Images int           // in the index
-	Tried  int           // of them
-	Took   time.Duration // to read, decode and resize those, summed over the cores
-	Bytes  int64         // they take
+	Images int           // the number of images in the index
+	Tried  int           // the number of images that were measured
+	Took   time.Duration // the time to read, decode and resize these, summed over the cores
+	Bytes  int64         // the size of these in the cache
 }
 
-// CacheState says what a cache has for an index.
+// CacheState describes what a cache holds for an index.
 type CacheState struct {
-	Images int   // there are
-	Bytes  int64 // of its files
-	Added  int   // in the last Check
-	// Notes are sentences about what went wrong: a damaged file, a full disk. Images that
+	Images int   // the number of images of the index in the cache
+	Bytes  int64 // the size of its files
+	Added  int   // how many images the last Check added
+	// Notes are sentences about problems, such as a damaged file or a full disk. Images that
 	// are not in the cache are decoded whenever they are needed.
 	Notes []string
-	// Declined says why there is none: "" when there is, or when Worth said no.
+	// Declined says why there is no cache. It is "" when there is one, or when Worth returned
+	// false.
 	Declined string
 }
 
-// CacheHome is the folder of decoded-image caches where the user names none.
+// CacheHome returns the default folder of decoded-image caches.
 func CacheHome() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -18,15 +18,15 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// A file of a decoded-image cache is
+// A file of a decoded-image cache has this layout, in little-endian order:
 //
 //	cacheMagic
 //	the pixels of one image after the other, [Channels, Height, Width] bytes each
-//	the index: JSON, a cacheIndex
-//	the trailer: where the index begins and how long it is (uint64), its CRC (uint32), cacheMagic
+//	the index: a cacheIndex as JSON
+//	the trailer: offset and length of the index (uint64 each), its CRC (uint32), cacheMagic
 //
-// in little-endian order. CRCs are CRC-32C. It is written under another name and takes
-// its own when it is whole; after that it is never changed.
+// CRCs are CRC-32C. A file is written under a temporary name and renamed when it is complete.
+// After that it never changes.
 const (
 	cacheMagic    = "residual pack 1\n"
 	cacheTrailer  = 8 + 8 + 4 + len(cacheMagic)
@@ -39,32 +39,33 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // cacheIndex lists the images of a file.
 type cacheIndex struct {
-	Settings string         `json:"settings"` // as cacheSettings has them
+	Settings string         `json:"settings"` // the cacheSettings of the images
 	Images   []*cachedImage `json:"pictures"`
 }
 
-// cachedImage is one image: what Check found of its file, and its pixels.
+// cachedImage describes one image in a file: the results of Check and the position of the
+// pixels.
 type cachedImage struct {
 	Name     string       `json:"name"`
 	Mark     Mark         `json:"mark"`
 	Info     photo.Info   `json:"info"`
-	Height   int          `json:"height"` // upright, in its own size
+	Height   int          `json:"height"` // of the decoded image, after EXIF orientation
 	Width    int          `json:"width"`
-	Rises    []uint64     `json:"rises"` // its look
+	Rises    []uint64     `json:"rises"` // its fingerprint
 	Colours  []byte       `json:"colours"`
 	Channels int          `json:"channels"`
 	Forms    [2]cacheForm `json:"forms"`
-	file     *cacheFile   // it lies in
-	checked  [2]sumStatus // of each form
+	file     *cacheFile   // the file that holds the pixels
+	checked  [2]sumStatus // for each form
 }
 
-// The forms an image is kept in.
+// An image is stored in two forms.
 const (
-	formShrunk = iota // as a training takes it: Options.Shrink
-	formSmall         // as Get returns it: Options.ResizeSize and Options.Size
+	formShrunk = iota // as a training takes it, resized to Options.Shrink
+	formSmall         // as Set.Get returns it, by Options.ResizeSize and Options.Size
 )
 
-// cacheForm is where pixels lie in a file.
+// cacheForm is the position of pixels in a file.
 type cacheForm struct {
 	At     int64  `json:"at"`
 	Height int    `json:"height"`
@@ -72,8 +73,7 @@ type cacheForm struct {
 	CRC    uint32 `json:"crc"`
 }
 
-// sumStatus says whether pixels were held to their CRC: 0 not yet, 1 they are whole, 2
-// they are damaged.
+// sumStatus records whether pixels match their CRC: 0 not checked, 1 intact, 2 damaged.
 type sumStatus struct{ atomic.Int32 }
 
 // cacheFile is an open file of a decoded-image cache.
@@ -85,9 +85,9 @@ type cacheFile struct {
 
 var errDamagedCache = errors.New("is damaged or cut short")
 
-// openCacheFile reads a file's index. An error that wraps errDamagedCache is of a file that
-// is no longer what was written, or was never written by this package.
-func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []*cachedImage, err error) {
+// openCacheFile opens a file and reads its index. An error that wraps errDamagedCache means
+// that the file is damaged or was not written by this package with these settings.
+func openCacheFile(path, settings string, format imageFormat) (cf *cacheFile, images []*cachedImage, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -101,9 +101,9 @@ func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []
 	if err != nil {
 		return nil, nil, err
 	}
-	pf = &cacheFile{path, f, st.Size()}
+	cf = &cacheFile{path, f, st.Size()}
 	var index cacheIndex
-	content, err := pf.index()
+	content, err := cf.index()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,33 +111,33 @@ func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []
 		return nil, nil, errDamagedCache
 	}
 	for _, p := range index.Images {
-		if !p.can(o, pf.size) {
+		if !p.valid(format, cf.size) {
 			return nil, nil, errDamagedCache
 		}
-		p.file = pf
+		p.file = cf
 	}
-	return pf, index.Images, nil
+	return cf, index.Images, nil
 }
 
-// index reads the index and holds it to its CRC.
-func (pf *cacheFile) index() ([]byte, error) {
-	if pf.size < int64(len(cacheMagic)+cacheTrailer) {
+// index reads the index and verifies its CRC.
+func (cf *cacheFile) index() ([]byte, error) {
+	if cf.size < int64(len(cacheMagic)+cacheTrailer) {
 		return nil, errDamagedCache
 	}
 	head, tail := make([]byte, len(cacheMagic)), make([]byte, cacheTrailer)
-	if _, err := pf.f.ReadAt(head, 0); err != nil {
+	if _, err := cf.f.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
-	if _, err := pf.f.ReadAt(tail, pf.size-int64(cacheTrailer)); err != nil {
+	if _, err := cf.f.ReadAt(tail, cf.size-int64(cacheTrailer)); err != nil {
 		return nil, err
 	}
 	at, n := binary.LittleEndian.Uint64(tail), binary.LittleEndian.Uint64(tail[8:])
-	room := uint64(pf.size - int64(cacheTrailer))
+	room := uint64(cf.size - int64(cacheTrailer))
 	if string(head) != cacheMagic || string(tail[20:]) != cacheMagic || at > room || n != room-at || n > maxCacheIndex {
 		return nil, errDamagedCache
 	}
 	content := make([]byte, n)
-	if _, err := pf.f.ReadAt(content, int64(at)); err != nil {
+	if _, err := cf.f.ReadAt(content, int64(at)); err != nil {
 		return nil, err
 	}
 	if crc32.Checksum(content, castagnoli) != binary.LittleEndian.Uint32(tail[16:]) {
@@ -146,92 +146,92 @@ func (pf *cacheFile) index() ([]byte, error) {
 	return content, nil
 }
 
-// can says whether all that the index tells of an image can be, for images prepared by
-// o: whoever wrote the file, what is read by it is of the size that a Set gives out.
-func (p *cachedImage) can(o Options, size int64) bool {
-	const most = 1 << 30 // of a side
-	if p == nil || p.Channels != o.Channels || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side ||
-		len(p.Mark.SHA256) != 2*sha256.Size || p.Height < 1 || p.Width < 1 || p.Height > most || p.Width > most {
+// valid reports whether all values of the index entry are possible for this format and size of
+// the file, so that even a forged file gives only images of the size that a Set returns.
+func (q *cachedImage) valid(format imageFormat, size int64) bool {
+	const maxSide = 1 << 30 // of a side
+	if q == nil || q.Channels != format.channels || len(q.Rises) != side*side/64 || len(q.Colours) != q.Channels*side*side ||
+		len(q.Mark.SHA256) != 2*sha256.Size || q.Height < 1 || q.Width < 1 || q.Height > maxSide || q.Width > maxSide {
 		return false
 	}
-	h, w := p.Height, p.Width
-	if o.shrinks(h, w) {
-		h, w = transforms.Resize{Size: o.Shrink}.Sides(h, w)
+	h, w := q.Height, q.Width
+	if format.shrinks(h, w) {
+		h, w = transforms.Resize{Size: format.shrink}.Sides(h, w)
 	}
-	if f := p.Forms[formShrunk]; f.Height != h || f.Width != w {
+	if f := q.Forms[formShrunk]; f.Height != h || f.Width != w {
 		return false
 	}
-	if f := p.Forms[formSmall]; f.Height != o.Size || f.Width != o.Size {
+	if f := q.Forms[formSmall]; f.Height != format.size || f.Width != format.size {
 		return false
 	}
-	for _, f := range p.Forms {
-		if f.Height < 1 || f.Width < 1 || f.At < int64(len(cacheMagic)) || f.At > size-p.length(f) {
+	for _, f := range q.Forms {
+		if f.Height < 1 || f.Width < 1 || f.At < int64(len(cacheMagic)) || f.At > size-q.length(f) {
 			return false
 		}
 	}
 	return true
 }
 
-// bytes are those of its pixels.
-func (p *cachedImage) bytes() (n int64) {
-	for _, f := range p.Forms {
-		n += p.length(f)
+// bytes returns the size of the pixels in all forms.
+func (q *cachedImage) bytes() (n int64) {
+	for _, f := range q.Forms {
+		n += q.length(f)
 	}
 	return n
 }
 
-func (p *cachedImage) length(f cacheForm) int64 {
-	return int64(p.Channels) * int64(f.Height) * int64(f.Width)
+func (q *cachedImage) length(f cacheForm) int64 {
+	return int64(q.Channels) * int64(f.Height) * int64(f.Width)
 }
 
-// look is what Check compares.
-func (p *cachedImage) look() look {
-	l := look{ok: true, colours: transforms.Image{Channels: p.Channels, Height: side, Width: side, Pix: p.Colours}}
-	copy(l.rises[:], p.Rises)
+// fingerprint returns the fingerprint that Check compares.
+func (q *cachedImage) fingerprint() fingerprint {
+	l := fingerprint{ok: true, colours: transforms.Image{Channels: q.Channels, Height: side, Width: side, Pix: q.Colours}}
+	copy(l.rises[:], q.Rises)
 	return l
 }
 
-// read returns the pixels of a form, or those of the rows that choose wants a part of.
-// What was not yet held to its CRC is read whole.
-func (p *cachedImage) read(form int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
-	f := p.Forms[form]
-	cut := transforms.Crop{Height: f.Height, Width: f.Width}
+// read returns the pixels of a form, or the part that choose returns. The first read of a form
+// reads all of it to verify the CRC; later ones read only the rows that they need.
+func (q *cachedImage) read(form int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+	f := q.Forms[form]
+	crop := transforms.Crop{Height: f.Height, Width: f.Width}
 	if choose != nil {
-		cut = choose(f.Height, f.Width)
+		crop = choose(f.Height, f.Width)
 	}
-	switch p.checked[form].Load() {
+	switch q.checked[form].Load() {
 	case 1:
-		return p.rows(f, cut)
+		return q.rows(f, crop)
 	case 2:
 		return transforms.Image{}, errDamagedCache
 	}
-	m := transforms.NewImage(p.Channels, f.Height, f.Width)
-	if _, err := p.file.f.ReadAt(m.Pix, f.At); err != nil {
+	m := transforms.NewImage(q.Channels, f.Height, f.Width)
+	if _, err := q.file.f.ReadAt(m.Pix, f.At); err != nil {
 		return transforms.Image{}, err
 	}
 	if crc32.Checksum(m.Pix, castagnoli) != f.CRC {
-		p.checked[form].Store(2)
+		q.checked[form].Store(2)
 		return transforms.Image{}, errDamagedCache
 	}
-	p.checked[form].Store(1)
-	return cut.Apply(m, nil), nil
+	q.checked[form].Store(1)
+	return crop.Apply(m, nil), nil
 }
 
-// rows reads no more than the rows of a part.
-func (p *cachedImage) rows(f cacheForm, cut transforms.Crop) (transforms.Image, error) {
-	m := transforms.NewImage(p.Channels, cut.Height, f.Width)
-	area := cut.Height * f.Width
-	for c := range p.Channels {
-		at := f.At + int64((c*f.Height+cut.Top)*f.Width)
-		if _, err := p.file.f.ReadAt(m.Pix[c*area:][:area], at); err != nil {
+// rows reads a part of a form, and no other rows.
+func (q *cachedImage) rows(f cacheForm, crop transforms.Crop) (transforms.Image, error) {
+	m := transforms.NewImage(q.Channels, crop.Height, f.Width)
+	area := crop.Height * f.Width
+	for c := range q.Channels {
+		at := f.At + int64((c*f.Height+crop.Top)*f.Width)
+		if _, err := q.file.f.ReadAt(m.Pix[c*area:][:area], at); err != nil {
 			return transforms.Image{}, err
 		}
 	}
-	return transforms.Crop{Left: cut.Left, Height: cut.Height, Width: cut.Width}.Apply(m, nil), nil
+	return transforms.Crop{Left: crop.Left, Height: crop.Height, Width: crop.Width}.Apply(m, nil), nil
 }
 
-// cacheWriter writes a file of a decoded-image cache. Its calls must not overlap, but what reserve
-// returned may be written at the same time.
+// cacheWriter writes a file of a decoded-image cache. Its methods must not be called
+// concurrently, but several goroutines may write to the ranges that reserve returned.
 type cacheWriter struct {
 	f     *os.File
 	at    int64
@@ -251,19 +251,20 @@ func newCacheWriter(dir, settings string) (*cacheWriter, error) {
 	return w, nil
 }
 
-// reserve takes n bytes of the file.
+// reserve reserves n bytes of the file and returns their offset.
 func (w *cacheWriter) reserve(n int) (at int64) {
 	at = w.at
 	w.at += int64(n)
 	return at
 }
 
+// discard closes and removes the file.
 func (w *cacheWriter) discard() {
 	w.f.Close()
 	os.Remove(w.f.Name())
 }
 
-// finish writes the index and gives the file its name.
+// finish writes the index and renames the file to path.
 func (w *cacheWriter) finish(path string) (err error) {
 	defer func() {
 		if err != nil {
@@ -286,7 +287,7 @@ func (w *cacheWriter) finish(path string) (err error) {
 	return os.Rename(w.f.Name(), path)
 }
 
-// end writes the index, which is content, and the trailer.
+// end writes the index, whose JSON is content, and the trailer.
 func (w *cacheWriter) end(content []byte) error {
 	var tail bytes.Buffer
 	tail.Write(content)
@@ -300,8 +301,8 @@ func (w *cacheWriter) end(content []byte) error {
 	return err
 }
 
-// forgetTemps removes what a program that was killed left of its writing. Another that is
-// still at work has written within the hour.
+// forgetTemps removes the temporary files of programs that were killed. A program that is
+// still running has written to its file within the hour.
 func forgetTemps(names []string) {
 	for _, name := range names {
 		if st, err := os.Stat(name); err == nil && time.Since(st.ModTime()) > time.Hour {
@@ -310,7 +311,7 @@ func forgetTemps(names []string) {
 	}
 }
 
-// cacheName is a file's name that no other has, later ones behind earlier ones.
+// cacheName returns a unique file name. Names of later files sort after those of earlier ones.
 func cacheName(now time.Time, id int) string {
 	return fmt.Sprintf("%016x-%08x%s", now.UnixNano(), uint32(id), cacheExt)
 }

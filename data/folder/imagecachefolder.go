@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// CacheFolder is a folder of decoded images.
+// CacheFolder describes the folder of one decoded-image cache.
 type CacheFolder struct {
 	Path  string    `json:"path"`
 	Bytes int64     `json:"bytes"`
-	Used  time.Time `json:"written"` // last
+	Used  time.Time `json:"written"` // when a file was last written
 }
 
-// Caches lists the decoded-image caches in a folder of decoded-image caches.
+// Caches lists the decoded-image caches in dir, such as CacheHome, sorted by path.
 func Caches(dir string) ([]CacheFolder, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"+cacheExt))
 	if err != nil {
@@ -46,7 +46,7 @@ func Caches(dir string) ([]CacheFolder, error) {
 	return all, nil
 }
 
-// Remove removes the files of the cache, and its folders when nothing else is in them.
+// Remove removes the files of the cache, and its folders if they are empty then.
 func (f CacheFolder) Remove() error {
 	names, err := filepath.Glob(filepath.Join(f.Path, "*"+cacheExt))
 	if err != nil {

@@ -14,19 +14,20 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// marksFile lies beside the files of a cache: the marks of files whose content the cache has,
-// where they are no longer as those say. A copy, a move or another time is then found once,
-// by reading the file, and not at every start. It is a line with marksMagic and the CRC-32C
-// of what follows, and then JSON: marks by name. Losing it costs time alone.
+// marksFile is a file beside those of a cache. It holds the marks of files whose content is in
+// the cache, because their names, times or identities may have changed since the images were
+// cached. A copied or moved file is then read once and not at every start. The file has one
+// line with marksMagic and the CRC-32C of the remaining bytes, which are a JSON object of
+// marks by name. Without it, only time is lost.
 const (
 	marksFile  = "files.marks"
 	marksMagic = "residual marks 1"
 	maxMarks   = 1 << 30
 )
 
-// readMarks adds the marks of the file, if there is one.
-func (p *ImageCache) readMarks() error {
-	path := filepath.Join(p.Dir, marksFile)
+// readMarks reads the marks file if there is one.
+func (ic *ImageCache) readMarks() error {
+	path := filepath.Join(ic.Dir, marksFile)
 	content, err := regular.ReadFile(path, maxMarks)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -37,10 +38,10 @@ func (p *ImageCache) readMarks() error {
 	head, text, _ := bytes.Cut(content, []byte("\n"))
 	var marks map[string]Mark
 	if string(head) != marksHead(text) || json.Unmarshal(text, &marks) != nil {
-		p.damaged(path)
+		ic.damaged(path)
 		return nil
 	}
-	maps.Copy(p.marks, marks)
+	maps.Copy(ic.marks, marks)
 	return nil
 }
 
@@ -48,51 +49,51 @@ func marksHead(text []byte) string {
 	return fmt.Sprintf("%s %08x", marksMagic, crc32.Checksum(text, castagnoli))
 }
 
-// keepMarks writes the marks of an index's files when some are new. That it fails is no
-// matter: the files are read again.
-func (p *ImageCache) keepMarks(x *Index) {
-	if p.c.ReadOnly || len(p.files) == 0 {
+// writeMarks writes the marks of the files of an index if some have changed. It ignores
+// errors, since without the marks the files are only read again.
+func (ic *ImageCache) writeMarks(x *Index) {
+	if ic.c.ReadOnly || len(ic.files) == 0 {
 		return
 	}
-	marks, news := map[string]Mark{}, false
+	marks, changed := map[string]Mark{}, false
 	for _, it := range x.Items {
-		if it.Mark.Identity != "" && p.images[it.Mark.SHA256] != nil {
+		if it.Mark.Identity != "" && ic.images[it.Mark.SHA256] != nil {
 			marks[it.Name] = it.Mark
-			news = news || p.marks[it.Name].Identity != it.Mark.Identity || p.marks[it.Name].SHA256 != it.Mark.SHA256
+			changed = changed || ic.marks[it.Name].Identity != it.Mark.Identity || ic.marks[it.Name].SHA256 != it.Mark.SHA256
 		}
 	}
-	if !news {
+	if !changed {
 		return
 	}
-	maps.Copy(p.marks, marks)
+	maps.Copy(ic.marks, marks)
 	text, err := json.Marshal(marks)
 	if err != nil || len(text) > maxMarks/2 {
 		return
 	}
-	f, err := os.CreateTemp(p.Dir, cacheTemp)
+	f, err := os.CreateTemp(ic.Dir, cacheTemp)
 	if err != nil {
 		return
 	}
 	_, err = fmt.Fprintf(f, "%s\n%s", marksHead(text), text)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(p.Dir, marksFile))
+		err = os.Rename(f.Name(), filepath.Join(ic.Dir, marksFile))
 	}
 	if err != nil {
 		os.Remove(f.Name())
 	}
 }
 
-// Identify gives the files of an index the identities that the cache knows of, so that
-// Index.Changed need not read those. The marks must be those of a record.
-func (p *ImageCache) Identify(x *Index) {
-	if p == nil {
+// Identify sets the identities of the items of an index from the cache, so that Index.Changed
+// need not read their files. The marks of the items must come from ReadRecord.
+func (ic *ImageCache) Identify(x *Index) {
+	if ic == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
 	for i := range x.Items {
-		if it := &x.Items[i]; p.marks[it.Name].SHA256 == it.Mark.SHA256 && it.Mark.Identity == "" {
-			it.Mark = p.marks[it.Name]
+		if it := &x.Items[i]; ic.marks[it.Name].SHA256 == it.Mark.SHA256 && it.Mark.Identity == "" {
+			it.Mark = ic.marks[it.Name]
 		}
 	}
 }

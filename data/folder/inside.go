@@ -9,9 +9,9 @@ import (
 	"github.com/residual-ml/residual/data/lines"
 )
 
-// twins says that all classes have the same folders inside: they may be parts whose names
-// this package does not know, and those folders the classes.
-func (x *Index) twins() {
+// noteSameFolders adds a note if all classes contain the same folders: the classes may be
+// splits whose names this package does not know, and the folders inside the classes.
+func (x *Index) noteSameFolders() {
 	inside := make([]map[string]bool, len(x.Classes))
 	for _, it := range x.Items {
 		if at := strings.SplitN(it.Name, "/", 3); len(at) == 3 {
@@ -28,8 +28,8 @@ func (x *Index) twins() {
 		firstFew(x.Classes), firstFew(slices.Sorted(maps.Keys(inside[0]))))
 }
 
-// divideInside takes the folders in the folders of the classes as parts, such as cat/train
-// and cat/test, where every image lies in one and there are some to train and to test on.
+// divideInside recognises splits inside the folders of the classes, such as cat/train and
+// cat/test. Every image must be in one of them, and there must be training and test images.
 func (x *Index) divideInside() {
 	kinds := make([]partKind, len(x.Items))
 	known, count := map[string]partKind{}, map[partKind]int{}
@@ -52,7 +52,7 @@ func (x *Index) divideInside() {
 	slices.Sort(names)
 	switch {
 	case count[trainPart] == 0 || count[valPart]+count[testPart] == 0:
-		x.twins()
+		x.noteSameFolders()
 		return
 	case count[noPart] > 0:
 		x.note("folders in those of the classes, %s, are not used as parts, as other images lie beside them; put the classes into folders train and val, or all images of the classes into such folders", quoted(names))

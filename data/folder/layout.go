@@ -3,42 +3,28 @@ package folder
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
-	"github.com/residual-ml/residual/data/photo"
 )
 
-// Part is a folder that stands for a part of a data set, or that stands beside such
-// folders; or the lines of a list that it gives one part.
-type Part struct {
-	Name    string     `json:"name"`
-	Split   data.Split `json:"split,omitempty"` // empty: its images are not used
-	Images  int        `json:"images"`
-	Classes int        `json:"classes"` // folders inside that can be classes; of a list 0
-}
-
-// candidate is a folder of a data set's root as its name and what it holds tell it.
+// candidate is a folder in the root of a data set that may be a split or a class.
 type candidate struct {
 	name    string
-	kind    partKind // by its name, beside the others
-	inside  string   // the folder of its class folders: itself, or one inside it
-	classes []string // the folders in that, if some of them hold images
+	kind    partKind // the split that its name stands for
+	inside  string   // the folder that contains its class folders: itself or one inside it
+	classes []string // the folders in inside, if some of them contain images
 }
 
-// isPart says that the folder can be a part: it has the name of one, and class folders.
+// isPart reports whether the folder can be a split: it has the name of one, and class folders.
 func (c candidate) isPart() bool { return c.kind != noPart && len(c.classes) > 0 }
 
-// candidates looks at the folders in root. The name of a part may come with the name of
-// the data set, where folders of two parts have the same. What is the name of a known
-// class is that.
+// candidates examines the folders in root. The name of a split may contain other words, such
+// as the name of the data set, if the folders of two splits contain the same words. A folder
+// with the name of a known class is that class.
 func candidates(root string, folders, known []string) ([]candidate, error) {
-	kinds := map[string]map[partKind]bool{} // by the rest of the name
+	kinds := map[string]map[partKind]bool{} // by the other words of the name
 	for _, name := range folders {
 		if kind, stem := partName(name); kind != noPart {
 			if kinds[stem] == nil {
@@ -55,7 +41,7 @@ func candidates(root string, folders, known []string) ([]candidate, error) {
 			c.kind = kind
 		}
 		if c.kind != noPart {
-			if err := c.look(); err != nil {
+			if err := c.findClasses(); err != nil {
 				return nil, err
 			}
 		}
@@ -64,10 +50,10 @@ func candidates(root string, folders, known []string) ([]candidate, error) {
 	return out, nil
 }
 
-// look finds the class folders of a part: those in it, or those in a folder that is all
-// there is in it and that has the name of the same part, or one that says nothing, such as
+// findClasses finds the class folders of a split. They are in the folder itself, or in a single
+// folder inside it that has the name of the same split or a meaningless one, such as
 // seg_train/seg_train or train/images.
-func (c *candidate) look() error {
+func (c *candidate) findClasses() error {
 	for range 3 {
 		inner, err := foldersOf(c.inside)
 		if err != nil {
@@ -94,27 +80,27 @@ func (c *candidate) look() error {
 	return nil
 }
 
-// layout says which folders are what.
+// layout says which folders of a data set are splits and which are classes.
 type layout struct {
 	train, test *candidate
-	classes     []string // folders of the root that are classes to train on, beside test or without parts
+	classes     []string // folders of the root that are classes of the training images
 	unused      []candidate
 }
 
-// layoutOf decides by the names of the folders and by what they hold. A folder that is
-// called like a part and has no class folders is a class like any other, unless all are
-// called so: then there are no classes. known are the classes of a model; where they are not
-// known, some part must be there to train on.
+// layoutOf finds the layout from the names and the contents of the folders. A folder with the
+// name of a split but without class folders is a class, unless all folders have such names;
+// then there are no classes. known holds the classes of a model. Without known, there must be
+// training images.
 func layoutOf(root string, folders, known []string) (l layout, err error) {
 	all, err := candidates(root, folders, known)
 	if err != nil {
 		return l, err
 	}
-	var trains, tests, rest []candidate
+	var trains, tests, others []candidate
 	for _, c := range all {
 		switch {
 		case !c.isPart():
-			rest = append(rest, c)
+			others = append(others, c)
 		case c.kind == trainPart:
 			trains = append(trains, c)
 		default:
@@ -122,52 +108,52 @@ func layoutOf(root string, folders, known []string) (l layout, err error) {
 		}
 	}
 	slices.SortStableFunc(tests, func(a, b candidate) int { return cmp.Compare(partRank(a.name), partRank(b.name)) })
-	// The classes may lie beside the part to test on.
-	beside := len(trains) == 0 && len(tests) > 0 && slices.ContainsFunc(rest, func(c candidate) bool { return labelOf(tests[0].classes, c.name) >= 0 })
+	// The classes may be beside the test folder.
+	beside := len(trains) == 0 && len(tests) > 0 && slices.ContainsFunc(others, func(c candidate) bool { return labelOf(tests[0].classes, c.name) >= 0 })
 	switch {
 	case len(trains) > 1:
 		return l, fmt.Errorf("images: %s has %s, each with the name of a part to train on and class folders inside; keep one of them there, or put their class folders together",
 			root, quoted(namesOf(trains)))
 	case len(trains) == 0 && len(tests) > 0 && known == nil && !beside:
-		return l.withoutTrain(root, tests, rest)
+		return l.withoutTrain(root, tests, others)
 	case len(trains) == 0 && (len(tests) == 0 || beside):
-		for _, c := range rest {
+		for _, c := range others {
 			l.classes = append(l.classes, c.name)
 		}
 		if len(tests) == 0 {
-			return l, l.noClasses(root, rest, known)
+			return l, l.noClasses(root, others, known)
 		}
-		rest = nil
+		others = nil
 	default:
 		if len(trains) > 0 {
 			l.train = &trains[0]
 		}
 	}
-	if len(tests) == 0 { // a part without images is said when they are counted
-		if i := slices.IndexFunc(rest, func(c candidate) bool {
+	if len(tests) == 0 { // check reports a split without images later
+		if i := slices.IndexFunc(others, func(c candidate) bool {
 			return (c.kind == valPart || c.kind == testPart) && countImages(c.inside, 1) == 0
 		}); i >= 0 {
-			tests, rest = rest[i:i+1:i+1], slices.Delete(slices.Clone(rest), i, i+1)
+			tests, others = others[i:i+1:i+1], slices.Delete(slices.Clone(others), i, i+1)
 		}
 	}
 	if len(tests) > 0 {
 		l.test, l.unused = &tests[0], tests[1:]
 	}
-	l.unused = append(l.unused, rest...)
+	l.unused = append(l.unused, others...)
 	return l, l.ambiguous(root, known)
 }
 
-// withoutTrain is the layout of a folder that has parts to test on, no part to train on, and
-// none of their classes beside them.
-func (l layout) withoutTrain(root string, tests, rest []candidate) (layout, error) {
-	for _, c := range rest {
+// withoutTrain returns the layout of a folder that has test folders but neither a training
+// folder nor classes beside them.
+func (l layout) withoutTrain(root string, tests, others []candidate) (layout, error) {
+	for _, c := range others {
 		if name, err := shared(tests[0].classes, c.inside); err != nil || name != "" {
 			return l, cmp.Or(err, fmt.Errorf("images: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to test on or a class; if it is the part, call the other one train; if it is a class, rename it",
 				root, tests[0].name, c.name, name))
 		}
 	}
-	if len(rest) > 0 && !slices.ContainsFunc(rest, func(c candidate) bool { return c.kind == trainPart }) {
-		for _, c := range rest {
+	if len(others) > 0 && !slices.ContainsFunc(others, func(c candidate) bool { return c.kind == trainPart }) {
+		for _, c := range others {
 			l.classes = append(l.classes, c.name)
 		}
 		for _, c := range tests {
@@ -180,7 +166,8 @@ func (l layout) withoutTrain(root string, tests, rest []candidate) (layout, erro
 		root, quoted(namesOf(tests)), tests[0].inside)
 }
 
-// noClasses is an error where every folder is called like a part and none has class folders.
+// noClasses returns an error if every folder has the name of a split and none has class
+// folders.
 func (l layout) noClasses(root string, all []candidate, known []string) error {
 	kinds := map[partKind]bool{}
 	for _, c := range all {
@@ -193,8 +180,8 @@ func (l layout) noClasses(root string, all []candidate, known []string) error {
 		root, quoted(namesOf(all)))
 }
 
-// ambiguous is an error where train may be a part as well as a class: it is the only part,
-// and folders beside it have folders of the same names.
+// ambiguous returns an error if train may be a split or a class: it is the only split, and a
+// folder beside it contains a folder with the name of one of its classes.
 func (l layout) ambiguous(root string, known []string) error {
 	if l.train == nil || l.test != nil || known != nil {
 		return nil
@@ -208,7 +195,7 @@ func (l layout) ambiguous(root string, known []string) error {
 	return nil
 }
 
-// shared is the first folder with images in dir that has the name of a class.
+// shared returns the first folder in dir that has the name of a class and contains images.
 func shared(classes []string, dir string) (string, error) {
 	inner, err := foldersOf(dir)
 	if err != nil {
@@ -229,60 +216,12 @@ func namesOf(all []candidate) (names []string) {
 	return names
 }
 
-// labelOf finds a class by the name of a folder or a label, which is -1 where it is none:
-// the one of that very name, else the one of the same name as lines.Name has it.
+// labelOf returns the label of the class with the given name, or -1. An exact match comes
+// before a match by lines.Name.
 func labelOf(classes []string, name string) int {
 	if i := slices.Index(classes, name); i >= 0 {
 		return i
 	}
 	name = lines.Name(name)
 	return slices.IndexFunc(classes, func(c string) bool { return lines.Name(c) == name })
-}
-
-// countImages counts the images below dir by their names, up to most; 0 means all.
-func countImages(dir string, most int) (n int) {
-	top, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return 0
-	}
-	_ = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return nil // what cannot be listed has none that could be counted
-		case hidden(e.Name()) && path != top:
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-		case !e.IsDir() && photo.Named(path):
-			if n++; n == most {
-				return fs.SkipAll
-			}
-		}
-		return nil
-	})
-	return n
-}
-
-// loose counts the images that lie in dir itself.
-func loose(dir string) (n int) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if !e.IsDir() && !hidden(e.Name()) && photo.Named(e.Name()) {
-			n++
-		}
-	}
-	return n
-}
-
-// quoted lists names: "a", "b" and "c".
-func quoted(names []string) string {
-	parts := make([]string, len(names))
-	for i, name := range names {
-		parts[i] = fmt.Sprintf("%q", name)
-	}
-	last := len(parts) - 1
-	if last < 1 {
-		return strings.Join(parts, "")
-	}
-	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }

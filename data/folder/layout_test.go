@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// folders makes empty image files: "Train/cat 3" is three of them.
+// folders makes folders of empty image files: "Train/cat 3" has three of them.
 func folders(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func folders(t *testing.T, names ...string) string {
 	return dir
 }
 
-// both makes the folders of three classes in two parts.
+// both returns the folders of three classes in two splits.
 func both(train, test string) []string {
 	return []string{train + "/cat 3", train + "/dog 3", train + "/fox 3", test + "/cat 1", test + "/dog 1", test + "/fox 1"}
 }
@@ -64,7 +64,7 @@ func TestNamesOfParts(t *testing.T) {
 	}
 }
 
-// Two parts are two parts, whatever they are called.
+// Two splits are recognised by all their usual names.
 func TestScanParts(t *testing.T) {
 	for _, c := range [][2]string{
 		{"Training", "Testing"}, {"Train", "Test"}, {"TRAIN", "VAL"}, {"training", "validation"}, {"seg_train", "seg_test"},
@@ -91,8 +91,8 @@ func TestScanLayouts(t *testing.T) {
 	for name, c := range map[string]struct {
 		folders []string
 		classes string
-		counts  [2][]int // to train and to test on
-		parts   []Part   // beside those that are used
+		counts  [2][]int // the numbers of training and test images
+		parts   []Part   // the unused ones
 		note    string
 	}{
 		"three parts":            {with(both("train", "val"), "test/cat 1", "test/dog 1"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"test", "", 2, 2}}, ""},
@@ -152,7 +152,7 @@ func TestScanRefusesLayouts(t *testing.T) {
 			t.Errorf("%s: want %q, got %v, %+v", name, c.want, err, x)
 		}
 	}
-	if runtime.GOOS != "linux" { // where a name is any bytes
+	if runtime.GOOS != "linux" { // only there a name may be any bytes
 		return
 	}
 	if _, err := Scan(folders(t, "caf\xe9 2", "tea 2")); err == nil || !strings.Contains(err.Error(), `the folder "caf\xe9" in`) {
@@ -163,7 +163,7 @@ func TestScanRefusesLayouts(t *testing.T) {
 	}
 }
 
-// Of a model's classes the parts are the same, and each may be missing.
+// ScanAs recognises the same splits as Scan, and each may be missing.
 func TestScanAsParts(t *testing.T) {
 	known := []string{"fox", "cat", "dog"}
 	for name, c := range map[string]struct {

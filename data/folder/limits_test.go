@@ -20,8 +20,8 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// sizedPhotos writes images of these sides, in two classes by turns, and returns how many
-// bytes decoding the first and the last takes.
+// sizedPhotos writes square images with these sides, alternating between two classes. It
+// returns how many bytes decoding the first and the last one takes.
 func sizedPhotos(t *testing.T, dir string, sides ...int) (first, last int64) {
 	t.Helper()
 	for i, side := range sides {
@@ -50,14 +50,14 @@ func sizedPhotos(t *testing.T, dir string, sides ...int) (first, last int64) {
 	return first, last
 }
 
-// free fails the test where something is still held of a budget of which nobody reads now.
-func free(t *testing.T, o Options, path string) {
+// checkReleased fails the test if a part of the budget is still in use although nothing is read.
+func checkReleased(t *testing.T, o Options, path string) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // else it would hang
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // otherwise a failure would hang
 	defer cancel()
 	release, err := o.Memory.Hold(content, photo.Options{Context: ctx})
 	if err != nil {
@@ -66,8 +66,8 @@ func free(t *testing.T, o Options, path string) {
 	release()
 }
 
-// However many goroutines read images, the bytes of those that are decoded at once stay
-// within the budget, and one that is larger than the budget is read all the same.
+// The images that are decoded at once stay within the budget for any number of goroutines, and
+// an image that is larger than the budget is still read.
 func TestDecodingStaysWithinItsBudget(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16))
 	dir := t.TempDir()
@@ -84,8 +84,8 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	most := max(3*one+one/2, large)
-	for name, walk := range map[string]func(o Options, i int) error{
+	limit := max(3*one+one/2, large)
+	for name, read := range map[string]func(o Options, i int) error{
 		"Check": func(o Options, i int) error {
 			if i > 0 {
 				return nil
@@ -108,19 +108,19 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 		}
 		switch name {
 		case "Get":
-			walk = func(_ Options, i int) error { _, err := s.Get(i, make([]uint8, 3*32*32)); return err }
+			read = func(_ Options, i int) error { _, err := s.Get(i, make([]uint8, 3*32*32)); return err }
 		case "Image":
-			walk = func(_ Options, i int) error { _, _, err := s.Image(i); return err }
+			read = func(_ Options, i int) error { _, _, err := s.Image(i); return err }
 		case "Part":
-			walk = func(_ Options, i int) error {
+			read = func(_ Options, i int) error {
 				_, _, err := s.Part(i, func(h, w int) transforms.Crop { return transforms.Crop{Height: 5, Width: 7} })
 				return err
 			}
 		case "Lend":
-			walk = func(_ Options, i int) error {
+			read = func(_ Options, i int) error {
 				_, err := s.Lend(i, func(transforms.Image) {
-					if m := o.Memory.Peak(); m > most {
-						t.Errorf("%d bytes are held while one is lent", m)
+					if m := o.Memory.Peak(); m > limit {
+						t.Errorf("%d bytes are in use while an image is lent", m)
 					}
 				})
 				return err
@@ -129,21 +129,21 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range x.Items {
 			all.Go(func() {
-				if err := walk(o, i); err != nil {
+				if err := read(o, i); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			})
 		}
 		all.Wait()
-		if m := o.Memory.Peak(); m < large || m > most {
+		if m := o.Memory.Peak(); m < large || m > limit {
 			t.Errorf("%s: %d bytes were decoded at once; one image takes %d, the largest %d, and the budget is %d", name, m, one, large, 3*one+one/2)
 		}
-		free(t, o, biggest)
+		checkReleased(t, o, biggest)
 	}
 }
 
-// image that is lent is held as long as it is used.
-func TestLentPicturesAreHeld(t *testing.T) {
+// An image counts against the budget as long as it is lent.
+func TestLentImagesCountAgainstTheBudget(t *testing.T) {
 	dir := t.TempDir()
 	sizedPhotos(t, dir, 64, 64)
 	x, err := Scan(dir)
@@ -170,11 +170,11 @@ func TestLentPicturesAreHeld(t *testing.T) {
 	if err != nil || label != s.Items()[1].Label {
 		t.Errorf("label %d, %v", label, err)
 	}
-	free(t, o, path)
+	checkReleased(t, o, path)
 }
 
-// What cannot be read gives its part of the budget back.
-func TestBrokenPicturesHoldNothing(t *testing.T) {
+// An image that cannot be read releases its part of the budget.
+func TestBrokenImagesReleaseTheBudget(t *testing.T) {
 	dir := t.TempDir()
 	sizedPhotos(t, dir, 64, 64, 64, 64)
 	cut := filepath.Join(dir, "a", "02.jpg")
@@ -194,16 +194,15 @@ func TestBrokenPicturesHoldNothing(t *testing.T) {
 	if err != nil || len(r.Broken) != 1 || r.Broken[0].Pixels != 0 {
 		t.Fatalf("%+v, %v", r.Broken, err)
 	}
-	free(t, o, filepath.Join(dir, "a", "00.jpg"))
+	checkReleased(t, o, filepath.Join(dir, "a", "00.jpg"))
 	o.MaxPixels--
 	if r, _, err = x.Check(t.Context(), o, nil); err != nil || len(r.Broken) != 4 || r.Broken[0].Pixels != 64*64 {
 		t.Errorf("%+v, %v", r.Broken, err)
 	}
 }
 
-//	image that is not read since the context ends is no broken image, and no other
-//
-// takes its place.
+// An image that is not read because the context has ended is not a broken image, and no other
+// one takes its place.
 func TestContextEndsReading(t *testing.T) {
 	dir := t.TempDir()
 	sizedPhotos(t, dir, 64, 64, 64, 64)
@@ -222,7 +221,7 @@ func TestContextEndsReading(t *testing.T) {
 	}
 	cancel()
 	if _, err := s.Get(0, pix); err != nil {
-		t.Errorf(" image that is kept: %v", err)
+		t.Errorf("a cached image: %v", err)
 	}
 	for i := 1; i < s.Len(); i++ {
 		if _, err := s.Get(i, pix); !errors.Is(err, context.Canceled) {

@@ -20,22 +20,22 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// entry is a line of a list.
+// entry is one line of a list.
 type entry struct {
 	line               int
-	path, label, split string   // as they are written; add makes the label a class
-	at, name           string   // the path to open, and the image's name in the index
-	kind               partKind // by its split
+	path, label, split string   // as written in the list; add replaces the label by the class
+	at, name           string   // the path to open, and the name of the image in the index
+	kind               partKind // the meaning of split
 }
 
-// What a column or key may be called; the first is what this package writes of it.
+// These are the names that columns and keys may have. This package writes the first ones.
 var (
 	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
 	labelNames = []string{"label", "class", "category"}
 	splitNames = []string{"split", "part"}
 )
 
-// splitOf reads a split's name. A part to test on, beside one to validate on, is not used.
+// splitOf returns the split with a name in a list; without a name it is the training split.
 func splitOf(name string) (partKind, error) {
 	if lines.Name(name) == "" {
 		return trainPart, nil
@@ -46,17 +46,17 @@ func splitOf(name string) (partKind, error) {
 	return noPart, fmt.Errorf("unknown split %q; use train, val or test", lines.Short(name))
 }
 
-// list is a list that is being read.
+// list is a list while it is read.
 type list struct {
 	*Index
 	known   []string
-	labels  map[string]int // of the known classes by name
-	lines   map[string]int // by the names of the images
+	labels  map[string]int // the labels of the known classes by name
+	lines   map[string]int // the line of each image by name
 	entries []entry
-	columns *columns // of labels or values; nil for classes
+	columns *columns // the columns of labels or values; nil for classes
 }
 
-// scanList makes an index of a list. Paths count from the list's folder.
+// scanList reads a list and returns its index. Paths are relative to the folder of the list.
 func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -73,7 +73,7 @@ func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
 	}
-	for i, class := range known { // the very name comes first
+	for i, class := range known { // an exact match comes first
 		l.labels[class] = i
 	}
 	r := lines.NewReader(f)
@@ -99,7 +99,7 @@ func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	return x, nil
 }
 
-// add takes a line.
+// add checks and adds a line.
 func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
 		return fmt.Errorf("line %d names no image", e.line)
@@ -134,7 +134,7 @@ func (l *list) add(e entry) (err error) {
 	return nil
 }
 
-// find looks for the image of a line. Paths are bytes: they need not be UTF-8.
+// find finds the file of a line. Paths are bytes and need not be UTF-8.
 func (l *list) find(e *entry) error {
 	at := func(written string) string {
 		if path := filepath.FromSlash(written); filepath.IsAbs(path) {
@@ -154,7 +154,7 @@ func (l *list) find(e *entry) error {
 			return fmt.Errorf("no such file, and the path %w", wrong)
 		}
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
-			err = e.Err // a path may be long
+			err = e.Err // without the path, which may be long
 		}
 		return fmt.Errorf("%s: %w; paths count from the list's folder", lines.Short(at(written)), err)
 	case !st.Mode().IsRegular():
@@ -164,7 +164,7 @@ func (l *list) find(e *entry) error {
 	return nil
 }
 
-// finish makes the index of the lines.
+// finish fills the index from the lines.
 func (l *list) finish() {
 	x := l.Index
 	labels, kinds := map[string]bool{}, map[partKind]bool{}
@@ -257,7 +257,7 @@ func readCSV(r *lines.Reader, first string, before int, targets *columns, take f
 	}
 }
 
-// readJSONLines reads one object a line. A label may be a text or a number.
+// readJSONLines reads one JSON object per line. A label may be a string or a number.
 func readJSONLines(r *lines.Reader, targets *columns, take func(entry) error) error {
 	for {
 		text, err := r.Next()

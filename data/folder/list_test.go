@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// wide writes text as UTF-16 LE with a byte order mark, as Excel does.
-func wide(text string) string {
+// utf16LE encodes text as UTF-16 LE with a byte order mark, as Excel does.
+func utf16LE(text string) string {
 	b := []byte("\xff\xfe")
 	for _, u := range utf16.Encode([]rune(text)) {
 		b = append(b, byte(u), byte(u>>8))
@@ -23,7 +23,7 @@ func wide(text string) string {
 	return string(b)
 }
 
-// The same list in every form is the same index.
+// The same list in any form gives the same index.
 func TestListsInEveryForm(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"a.jpg": "", "b c.jpg": "", "d.jpg": "", "caf\u00e9.jpg": ""})
@@ -35,12 +35,12 @@ func TestListsInEveryForm(t *testing.T) {
 	for name, text := range map[string]string{
 		"plain.csv": list, "quoted.csv": quoted, "mark.csv": "\ufeff" + list, "mark-quoted.csv": "\ufeff" + quoted,
 		"crlf.csv": change(list, "\n", "\r\n"), "cr.csv": change(list, "\n", "\r"), "cr-quoted.csv": change(quoted, "\n", "\r"),
-		"utf16.csv": wide(list), "utf16-quoted.csv": wide(change(quoted, "\n", "\r\n")), "utf16-tabs.csv": wide(change(list, ",", "\t")),
+		"utf16.csv": utf16LE(list), "utf16-quoted.csv": utf16LE(change(quoted, "\n", "\r\n")), "utf16-tabs.csv": utf16LE(change(list, ",", "\t")),
 		"semicolons.csv": change(list, ",", ";"), "sep.csv": "sep=;\r\n" + change(list, ",", ";"), "tabs.csv": change(list, ",", "\t"), "tabs-quoted.csv": change(quoted, ",", "\t"),
 		"spaces.csv": change(list, ",cat", ", cat ", "label", " label "), "spaces-quoted.csv": change(quoted, `"cat"`, ` "cat "`),
 		"nbsp.csv": change(list, "ice cream", "ice\u00a0cream\u00a0", ",cat", ",\u00a0cat"), "composed.csv": change(list, "\u00e9", "e\u0301"),
 		"blank.csv": "\n\n" + list + "\n", "capitals.csv": change(list, "path,label,split", "File,CLASS,Split"),
-		"plain.jsonl": json, "mark.jsonl": "\ufeff" + json, "crlf.jsonl": change(json, "\n", "\r\n"), "cr.ndjson": change(json, "\n", "\r"), "utf16.jsonl": wide(json),
+		"plain.jsonl": json, "mark.jsonl": "\ufeff" + json, "crlf.jsonl": change(json, "\n", "\r\n"), "cr.ndjson": change(json, "\n", "\r"), "utf16.jsonl": utf16LE(json),
 		"spaces.jsonl": change(json, `"cat"`, `" cat "`, `"a.jpg"`, `"a.jpg "`), "nbsp.jsonl": change(json, "ice cream", `\u00a0ice\u00a0cream`), "composed.jsonl": change(json, "\u00e9", `e\u0301`),
 	} {
 		write(t, dir, map[string]string{name: text})
@@ -54,13 +54,13 @@ func TestListsInEveryForm(t *testing.T) {
 		}) {
 			t.Errorf("%s: %q, %v, %q", name, got, x.Layout, x.Notes)
 		}
-		if _, err := ScanAs(filepath.Join(dir, name), []string{"cafe\u0301", "cat ", "ice cream", "cow"}); err != nil { // of an older model
+		if _, err := ScanAs(filepath.Join(dir, name), []string{"cafe\u0301", "cat ", "ice cream", "cow"}); err != nil { // the classes of an older model
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A part to test on beside one to validate on is not used, as of folders.
+// Test images are not used if there are validation images, as in folders.
 func TestListsOfThreeParts(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
@@ -93,8 +93,8 @@ func TestListsRefused(t *testing.T) {
 		"header.csv":   {"path,label,gr\xf6\xdfe\na.jpg,tea,1\n", "line 1: "},
 		"path.csv":     {"path,label\ncaf\xe9.jpg,tea\n", `line 2: no such file, and the path "caf\xe9.jpg" is not UTF-8`},
 		"zero.csv":     {"path,label\na.jpg,te\x00a\n", "line 2: has a zero byte"},
-		"unmarked.csv": {wide("path,label\na.jpg,tea\n")[2:], "line 1: has a zero byte"},
-		"half.csv":     {wide("path,label\na.jpg,tea\n") + "x", "line 3: is not valid in the encoding"},
+		"unmarked.csv": {utf16LE("path,label\na.jpg,tea\n")[2:], "line 1: has a zero byte"},
+		"half.csv":     {utf16LE("path,label\na.jpg,tea\n") + "x", "line 3: is not valid in the encoding"},
 		"long.csv":     {"path,label\na.jpg," + long + "\n", "line 2: has more than 1048576 bytes"},
 		"long.jsonl":   {"{\"path\": \"a.jpg\", \"label\": \"tea\"}\n" + long, "line 2: has more than 1048576 bytes"},
 		"label.csv":    {"path,label\na.jpg," + long[:5000] + "\n", "the name of a class has at most 1000"},
@@ -116,11 +116,11 @@ func TestListsRefused(t *testing.T) {
 	}
 }
 
-// Paths are the bytes of the disk: a program may have composed them otherwise, and they
-// need not be UTF-8.
+// Paths are any bytes: they need not be UTF-8, and the list may compose letters in another way
+// than the file system.
 func TestPathsOfLists(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("names of files are any bytes on Linux alone")
+		t.Skip("only on Linux may file names be any bytes")
 	}
 	dir := t.TempDir()
 	write(t, dir, map[string]string{

@@ -16,26 +16,27 @@ import (
 	"github.com/residual-ml/residual/internal/rng"
 )
 
-// MakeConfig says what Make draws. The zero value is 20 images a class.
+// MakeConfig configures Make. The zero value asks for 20 images per class.
 type MakeConfig struct {
 	PerClass int // images of each class; 0 means 20
-	Val      int // more of each class, in a folder val beside train; 0 means no such folders
+	Val      int // more images of each class, in a folder val beside train; 0 means no such folders
 	Seed     uint64
-	// Turned is the share of images that lie on their side or are mirrored, and that
-	// EXIF data turns upright; Broken is how many files of the first class are cut short.
+	// Turned is the fraction of images that are stored rotated or mirrored, with EXIF data
+	// that turns them upright.
 	Turned float64
+	// Broken is the number of files of the first class that are cut short.
 	Broken int
 }
 
-// Make writes a folder of images to try a training on: drawn garments in colour, as
-// JPEG files of varied sizes, one folder a class. The folder must be new or empty. The
-// same settings write the same images, and the same files with one version of Go.
+// Make writes a folder of images for trying out a training: generated garments in colour, as
+// JPEG files of different sizes, in one folder per class. The folder must be new or empty. The
+// same settings give the same images, and with the same version of Go the same files.
 func Make(ctx context.Context, dir string, c MakeConfig) error {
 	if c.PerClass == 0 {
 		c.PerClass = 20
 	}
 	if c.PerClass < 1 || c.Val < 0 || c.Broken < 0 || c.Broken > c.PerClass || !(c.Turned >= 0 && c.Turned <= 1) {
-		return fmt.Errorf("%d images a class, %d to validate, %d broken and a share of %v turned: none below 0, no more broken than there are, and a share to 1",
+		return fmt.Errorf("%d images per class, %d for validation, %d broken and a fraction of %v turned: use at least one image per class, no number below 0, no more broken images than there are, and a fraction from 0 to 1",
 			c.PerClass, c.Val, c.Broken, c.Turned)
 	}
 	if err := untouched(dir); err != nil {
@@ -60,7 +61,7 @@ func Make(ctx context.Context, dir string, c MakeConfig) error {
 	return nil
 }
 
-// untouched refuses a folder that has something in it.
+// untouched returns an error if a folder is not empty.
 func untouched(dir string) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty; name a new folder", dir)
@@ -68,9 +69,9 @@ func untouched(dir string) error {
 	return nil
 }
 
-// part writes each images of every class.
+// part writes the images of one split: each is the number per class.
 func (c MakeConfig) part(ctx context.Context, dir string, split data.Split, each, broken int) error {
-	// Labels come in no order: draw until every class has enough.
+	// The labels are in no particular order, so draw until every class has enough images.
 	size := 0
 	for drawn := false; !drawn; {
 		size += 20 * each
@@ -85,6 +86,7 @@ func (c MakeConfig) part(ctx context.Context, dir string, split data.Split, each
 	return nil
 }
 
+// write writes images of ds until each class has enough. enough reports whether ds had as many.
 func (c MakeConfig) write(ctx context.Context, ds data.Dataset, dir string, split data.Split, each, broken int) (enough bool, err error) {
 	info := ds.Info()
 	counts := make([]int, len(info.Classes))
@@ -121,15 +123,16 @@ func (c MakeConfig) write(ctx context.Context, ds data.Dataset, dir string, spli
 	return missing == 0, nil
 }
 
-// photo colours a grey garment on a ground, enlarges it and lays it as a camera might.
+// photo returns a JPEG file of a grey garment that is coloured, enlarged and possibly rotated
+// as by a camera.
 func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([]byte, error) {
-	var lots transforms.Rand
+	var rnd transforms.Rand
 	epoch := 0
 	if split == data.Test {
 		epoch = 1
 	}
-	lots.Image(c.Seed, epoch, index)
-	r := rng.Of(&lots)
+	rnd.Image(c.Seed, epoch, index)
+	r := rng.Of(&rnd)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
 	for channel := range 3 {
@@ -144,7 +147,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 	if r.Float64() < c.Turned {
 		orientation = 2 + r.IntN(7)
 	}
-	// What turns it upright is undone; only the quarter turns are not their own opposite.
+	// Apply the inverse of the orientation. All but the quarter turns are their own inverse.
 	back := orientation
 	switch orientation {
 	case 6:
@@ -166,7 +169,7 @@ func encode(m transforms.Image, orientation int) ([]byte, error) {
 	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
 		return nil, err
 	}
-	// APP1: its length, TIFF data of one directory, its one entry, no further directory.
+	// The APP1 segment: its length, and TIFF data of one directory with one entry.
 	segment := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00" +
 		string(rune(orientation)) + "\x00\x00\x00\x00\x00\x00"
 	return append([]byte(string(b.Bytes()[:2])+segment), b.Bytes()[2:]...), nil

@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// checked scans and reads a folder.
+// checked scans and checks a folder.
 func checked(t *testing.T, path string) (*Index, *Report, []int) {
 	t.Helper()
 	x, err := Scan(path)
@@ -37,7 +37,7 @@ func changes(t *testing.T, x *Index, want ...string) {
 		t.Fatalf("%q, %v; want %q", got, err, want)
 	}
 	for i := range want {
-		if !strings.Contains(got[i], want[i]) || strings.Contains(got[i], "new run") { // what to do about all of them is the caller's to say
+		if !strings.Contains(got[i], want[i]) || strings.Contains(got[i], "new run") { // the caller gives the next step
 			t.Errorf("%q, want %q", got[i], want[i])
 		}
 	}
@@ -54,14 +54,14 @@ func copyFile(t *testing.T, to, from string) {
 	}
 }
 
-// What changes on the disk is noticed: by Changed, and by a set that reads it.
+// Changed and a Set notice that files have changed.
 func TestChangesAreNoticed(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 4})
+	dir := makeFolder(t, MakeConfig{PerClass: 4})
 	x, _, _ := checked(t, dir)
 	changes(t, x)
 	first, second := x.Items[0].Path, x.Items[1].Path
 
-	// Written anew with the same content, it is the same.
+	// A file with another time but the same content has not changed.
 	later := time.Now().Add(time.Hour)
 	if err := os.Chtimes(first, later, later); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestChangesAreNoticed(t *testing.T) {
 	if _, _, err := set().Image(0); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) || strings.Count(err.Error(), "start a new run") != 1 {
 		t.Errorf("a set that reads the other image says %v", err)
 	}
-	// So does a set that reads a part of it, as there is no room for the whole.
+	// A set without memory for full images reads a part of the image and notices the change too.
 	parts, err := x.Set(data.Train, Options{Size: 16, CacheBytes: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestChangesAreNoticed(t *testing.T) {
 }
 
 func TestChangedListsAreNoticed(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 2})
+	dir := makeFolder(t, MakeConfig{PerClass: 2})
 	list := filepath.Join(dir, "list.csv")
 	write := func(lines ...string) {
 		if err := os.WriteFile(list, []byte("path,label,split\n"+strings.Join(lines, "\n")+"\n"), 0o666); err != nil {
@@ -122,7 +122,7 @@ func TestChangedListsAreNoticed(t *testing.T) {
 }
 
 func TestRecord(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 4})
+	dir := makeFolder(t, MakeConfig{PerClass: 4})
 	x, _, groups := checked(t, dir)
 	if err := x.Holdout(0.25, 3, groups); err != nil {
 		t.Fatal(err)
@@ -159,9 +159,9 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// Of 40 images two may be broken; three, or all of a class, may not.
+// Two of 40 images may be broken, but not three, and not all images of a class.
 func TestWithout(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 4})
+	dir := makeFolder(t, MakeConfig{PerClass: 4})
 	x, _, _ := checked(t, dir)
 	spoil := func(from, n int) {
 		for _, it := range x.Items[from : from+n] {
@@ -172,14 +172,14 @@ func TestWithout(t *testing.T) {
 	}
 	spoil(3, 2)
 	x, r, groups := checked(t, dir)
-	rest, kept, err := x.Without(r, groups)
-	if err != nil || len(rest.Items) != 38 || len(kept) != 38 || len(x.Items) != 40 {
-		t.Fatalf("%d images of %d groups: %v", len(rest.Items), len(kept), err)
+	remaining, remainingGroups, err := x.Without(r, groups)
+	if err != nil || len(remaining.Items) != 38 || len(remainingGroups) != 38 || len(x.Items) != 40 {
+		t.Fatalf("%d images of %d groups: %v", len(remaining.Items), len(remainingGroups), err)
 	}
-	if slices.ContainsFunc(rest.Items, func(it Item) bool { return it.Path == x.Items[3].Path || it.Path == x.Items[4].Path }) {
-		t.Error("a broken image was kept")
+	if slices.ContainsFunc(remaining.Items, func(it Item) bool { return it.Path == x.Items[3].Path || it.Path == x.Items[4].Path }) {
+		t.Error("a broken image remains")
 	}
-	if err := rest.Holdout(0.25, 0, kept); err != nil {
+	if err := remaining.Holdout(0.25, 0, remainingGroups); err != nil {
 		t.Error(err)
 	}
 	spoil(5, 1)
@@ -189,13 +189,13 @@ func TestWithout(t *testing.T) {
 		t.Error(err)
 	}
 
-	x.Items = append(slices.Clone(x.Items), x.Items[8:]...) // more than enough good ones
+	x.Items = append(slices.Clone(x.Items), x.Items[8:]...) // so that the broken ones are less than 5%
 	x.Items = append(x.Items, x.Items[8:]...)
-	rest, _, err = x.Without(r, nil)
+	remaining, _, err = x.Without(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := rest.Counts(data.Train)[1]; n != 2 {
+	if n := remaining.Counts(data.Train)[1]; n != 2 {
 		t.Fatalf("%d images left", n)
 	}
 	r.Broken = append(r.Broken, Problem{Name: x.Items[6].Name}, Problem{Name: x.Items[7].Name})
@@ -204,9 +204,9 @@ func TestWithout(t *testing.T) {
 	}
 }
 
-// The classes of a model are those of its names, whatever the folder has.
+// ScanAs uses the classes of the model, whichever of them the folder has.
 func TestScanAs(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 2})
+	dir := makeFolder(t, MakeConfig{PerClass: 2})
 	all, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestScanAs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "coat"), 0o777); err != nil { // an empty one is none
+	if err := os.MkdirAll(filepath.Join(dir, "coat"), 0o777); err != nil { // an empty folder does no harm
 		t.Fatal(err)
 	}
 	x, err := ScanAs(dir, model)
@@ -237,8 +237,8 @@ func TestScanAs(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A part may be missing, or be a class of that name.
-	parts := made(t, MakeConfig{PerClass: 2, Val: 3})
+	// A split may be missing.
+	parts := makeFolder(t, MakeConfig{PerClass: 2, Val: 3})
 	if err := os.RemoveAll(filepath.Join(parts, "train")); err != nil {
 		t.Fatal(err)
 	}
@@ -260,8 +260,8 @@ func TestScanAs(t *testing.T) {
 	}
 }
 
-func TestMostPictures(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 6})
+func TestMaxImages(t *testing.T) {
+	dir := makeFolder(t, MakeConfig{PerClass: 6})
 	x, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)

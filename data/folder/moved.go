@@ -8,10 +8,10 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// Relocate finds the images of a record in a folder or list, wherever in it they lie now:
-// by their content, and with the class that they had; where the user divided what is there,
-// in the part that they had, too. It gives the items the paths of those files, and lists, a
-// line each, the images for which there is none.
+// Relocate finds the images of a record in a folder or list by their content, wherever they
+// are now, and sets the paths of the items. An image must have the same class as before, and
+// the same split if the user chose the splits. missing describes, in one line each, the images
+// that were not found.
 func (x *Index) Relocate(ctx context.Context, path string) (missing []string, err error) {
 	var now *Index
 	if x.targeted() {
@@ -23,7 +23,7 @@ func (x *Index) Relocate(ctx context.Context, path string) (missing []string, er
 		return nil, err
 	}
 	err = each(ctx, len(now.Items), func(i int) {
-		_, _ = now.Items[i].load(photo.Options{}) // what cannot be read has no digest
+		_, _ = now.Items[i].load(photo.Options{}) // a file that cannot be read has no digest
 	})
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (x *Index) Relocate(ctx context.Context, path string) (missing []string, er
 			continue
 		}
 		if found.Name != it.Name {
-			list = "" // what it says of the name is of another image
+			list = "" // the list gives the name to another image
 		}
 		it.Path, it.Mark = found.Path, found.Mark
 	}
@@ -51,8 +51,8 @@ func (x *Index) Relocate(ctx context.Context, path string) (missing []string, er
 	return missing, nil
 }
 
-// among chooses the file to take for an image, that of its name if it can be, or says why
-// there is none.
+// among chooses one of the files with the content of an image, preferably the one with its
+// name. If none has the right class and split, why says so.
 func (it *Item) among(files []*Item, x, now *Index) (found *Item, why string) {
 	if len(files) == 0 {
 		return nil, fmt.Sprintf("image %s: no file in %s has its content", it.Name, now.Path())
@@ -73,8 +73,8 @@ func (it *Item) among(files []*Item, x, now *Index) (found *Item, why string) {
 	return nil, why
 }
 
-// Parts says in which part of the index an image is, by the digest of its file: of a file
-// that has copies in both, data.Train.
+// Parts returns the split of each image by the SHA-256 of its file. For a file with copies in
+// both splits it is data.Train.
 func (x *Index) Parts() map[string]data.Split {
 	parts := make(map[string]data.Split, len(x.Items))
 	for _, it := range x.Items {

@@ -12,9 +12,9 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// Kinds counts files by the endings of their names, the most frequent first, and says
-// which of them are images that must be converted: "12 .heic, 1 .txt; convert .heic to
-// JPEG or PNG".
+// Kinds counts files by the extensions of their names, the most frequent first, and says which
+// of them are images that must be converted, such as "12 .heic, 1 .txt; convert .heic to JPEG
+// or PNG".
 func Kinds(names []string) string {
 	counts := map[string]int{}
 	for _, name := range names {
@@ -37,7 +37,8 @@ func Kinds(names []string) string {
 	return text
 }
 
-// tooFew says why there are no two classes, and what may be meant.
+// tooFew returns the error for an index with fewer than two classes. It says what the user may
+// have meant.
 func (x *Index) tooFew() error {
 	if x.list != "" {
 		return fmt.Errorf("list %s: gives all images the label %q; two labels at least are needed", x.list, strings.Join(x.Classes, ", "))

@@ -7,12 +7,13 @@ import (
 
 var _ data.ImageParts = (*Set)(nil)
 
-// Part implements data.ImageParts: a part of what Image returns. While the cache has room
-// the whole is decoded and kept, and of what is shrunk it always is; else only the part.
+// Part implements data.ImageParts: it returns a part of the image that Image returns. It
+// decodes all of an image that is to be shrunk, or while the memory cache has room for it, and
+// only the part otherwise.
 func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	s.checkIndex(i)
 	var m transforms.Image
-	err := s.healthy(i, func(j int) (err error) {
+	err := s.withReplacement(i, func(j int) (err error) {
 		m, err = s.part(j, choose)
 		return err
 	})
@@ -20,46 +21,46 @@ func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (trans
 }
 
 func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
-	cut := func(m transforms.Image, err error) (transforms.Image, error) {
+	crop := func(m transforms.Image, err error) (transforms.Image, error) {
 		if err != nil {
 			return m, err
 		}
 		return choose(m.Height, m.Width).Apply(m, nil), nil
 	}
 	if m, ok := s.full.get(i); ok {
-		return cut(m, nil)
+		return crop(m, nil)
 	}
 	if err := s.isBroken(i); err != nil {
 		return transforms.Image{}, err
 	}
-	whole := false
-	some := func(h, w int) transforms.Crop {
-		if whole = whole || s.full.budget.has(s.o.Channels*h*w); whole {
+	full := false
+	partOrFull := func(h, w int) transforms.Crop {
+		if full = full || s.full.budget.has(s.o.Channels*h*w); full {
 			return transforms.Crop{Height: h, Width: w}
 		}
 		return choose(h, w)
 	}
 	if s.o.Shrink > 0 {
-		if m, ok := s.o.Cache.read(&s.items[i], formShrunk, some); ok {
-			if !whole {
+		if m, ok := s.o.Cache.read(&s.items[i], formShrunk, partOrFull); ok {
+			if !full {
 				return m, nil
 			}
 			s.full.put(i, m)
-			return cut(m, nil)
+			return crop(m, nil)
 		}
 	}
 	m, release, err := s.decode(i, func(h, w int) transforms.Crop {
-		whole = s.o.shrinks(h, w)
-		return some(h, w)
+		full = s.o.format().shrinks(h, w)
+		return partOrFull(h, w)
 	})
 	if err != nil {
 		return m, err
 	}
 	defer release()
-	if !whole {
+	if !full {
 		return m, nil
 	}
-	m = s.o.shrunk(m)
+	m = s.o.format().shrunk(m)
 	s.full.put(i, m)
-	return cut(m, nil)
+	return crop(m, nil)
 }

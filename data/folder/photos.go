@@ -19,38 +19,38 @@ import (
 	"github.com/residual-ml/residual/internal/rng"
 )
 
-// PhotoConfig says what MakePhotos draws. The zero value is 200 images of ImageNet's
-// usual size.
+// PhotoConfig configures MakePhotos. The zero value asks for 200 images of ImageNet's usual
+// size.
 type PhotoConfig struct {
-	Count         int // images; 0 means 200
-	Width, Height int // 0 means 500 and 375
-	Classes       int // folders; 0 means 10
-	Quality       int // of JPEG; 0 means 90
+	Count         int // the number of images; 0 means 200
+	Width, Height int // pixels; 0 means 500 and 375
+	Classes       int // the number of folders; 0 means 10
+	Quality       int // the JPEG quality, 1 to 100; 0 means 90
 	Seed          uint64
 }
 
 func (c *PhotoConfig) defaults() error {
 	for _, f := range []struct {
-		v    *int
-		d    int
-		most int
+		v   *int
+		d   int
+		max int
 	}{{&c.Count, 200, 1 << 20}, {&c.Width, 500, 1 << 13}, {&c.Height, 375, 1 << 13}, {&c.Classes, 10, 1000}, {&c.Quality, 90, 100}} {
 		if *f.v == 0 {
 			*f.v = f.d
 		}
-		if *f.v < 1 || *f.v > f.most {
+		if *f.v < 1 || *f.v > f.max {
 			return fmt.Errorf("%d photos of %dx%d in %d classes at quality %d: one of these is out of range", c.Count, c.Width, c.Height, c.Classes, c.Quality)
 		}
 	}
 	return nil
 }
 
-// MakePhotos writes JPEG files to measure decoding with: images that show nothing but
-// cost a decoder what photos do. Like those (Field 1987,
-// https://doi.org/10.1364/JOSAA.4.002379) they have about as much contrast in every
-// octave of sizes, lie sharp in some places and blurred in others, and have edges and a
-// camera's noise. Chroma is halved both ways, as cameras do. The folder must be new or
-// empty. The same settings write the same images.
+// MakePhotos writes JPEG files for measuring the speed of decoding. The images show nothing
+// meaningful but take as long to decode as photos. Like photos they have about the same
+// contrast in every octave of spatial frequencies (Field 1987,
+// https://doi.org/10.1364/JOSAA.4.002379), sharp and blurred regions, edges, and the noise of a
+// camera. Chroma has half the resolution in both directions, as cameras write it. The folder
+// must be new or empty. The same settings give the same images.
 func MakePhotos(ctx context.Context, dir string, c PhotoConfig) error {
 	if err := c.defaults(); err != nil {
 		return err
@@ -96,18 +96,18 @@ func (c PhotoConfig) write(dir string, i int) error {
 	return os.WriteFile(filepath.Join(class, fmt.Sprintf("%05d.jpg", i)), b.Bytes(), 0o666)
 }
 
-// raster is an image of numbers in the making.
+// raster is one plane of an image, in float64, while it is computed.
 type raster struct {
 	w, h int
 	v    []float64
 }
 
-// add adds noise of one size of detail, in pixels, scaled at each place by gain.
+// add adds noise with details of a given size in pixels, multiplied by gain at each pixel.
 func (f raster) add(r *rand.Rand, detail int, amplitude float64, gain func(i int) float64) {
 	gw := f.w/detail + 2
 	grid := make([]float64, gw*(f.h/detail+2))
 	for i := range grid {
-		grid[i] = amplitude * (r.Float64() + r.Float64() + r.Float64() - 1.5) * 2 // nearly normal, of variance 1
+		grid[i] = amplitude * (r.Float64() + r.Float64() + r.Float64() - 1.5) * 2 // nearly a normal distribution with variance 1
 	}
 	for y := range f.h {
 		gy, fy := y/detail, float64(y%detail)/float64(detail)
@@ -124,27 +124,27 @@ func (f raster) add(r *rand.Rand, detail int, amplitude float64, gain func(i int
 
 // scene draws image i.
 func (c PhotoConfig) scene(i int) image.Image {
-	var lots transforms.Rand
-	lots.Image(c.Seed, 0, i)
-	r := rng.Of(&lots)
-	whole := func(int) float64 { return 1 }
+	var rnd transforms.Rand
+	rnd.Image(c.Seed, 0, i)
+	r := rng.Of(&rnd)
+	everywhere := func(int) float64 { return 1 }
 	layer := func() raster { return raster{c.Width, c.Height, make([]float64, c.Width*c.Height)} }
 	sharp, luma, cb, cr := layer(), layer(), layer(), layer()
-	sharp.add(r, 96, 0.9, whole)
-	sharp.add(r, 32, 0.4, whole)
+	sharp.add(r, 96, 0.9, everywhere)
+	sharp.add(r, 32, 0.4, everywhere)
 	focus := func(i int) float64 { return max(0, 0.8+sharp.v[i]) }
 	for detail := 256; detail >= 1; detail /= 2 {
-		gain := whole
+		gain := everywhere
 		if detail < 32 {
 			gain = focus
 		}
 		luma.add(r, detail, 17*min(1, float64(detail+1)/6), gain)
 		if detail > 2 {
-			cb.add(r, detail, 5, whole)
-			cr.add(r, detail, 5, whole)
+			cb.add(r, detail, 5, everywhere)
+			cr.add(r, detail, 5, everywhere)
 		}
 	}
-	// Things that stand before others: ellipses of another tone.
+	// Ellipses of another brightness and colour make edges.
 	for range 12 {
 		x, y, turn := r.Float64()*float64(c.Width), r.Float64()*float64(c.Height), r.Float64()*2*math.Pi
 		a, b := 10+r.Float64()*float64(c.Width)/4, 10+r.Float64()*float64(c.Height)/4
@@ -163,7 +163,7 @@ func (c PhotoConfig) scene(i int) image.Image {
 			}
 		}
 	}
-	luma.add(r, 1, 1.5, whole) // the camera's noise
+	luma.add(r, 1, 1.5, everywhere) // the camera's noise
 	m := image.NewYCbCr(image.Rect(0, 0, c.Width, c.Height), image.YCbCrSubsampleRatio444)
 	put := func(dst []uint8, stride int, f raster, middle float64) {
 		for i, v := range f.v {
@@ -173,7 +173,7 @@ func (c PhotoConfig) scene(i int) image.Image {
 	put(m.Y, m.YStride, luma, 120)
 	put(m.Cb, m.CStride, cb, 128)
 	put(m.Cr, m.CStride, cr, 128)
-	out := image.NewRGBA(m.Rect) // what image/jpeg writes fastest, and with halved chroma
+	out := image.NewRGBA(m.Rect) // image/jpeg encodes this type fastest, with chroma at half the resolution
 	for y := range c.Height {
 		for x := range c.Width {
 			red, green, blue := color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[m.COffset(x, y)], m.Cr[m.COffset(x, y)])

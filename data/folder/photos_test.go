@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// The same settings write the same files, photos in size and about in what they cost.
+// The same settings write the same files, which have about the size of photos.
 func TestMakePhotos(t *testing.T) {
 	var first [][]byte
 	for range 2 {
@@ -33,7 +33,7 @@ func TestMakePhotos(t *testing.T) {
 		}
 		for i := range first {
 			if !bytes.Equal(first[i], all[i]) {
-				t.Errorf("photo %d is another", i)
+				t.Errorf("photo %d differs", i)
 			}
 		}
 		first = all

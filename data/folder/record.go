@@ -17,14 +17,14 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// RecordFile is what a record is called in the folder of a run.
+// RecordFile is the name of a record in the folder of a run.
 const RecordFile = "pictures.csv"
 
-// The columns of a record: the first three are those of a list.
+// recordColumns are the columns of a record. The first three are those of a list.
 var recordColumns = []string{"path", "label", "split", "bytes", "modified", "sha256"}
 
-// Write writes the index as CSV: each image's name, label, part and mark. ReadRecord
-// reads it back.
+// Write writes a record of the index as CSV: the name, label, split and mark of each image.
+// ReadRecord reads it.
 func (x *Index) Write(w io.Writer) error {
 	c := csv.NewWriter(w)
 	if err := c.Write(recordColumns); err != nil {
@@ -43,14 +43,14 @@ func (x *Index) Write(w io.Writer) error {
 	return c.Error()
 }
 
-// ReadRecord reads what Write wrote into the file record, for images that lie in the
-// folder or the list path. classes are in the order of the labels.
+// ReadRecord reads the file record, which Index.Write wrote, for images in the folder or the
+// list at path. classes are in the order of the labels.
 func ReadRecord(record, path string, classes []string) (*Index, error) {
 	return readRecordFile(record, path, classes, nil)
 }
 
-// ReadRecordOfTargets is ReadRecord for images with labels or values: c.Known names them in their
-// order, and the list is compared by its other fields.
+// ReadRecordOfTargets is ReadRecord for images with labels or values. c.Known lists the labels
+// or values in order; the other fields of c say how Index.Changed reads the list.
 func ReadRecordOfTargets(record, path string, c Columns) (*Index, error) {
 	return readRecordFile(record, path, nil, &c)
 }
@@ -85,7 +85,7 @@ func readRecordFile(record, path string, classes []string, c *Columns) (*Index, 
 }
 
 func (x *Index) readRecord(r io.Reader) error {
-	known := map[string]int{} // the targets so far
+	known := map[string]int{} // the labels of the targets that were read so far
 	c := csv.NewReader(r)
 	header, err := c.Read()
 	if err != nil || !slices.Equal(header, recordColumns) {

@@ -16,10 +16,10 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Images come through the loader as their files have them, prepared as for
-// evaluation, and full-size through transforms on its workers.
+// A set returns the images of the files: prepared for evaluation by Get, and in full size for
+// the transforms of a loader. Workers and the cache do not change them.
 func TestSetThroughTheLoader(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
+	dir := makeFolder(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
 	first := ""
 	for _, cacheBytes := range []int64{-1, 40_000, 0} {
 		o := Options{Size: 32, Seed: 1, Holdout: 0.25, CacheBytes: cacheBytes}
@@ -37,7 +37,7 @@ func TestSetThroughTheLoader(t *testing.T) {
 				t.Fatal(err)
 			}
 			want[i] = transforms.ImageClassification{ResizeSize: 37, CropSize: 32}.Pixels(m).Pix
-			if whole, label, err := train.Image(i); err != nil || label != it.Label || !bytes.Equal(whole.Pix, m.Pix) {
+			if full, label, err := train.Image(i); err != nil || label != it.Label || !bytes.Equal(full.Pix, m.Pix) {
 				t.Fatalf("image %d differs from its file: %v", i, err)
 			}
 		}
@@ -75,14 +75,14 @@ func TestSetThroughTheLoader(t *testing.T) {
 		if first == "" {
 			first = runs[0]
 		}
-		if runs[0] != first { // parts of files, or of images that are kept
+		if runs[0] != first { // decoded in part, or parts of cached images
 			t.Errorf("a cache of %d made other images", cacheBytes)
 		}
 	}
 }
 
 func TestShrinkAndCache(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 2, Seed: 4})
+	dir := makeFolder(t, MakeConfig{PerClass: 2, Seed: 4})
 	train, _, err := Open(context.Background(), dir, Options{Size: 16, Shrink: 40, Channels: 1, CacheBytes: 5000})
 	if err != nil {
 		t.Fatal(err)
@@ -93,24 +93,24 @@ func TestShrinkAndCache(t *testing.T) {
 			t.Fatalf("[%d, %d, %d], %v", m.Channels, m.Height, m.Width, err)
 		}
 	}
-	held := 0
+	cached := 0
 	for _, m := range train.full.images {
-		held += len(m.Pix)
+		cached += len(m.Pix)
 	}
-	if held == 0 || held > 5000 {
-		t.Errorf("%d bytes in a cache of 5000", held)
+	if cached == 0 || cached > 5000 {
+		t.Errorf("%d bytes in a cache of 5000", cached)
 	}
-	if n, bytes, most := train.Cached(); n != len(train.full.images) || bytes != int64(held) || most != 5000 || data.ResidentBytes(train) != bytes {
-		t.Errorf("keeps %d images of %d bytes, at most %d", n, bytes, most)
+	if n, bytes, maxBytes := train.Cached(); n != len(train.full.images) || bytes != int64(cached) || maxBytes != 5000 || data.ResidentBytes(train) != bytes {
+		t.Errorf("%d images of %d bytes are cached, at most %d", n, bytes, maxBytes)
 	}
 }
 
-// A broken image is named once and replaced by one of its class, by any number of
-// workers; without a listener it ends the reading.
-func TestBrokenPictures(t *testing.T) {
-	dir := made(t, MakeConfig{PerClass: 5, Val: 1, Broken: 2, Seed: 5})
+// A broken image is reported once and replaced by the next one of its class, for any number of
+// workers. Without Options.Broken it is an error.
+func TestBrokenImages(t *testing.T) {
+	dir := makeFolder(t, MakeConfig{PerClass: 5, Val: 1, Broken: 2, Seed: 5})
 	var mu sync.Mutex
-	told := map[string]int{}
+	reported := map[string]int{}
 	x, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestBrokenPictures(t *testing.T) {
 	o := Options{Size: 16, CacheBytes: -1, Broken: func(name string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		told[name]++
+		reported[name]++
 		if !strings.Contains(err.Error(), "cannot be decoded") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -151,12 +151,12 @@ func TestBrokenPictures(t *testing.T) {
 	}
 	wg.Wait()
 	for _, name := range bad {
-		if told[name] != 1 {
-			t.Errorf("%s was named %d times", name, told[name])
+		if reported[name] != 1 {
+			t.Errorf("%s was reported %d times", name, reported[name])
 		}
 	}
-	if len(told) != 2 {
-		t.Errorf("named: %v", told)
+	if len(reported) != 2 {
+		t.Errorf("reported: %v", reported)
 	}
 	first := slices.IndexFunc(s.Items(), func(it Item) bool { return it.Name == bad[0] })
 	next := first + 1
@@ -164,7 +164,7 @@ func TestBrokenPictures(t *testing.T) {
 		next++
 	}
 	if !bytes.Equal(out[first], out[next]) {
-		t.Error("the next image did not take the broken one's place")
+		t.Error("the next image did not replace the broken one")
 	}
 	strict, err := x.Set(data.Train, Options{Size: 16})
 	if err != nil {

@@ -2,20 +2,18 @@ package folder
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/shell"
-	"github.com/residual-ml/residual/tensor"
 )
 
-// mostBroken is the share of images that may be broken.
-const mostBroken = 0.05
+// maxBroken is the largest fraction of images that may be broken.
+const maxBroken = 0.05
 
-// Without returns the index without the images that Check could not read, and of
-// groups those that remain. It is an error when they are more than 5% of all, or all of
-// a class: such a folder is rather to be looked at.
+// Without returns the index and the groups without the images that Check could not read. It
+// returns an error when these are more than 5% of all images, or all images of a class in a
+// split, since the user should then look at the folder.
 func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 	if len(r.Broken) == 0 {
 		return x, groups, nil
@@ -24,26 +22,26 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 	for _, p := range r.Broken {
 		broken[p.Name] = true
 	}
-	rest, kept := *x, []int(nil)
-	rest.Items = nil
+	remaining, remainingGroups := *x, []int(nil)
+	remaining.Items = nil
 	for i, it := range x.Items {
 		if broken[it.Name] {
 			continue
 		}
-		rest.Items = append(rest.Items, it)
+		remaining.Items = append(remaining.Items, it)
 		if groups != nil {
-			kept = append(kept, groups[i])
+			remainingGroups = append(remainingGroups, groups[i])
 		}
 	}
-	if n := len(r.Broken); float64(n) > mostBroken*float64(len(x.Items)) {
+	if n := len(r.Broken); float64(n) > maxBroken*float64(len(x.Items)) {
 		return nil, nil, fmt.Errorf("images: %d of the %d images of %s cannot be read, more than %.0f%%: %s; `residual data check %s` lists them",
-			n, len(x.Items), x.Root, 100*mostBroken, firstOf(r.Broken), shell.Quote(x.Path()))
+			n, len(x.Items), x.Root, 100*maxBroken, firstOf(r.Broken), shell.Quote(x.Path()))
 	}
 	if x.targeted() {
-		return &rest, kept, nil
+		return &remaining, remainingGroups, nil
 	}
 	for _, split := range []data.Split{data.Train, data.Test} {
-		before, now := x.Counts(split), rest.Counts(split)
+		before, now := x.Counts(split), remaining.Counts(split)
 		for label, n := range now {
 			if n == 0 && before[label] > 0 {
 				return nil, nil, fmt.Errorf("images: none of the %d images of class %q in the part %s of %s can be read: %s; `residual data check %s` lists them",
@@ -51,10 +49,10 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 			}
 		}
 	}
-	return &rest, kept, nil
+	return &remaining, remainingGroups, nil
 }
 
-// firstOf names a few of the broken images, and says how many are only too large.
+// firstOf lists the first broken images for a message, and says how many are only too large.
 func firstOf(broken []Problem) string {
 	const few = 3
 	var names []string
@@ -71,31 +69,8 @@ func firstOf(broken []Problem) string {
 			large, pixels = large+1, max(pixels, p.Pixels)
 		}
 	}
-	if large > 0 { // which a check under another limit would not list
+	if large > 0 { // a check with a larger limit would not list these
 		text += fmt.Sprintf("; %d of these for having more pixels than are allowed, up to %d", large, pixels)
 	}
 	return text
-}
-
-// Path is what the index was scanned from: its list, or its folder.
-func (x *Index) Path() string {
-	if x.list != "" {
-		return x.list
-	}
-	return x.Root
-}
-
-// Ordered returns the index with its classes in another order, such as a trained
-// model's. It panics when they are others.
-func (x *Index) Ordered(classes []string) *Index {
-	o := *x
-	o.Classes, o.Items = slices.Clone(classes), slices.Clone(x.Items)
-	for i := range o.Items {
-		label := slices.Index(classes, x.Classes[o.Items[i].Label])
-		if label < 0 || len(classes) != len(x.Classes) {
-			panic(tensor.Misusef("folder.Ordered: classes %q for those of %s, %q", classes, x.Root, x.Classes))
-		}
-		o.Items[i].Label = label
-	}
-	return &o
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// withScans puts copies of the scan that begins with header behind it.
+// withScans inserts copies of the scan that begins with header after it.
 func withScans(t *testing.T, content []byte, header string, copies int) []byte {
 	t.Helper()
 	from := bytes.Index(content, []byte(header))
@@ -22,7 +22,7 @@ func withScans(t *testing.T, content []byte, header string, copies int) []byte {
 	return append(append(bytes.Clone(content[:to]), bytes.Repeat(content[from:to], copies)...), content[to:]...)
 }
 
-// A small file cannot ask for the work of a thousand.
+// A small file with very many scans is refused.
 func TestScansAreBounded(t *testing.T) {
 	content := named(t, "progressive 2x2")
 	const (
@@ -52,7 +52,7 @@ func TestScansAreBounded(t *testing.T) {
 	}
 }
 
-// countdown is a context that ends when it was asked so many times.
+// countdown is a context that ends after Err was called left times.
 type countdown struct {
 	context.Context
 	left int
@@ -65,8 +65,7 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// A decoding ends with its context at any row of blocks, of any scan, and leaves a decoder
-// that is as good as new.
+// Decoding ends with its context at any row of blocks of any scan, and the decoder can be reused.
 func TestContextEndsADecoding(t *testing.T) {
 	for name, rows := range map[string]int{
 		"2x2 37x29":              2,         // of units
@@ -82,7 +81,7 @@ func TestContextEndsADecoding(t *testing.T) {
 	} {
 		content := named(t, name)
 		all := &countdown{context.Background(), 1 << 30}
-		whole, err := DecodePart(all, content, nil)
+		full, err := DecodePart(all, content, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -96,13 +95,13 @@ func TestContextEndsADecoding(t *testing.T) {
 				t.Fatalf("%s: a context that ends at question %d of %d: %v", name, n, asked, err)
 			}
 		}
-		if p, err := Decode(content); err != nil || !bytes.Equal(p.Pix, whole.Pix) {
-			t.Errorf("%s: decodes otherwise after that: %v", name, err)
+		if p, err := Decode(content); err != nil || !bytes.Equal(p.Pix, full.Pix) {
+			t.Errorf("%s: decodes differently after that: %v", name, err)
 		}
 	}
 }
 
-// Where all of the image is there the end marker is no matter, and else nothing is given out.
+// The end marker of a complete image may be missing. An incomplete image is an error.
 func TestEndMarkerMayBeMissing(t *testing.T) {
 	for _, name := range []string{"2x2 37x29", "progressive 2x2", "restart 7B", "a scan for each colour", "four colours in four scans", "progressive grey"} {
 		content := named(t, name)
@@ -121,8 +120,8 @@ func TestEndMarkerMayBeMissing(t *testing.T) {
 			t.Errorf("%s: is decoded without its last bytes", name)
 		}
 	}
-	// The last scan of a progressive file holds bits that an image can do without, and a
-	// cut file is not to be told from one that has them not.
+	// An image can be decoded without the bits in the last scan of a progressive file, but a
+	// file without that scan looks like one that is cut short.
 	content := named(t, "progressive 2x2")
 	last := bytes.LastIndex(content, []byte{0xff, 0xda})
 	if _, err := Decode(content[:last]); err == nil || !strings.Contains(err.Error(), "it has no end") {
@@ -130,8 +129,8 @@ func TestEndMarkerMayBeMissing(t *testing.T) {
 	}
 }
 
-// The kinds that are not decoded are called what they are.
-func TestKindsAreNamed(t *testing.T) {
+// The errors for kinds that are not decoded name the kind.
+func TestUnsupportedKindsAreNamed(t *testing.T) {
 	for name, want := range map[string]string{
 		"arithmetic": "arithmetic coding", "two colours": "2 colours", "factors 3 and 2": "a colour sampled 2x1, which does not divide the largest factors, 3x1",
 		"factors 1x3 and 1x2": "a colour sampled 1x2", "chroma without its scans": "the scans leave out bits of coefficient 1 of colour 2",

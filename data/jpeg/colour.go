@@ -2,18 +2,8 @@ package jpeg
 
 import "github.com/residual-ml/residual/data/pixel"
 
-// colours says what the samples of a file are.
-type colours int
-
-const (
-	grey colours = iota
-	rgb
-	ycbcr
-	cmyk
-	ycck // YCbCr of the complements of cyan, magenta and yellow, and black
-)
-
-// coloursOf decides it as libjpeg does (jdapimin.c, default_decompress_parms).
+// coloursOf returns the colour space, as libjpeg determines it (jdapimin.c,
+// default_decompress_parms).
 func (d *decoder) coloursOf() colours {
 	c := d.components
 	switch {
@@ -31,8 +21,8 @@ func (d *decoder) coloursOf() colours {
 	return ycbcr
 }
 
-// image makes the part that was asked for of the planes.
-func (d *decoder) picture() (Image, error) {
+// toImage upsamples and converts the planes to the requested part of the image.
+func (d *decoder) toImage() (Image, error) {
 	p := Image{Channels: min(len(d.components), 3), Height: d.part.Dy(), Width: d.part.Dx()}
 	area := p.Height * p.Width
 	p.Pix = make([]uint8, p.Channels*area)
@@ -64,10 +54,10 @@ func (d *decoder) picture() (Image, error) {
 	return p, nil
 }
 
-// fromCMYK makes red, green or blue of the samples of a file's cyan, magenta or yellow, in
-// place, as Pillow does: it takes them for complements, as Adobe's programs write them
-// (JpegImagePlugin.py, "CMYK;I"), and multiplies by rounded 255ths (Convert.c, cmyk2rgb).
-// YCCK has become the complement of that already.
+// fromCMYK converts samples of cyan, magenta or yellow to red, green or blue, in place, as Pillow
+// does: it treats them as complements, as Adobe's programs write them (JpegImagePlugin.py,
+// "CMYK;I"), and multiplies by black/255, rounded (Convert.c, cmyk2rgb). Samples of YCCK are
+// complemented already.
 func fromCMYK(samples, black []uint8, complement bool) {
 	flip := uint8(0)
 	if complement {
@@ -80,8 +70,8 @@ func fromCMYK(samples, black []uint8, complement bool) {
 	}
 }
 
-// repeatEdges puts beside the first and the last sample of each row that is at an edge of
-// the image the same sample again.
+// repeatEdges repeats the first and the last sample of each row in the margins, where the row
+// reaches an edge of the image.
 func (c *component) repeatEdges() {
 	last := c.width - 8*c.part.Min.X - 1
 	for at := margin; at < len(c.plane); at += c.stride {
@@ -94,14 +84,15 @@ func (c *component) repeatEdges() {
 	}
 }
 
-// samples is row y of a colour's own, from sample x on; rows beyond an edge are those at
-// the edge.
+// samples returns row y of a plane, from sample x on, in the resolution of the plane. Rows beyond
+// an edge are the row at the edge.
 func (c *component) samples(y, x int) []uint8 {
 	y = max(0, min(y, c.height-1))
 	return c.plane[(y-8*c.part.Min.Y)*c.stride+margin+x-8*c.part.Min.X:]
 }
 
-// row is row y of the part in colour i, upsampled as libjpeg's jdsample.c does it.
+// row returns row y of the image in colour i, inside the part, upsampled as in libjpeg's
+// jdsample.c.
 func (d *decoder) row(i, y int) []uint8 {
 	c := d.components[i]
 	hs, vs := d.hMax/c.h, d.vMax/c.v
@@ -113,22 +104,22 @@ func (d *decoder) row(i, y int) []uint8 {
 		d.rows[i] = make([]uint8, n+8)
 	}
 	cy := y / vs
-	other := cy - 1 // the row that lies nearer to the upper or to the lower half
+	neighbour := cy - 1 // the row above for the upper half of a sample, below for the lower half
 	if y%vs > 0 {
-		other = cy + 1
+		neighbour = cy + 1
 	}
 	switch {
 	case hs == 2 && vs <= 2 && c.width > 2:
 		even, odd := 8, 7
 		if vs == 1 {
-			even, odd, other = 4, 8, cy
+			even, odd, neighbour = 4, 8, cy
 		}
 		first, last := x/2, (x+n-1)/2
 		out := d.rows[i][:2*(last-first+1)]
-		pixel.Upsample(out, c.samples(cy, first-1), c.samples(other, first-1), last-first+1, even, odd)
+		pixel.Upsample(out, c.samples(cy, first-1), c.samples(neighbour, first-1), last-first+1, even, odd)
 		return out[x%2:][:n]
 	case hs == 1 && vs == 2:
-		near, far, out := c.samples(cy, x)[:n], c.samples(other, x)[:n], d.rows[i][:n]
+		near, far, out := c.samples(cy, x)[:n], c.samples(neighbour, x)[:n], d.rows[i][:n]
 		bias := 1 + y%2
 		for k := range out {
 			out[k] = uint8((3*int(near[k]) + int(far[k]) + bias) >> 2)

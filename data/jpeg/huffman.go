@@ -5,73 +5,49 @@ import (
 	"encoding/binary"
 )
 
-// look is how many bits the first table of a code takes at once.
-const look = 11
+// lookupBits is the number of bits that index the lookup tables of a code.
+const lookupBits = 11
 
-// huffman decodes one code. An entry of whole tells at one look what bits stand for:
+// huffman decodes one Huffman code. An entry of the table decoded describes a symbol and the
+// number that follows it:
 //
-//	the bits to drop, 0 to 7; the places to move on, 8 to 14; the value, 16 to 31
+//	bits 0 to 7: how many bits to drop; 8 to 14: how many coefficients to advance; 16 to 31: the value
 //
-// of a symbol and the number that follows it, or, where bit 15 is set, of a symbol whose
-// number is too long, and its size in place of the value. It is 0 where the symbol is.
+// When bit 15 is set, the number does not fit in lookupBits, and the entry has its size in place
+// of the value. An entry is 0 when the symbol itself does not fit.
 type huffman struct {
 	defined bool
-	key     []byte // what the tables were built from
-	whole   [1 << look]uint32
-	symbols [1 << look]uint16 // bits of a symbol << 8 | symbol, 0 where it is longer
-	most    [17]int32         // the greatest code of each length, -1 for none
-	offset  [17]int32         // from a code to its value
+	key     []byte // the definition from which the tables were built
+	decoded [1 << lookupBits]uint32
+	symbols [1 << lookupBits]uint16 // length of a symbol << 8 | symbol; 0 when it is longer than lookupBits
+	maxCode [17]int32               // the largest code of each length; -1 for none
+	offset  [17]int32               // the difference between a code and the index of its value
 	values  [256]uint8
 }
 
-// huffmanTables reads T.81 B.2.4.2.
-func (d *decoder) huffmanTables(b []byte) error {
-	for len(b) > 0 {
-		if len(b) < 17 {
-			return damaged("a table of codes is not whole")
-		}
-		class, index, n := b[0]>>4, int(b[0]&15), 0
-		for _, c := range b[1:17] {
-			n += int(c)
-		}
-		if class > 1 || index > 3 || n > 256 || len(b) < 17+n {
-			return damaged("a table of codes is not whole")
-		}
-		t := &d.dcs[index]
-		if class == 1 {
-			t = &d.acs[index]
-		}
-		if err := t.build(b[1 : 17+n]); err != nil {
-			return err
-		}
-		b = b[17+n:]
-	}
-	return nil
-}
-
-// build makes the tables from the number of codes of each length and their values,
-// unless they are there.
+// build builds the tables from the number of codes of each length and their values, unless the
+// present tables are the same.
 func (t *huffman) build(key []byte) error {
 	if bytes.Equal(t.key, key) {
 		t.defined = true
 		return nil
 	}
 	t.defined, t.key = false, t.key[:0]
-	clear(t.whole[:])
+	clear(t.decoded[:])
 	clear(t.symbols[:])
 	copy(t.values[:], key[16:])
 	code, k := int32(0), int32(0)
 	for l := 1; l <= 16; l++ {
 		n := int32(key[l-1])
-		t.most[l], t.offset[l] = -1, k-code
+		t.maxCode[l], t.offset[l] = -1, k-code
 		if code+n > 1<<l {
 			return damaged("a table has more codes of %d bits than there are", l)
 		}
 		for range n {
-			if l <= look {
+			if l <= lookupBits {
 				t.enter(code, l, t.values[k])
 			}
-			t.most[l] = code
+			t.maxCode[l] = code
 			code, k = code+1, k+1
 		}
 		code <<= 1
@@ -80,25 +56,25 @@ func (t *huffman) build(key []byte) error {
 	return nil
 }
 
-// enter fills in all entries that begin with a code.
+// enter fills all entries that begin with a code.
 func (t *huffman) enter(code int32, l int, symbol uint8) {
 	size, skip := int(symbol&15), uint32(symbol>>4)+1
 	if size == 0 && symbol != 0xf0 {
 		skip = 64 // the end of the block
 	}
-	first := int(code) << (look - l)
-	for i := range 1 << (look - l) {
+	first := int(code) << (lookupBits - l)
+	for i := range 1 << (lookupBits - l) {
 		t.symbols[first+i] = uint16(l)<<8 | uint16(symbol)
 		e := uint32(size)<<16 | 1<<15 | skip<<8 | uint32(l)
-		if l+size <= look {
-			number := i >> (look - l - size)
+		if l+size <= lookupBits {
+			number := i >> (lookupBits - l - size)
 			e = uint32(uint16(extend(uint64(number), size)))<<16 | skip<<8 | uint32(l+size)
 		}
-		t.whole[first+i] = e
+		t.decoded[first+i] = e
 	}
 }
 
-// extend is the number of size bits, T.81 F.2.2.1.
+// extend returns the signed number that size bits stand for (T.81, F.2.2.1).
 func extend(bits uint64, size int) int32 {
 	v := int32(bits)
 	if size > 0 && v < 1<<(size-1) {
@@ -107,8 +83,8 @@ func extend(bits uint64, size int) int32 {
 	return v
 }
 
-// bits reads a scan from which markers and stuffed zeros have been taken out. acc holds
-// the next bits from the top down, n of them for certain.
+// bits reads the bits of a scan from which markers and stuffed zeros were removed. acc holds the
+// next bits, the first one at the top; at least n of them are valid.
 type bits struct {
 	buf []byte
 	at  int
@@ -116,8 +92,8 @@ type bits struct {
 	n   int
 }
 
-// fill makes n at least 56. It reads 8 bytes, and buf has a margin of more than any unit
-// can take.
+// fill makes n at least 56. It reads 8 bytes; buf has a margin for more bytes than a unit can
+// have.
 func (b *bits) fill() {
 	b.acc |= binary.BigEndian.Uint64(b.buf[b.at:]) >> b.n
 	step := (63 - b.n) >> 3
@@ -125,7 +101,7 @@ func (b *bits) fill() {
 	b.n += 8 * step
 }
 
-// used returns how many bits have been read.
+// used returns the number of bits that were read.
 func (b *bits) used() int { return 8*b.at - b.n }
 
 // take returns the next count bits, at most 16.
@@ -139,86 +115,22 @@ func (b *bits) take(count int) uint64 {
 	return v
 }
 
-// symbol decodes one; ok is false where no code begins so.
+// symbol decodes one symbol. ok is false when the bits do not begin with a code.
 func (b *bits) symbol(t *huffman) (s int, ok bool) {
 	if b.n < 16 {
 		b.fill()
 	}
-	if e := t.symbols[b.acc>>(64-look)]; e != 0 {
+	if e := t.symbols[b.acc>>(64-lookupBits)]; e != 0 {
 		b.acc <<= e >> 8
 		b.n -= int(e >> 8)
 		return int(e & 255), true
 	}
-	for l := look + 1; l <= 16; l++ {
-		if code := int32(b.acc >> (64 - l)); code <= t.most[l] {
+	for l := lookupBits + 1; l <= 16; l++ {
+		if code := int32(b.acc >> (64 - l)); code <= t.maxCode[l] {
 			b.acc <<= l
 			b.n -= l
 			return int(t.values[uint8(code+t.offset[l])]), true
 		}
 	}
 	return 0, false
-}
-
-// block decodes a whole block of a sequential scan into half of a pair, T.81 F.2.2. The
-// state is kept in variables: this is where the time goes.
-func (b *bits) block(c *component, dst *[128]int16, half int) bool {
-	size, ok := b.symbol(c.dc)
-	if !ok || size > 15 {
-		return false
-	}
-	if size > 0 {
-		c.previous += extend(b.take(size), size)
-	}
-	dst[half&127] = int16(c.previous)
-	buf, at, acc, n, t := b.buf, b.at, b.acc, b.n, c.ac
-	for k := 1; k < 64; {
-		if n < 32 { // a code and its number
-			acc |= binary.BigEndian.Uint64(buf[at:]) >> (n & 63)
-			step := (63 - n) >> 3
-			at += step
-			n += 8 * step
-		}
-		e := t.whole[acc>>(64-look)]
-		if e&(1<<15) == 0 && e != 0 {
-			acc <<= e & 63
-			n -= int(e & 63)
-			k += int(e >> 8 & 127)
-			if k > 64 {
-				break
-			}
-			dst[(int(paired[(k-1)&63])+half)&127] = int16(e >> 16)
-			continue
-		}
-		skip, size := int(e>>8&127), int(e>>16)
-		if e != 0 {
-			acc <<= e & 63
-			n -= int(e & 63)
-		} else {
-			symbol := -1
-			for l := look + 1; l <= 16; l++ {
-				if code := int32(acc >> (64 - l)); code <= t.most[l] {
-					symbol = int(t.values[uint8(code+t.offset[l])])
-					acc <<= l
-					n -= l
-					break
-				}
-			}
-			if symbol < 0 {
-				return false
-			}
-			skip, size = symbol>>4+1, symbol&15
-			if size == 0 && symbol != 0xf0 {
-				break
-			}
-		}
-		v := acc >> 1 >> (63 - size)
-		acc <<= size
-		n -= size
-		if k += skip; k > 64 {
-			break
-		}
-		dst[(int(paired[(k-1)&63])+half)&127] = int16(extend(v, size))
-	}
-	b.at, b.acc, b.n = at, acc, n
-	return true
 }

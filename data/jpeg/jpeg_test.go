@@ -46,13 +46,13 @@ func (f file) content(t testing.TB) []byte {
 	return b
 }
 
-// Every file has, to the bit, the pixels that Pillow decodes.
-func TestPixelsArePillows(t *testing.T) {
+// Every file has the same pixels as in Pillow, to the bit.
+func TestPixelsMatchPillow(t *testing.T) {
 	for _, f := range files(t) {
 		p, err := Decode(f.content(t))
 		if f.CRC == "" {
 			if !errors.Is(err, ErrUnsupported) {
-				t.Errorf("%s: %v, want that it is unsupported", f.Name, err)
+				t.Errorf("%s: %v, want ErrUnsupported", f.Name, err)
 			}
 			continue
 		}
@@ -73,12 +73,12 @@ func TestPixelsArePillows(t *testing.T) {
 	}
 }
 
-// A part has the pixels of the whole.
+// A part has the same pixels as the full image.
 func TestDecodePart(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, f := range files(t) {
 		content := f.content(t)
-		whole, err := Decode(content)
+		full, err := Decode(content)
 		if err != nil {
 			continue
 		}
@@ -96,7 +96,7 @@ func TestDecodePart(t *testing.T) {
 			}
 			for c := range p.Channels {
 				for y := range p.Height {
-					want := whole.Pix[(c*f.Height+part.Min.Y+y)*f.Width+part.Min.X:][:p.Width]
+					want := full.Pix[(c*f.Height+part.Min.Y+y)*f.Width+part.Min.X:][:p.Width]
 					if got := p.Pix[(c*p.Height+y)*p.Width:][:p.Width]; !bytes.Equal(got, want) {
 						t.Fatalf("%s: part %v differs in channel %d, row %d: %v, want %v", f.Name, part, c, y, got, want)
 					}
@@ -122,7 +122,7 @@ func named(t testing.TB, name string) []byte {
 	return nil
 }
 
-// A file that is cut anywhere before its end is an error, whatever part is wanted.
+// A file that is cut anywhere before its end is an error.
 func TestCutFiles(t *testing.T) {
 	for _, name := range []string{"2x2 37x29", "progressive 2x2", "restart 7B", "a scan for each colour"} {
 		content := named(t, name)
@@ -163,8 +163,8 @@ func TestErrorsAreNamed(t *testing.T) {
 	}
 }
 
-// Decoders are used again for other files, also after a damaged one.
-func TestDecodersAreUsedAgain(t *testing.T) {
+// A decoder gives the right pixels when it is reused, also after a damaged file.
+func TestDecodersAreReused(t *testing.T) {
 	all := files(t)
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
@@ -181,7 +181,7 @@ func TestDecodersAreUsedAgain(t *testing.T) {
 	}
 }
 
-// FuzzDecode: no file panics, or takes more memory than its size allows.
+// FuzzDecode checks that no file causes a panic or needs more memory than its size allows.
 func FuzzDecode(f *testing.F) {
 	for _, one := range files(f) {
 		f.Add(one.content(f))
@@ -196,7 +196,7 @@ func FuzzDecode(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		p, err := Decode(content)
 		runtime.ReadMemStats(&after)
-		if most := uint64(2<<20+16*len(content)) + 2*uint64(i.Bytes); after.TotalAlloc-before.TotalAlloc > most {
+		if limit := uint64(2<<20+16*len(content)) + 2*uint64(i.Bytes); after.TotalAlloc-before.TotalAlloc > limit {
 			t.Errorf("%d bytes of %dx%d take %d bytes of memory", len(content), w, h, after.TotalAlloc-before.TotalAlloc)
 		}
 		if err == nil && (p.Width != w || p.Height != h || len(p.Pix) != p.Channels*w*h) {
@@ -204,7 +204,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		part, err2 := DecodePart(t.Context(), content, func(w, h int) image.Rectangle { return image.Rect(w/3, h/3, w/3+1, h/3+1) })
 		if (err == nil) != (err2 == nil) {
-			t.Errorf("the whole: %v, a part: %v", err, err2)
+			t.Errorf("the full image: %v, a part: %v", err, err2)
 		}
 		if err == nil && part.Pix[0] != p.Pix[h/3*w+w/3] {
 			t.Errorf("a part differs")

@@ -1,21 +1,8 @@
 package jpeg
 
-// sequential decodes a whole block by rows.
-func (d *decoder) sequential(c *component, block *[64]int16) bool {
-	pair := &d.outside
-	*pair = [128]int16{}
-	if !d.bits.block(c, pair, 0) {
-		return false
-	}
-	for v := range 8 {
-		copy(block[8*v:8*v+8], pair[16*v:])
-	}
-	return true
-}
-
-// refine decodes what a scan of a progressive file adds to a block, T.81 G.1.2. The
-// coefficients of a block that is not there for a part of the file are those of the file
-// before it, so that all are kept.
+// refine decodes what a scan of a progressive file adds to a block (T.81, G.1.2). Each scan
+// builds on the coefficients of the previous ones, so those of all blocks are kept, even if only
+// a part of the image is needed.
 func (d *decoder) refine(s *scanHeader, c *component, block *[64]int16) bool {
 	b := &d.bits
 	switch {
@@ -40,7 +27,7 @@ func (d *decoder) refine(s *scanHeader, c *component, block *[64]int16) bool {
 	return d.moreBits(s, c, block)
 }
 
-// firstBits is the first scan of a band of coefficients.
+// firstBits decodes a block in the first scan of a band of coefficients.
 func (d *decoder) firstBits(s *scanHeader, c *component, block *[64]int16) bool {
 	if d.eobRun > 0 {
 		d.eobRun--
@@ -69,7 +56,7 @@ func (d *decoder) firstBits(s *scanHeader, c *component, block *[64]int16) bool 
 	return true
 }
 
-// endRun reads how many blocks end here, this one included.
+// endRun reads the number of blocks that end here, including this one.
 func (d *decoder) endRun(bits int) int {
 	n := 1 << bits
 	if bits > 0 {
@@ -78,7 +65,7 @@ func (d *decoder) endRun(bits int) int {
 	return n
 }
 
-// moreBits is a scan that adds a bit to a band of coefficients.
+// moreBits decodes a block in a scan that adds a bit to a band of coefficients.
 func (d *decoder) moreBits(s *scanHeader, c *component, block *[64]int16) bool {
 	b, bit := &d.bits, int16(1)<<s.low
 	k := s.first
@@ -120,9 +107,9 @@ func (d *decoder) moreBits(s *scanHeader, c *component, block *[64]int16) bool {
 	return true
 }
 
-// correct reads the next bit of the coefficients from k to last that are not zero,
-// passing over so many zeros; it returns the place of the zero after them. A count below
-// 0 passes over all.
+// correct reads the next bit of each nonzero coefficient from k to last, up to the given number
+// of zero ones. It returns the position of the next zero coefficient. With zeros below 0 it
+// continues to last.
 func (d *decoder) correct(block *[64]int16, k, last, zeros int, bit int16) int {
 	for ; k <= last; k++ {
 		at := natural[k]

@@ -4,23 +4,13 @@ import (
 	"bytes"
 	"image"
 	"io"
-
-	"github.com/residual-ml/residual/data/pixel"
 )
 
-// unitMargin is more than the bytes that the codes of one unit of 10 blocks can take: of
-// each coefficient at most 16 bits of code and 15 of a number.
+// unitMargin is more than the bytes of one unit of 10 blocks. A coefficient has at most 16 bits of
+// code and 15 bits of a number.
 const unitMargin = 10*64*4 + 16
 
-// scanHeader is T.81 B.2.3.
-type scanHeader struct {
-	components         []*component
-	first, last        int // coefficients
-	high, low          int // bits: of the scan before, and of this
-	unitsWide, unitsUp int
-}
-
-// startScan reads a scan header and the scan; only the header, if it says so.
+// startScan reads a scan header and decodes the scan, unless only the header is asked for.
 func (d *decoder) startScan(b []byte, header bool) error {
 	if d.width == 0 {
 		return damaged("a scan comes before its frame")
@@ -35,7 +25,7 @@ func (d *decoder) startScan(b []byte, header bool) error {
 	s := scanHeader{first: int(b[1+2*n]), last: int(b[2+2*n]), high: int(b[3+2*n] >> 4), low: int(b[3+2*n] & 15)}
 	for i := range n {
 		var c *component
-		for k := i; k < len(d.components) && c == nil; k++ { // libjpeg looks among so many (jdmarker.c, get_sos)
+		for k := i; k < len(d.components) && c == nil; k++ { // the same search as in libjpeg (jdmarker.c, get_sos)
 			if d.components[k].id == int(b[1+2*i]) {
 				c = d.components[k]
 			}
@@ -50,11 +40,11 @@ func (d *decoder) startScan(b []byte, header bool) error {
 			}
 		}
 		c.dc, c.ac, c.previous = &d.dcs[dc], &d.acs[ac], 0
-		if !c.latched {
+		if !c.quantSet {
 			if !d.haveQuant[c.quantIndex] {
 				return damaged("quantization table %d is missing", c.quantIndex)
 			}
-			c.quant, c.latched = d.quants[c.quantIndex], true
+			c.quant, c.quantSet = d.quants[c.quantIndex], true
 		}
 		s.components = append(s.components, c)
 	}
@@ -62,15 +52,15 @@ func (d *decoder) startScan(b []byte, header bool) error {
 		s.first, s.last, s.high, s.low = 0, 63, 0, 0
 	}
 	if d.scans++; d.scans == 1 {
-		d.several = d.progressive || n < len(d.components)
+		d.manyScans = d.progressive || n < len(d.components)
 		d.colours = d.coloursOf()
 	}
 	if header {
 		return nil
 	}
-	s.unitsWide, s.unitsUp = over(d.width, 8*d.hMax), over(d.height, 8*d.vMax)
-	if n == 1 { // a scan of one colour has its blocks in plain order, and none that fill up
-		s.unitsWide, s.unitsUp = s.components[0].fullW, s.components[0].fullH
+	s.unitsWide, s.unitsHigh = ceilDiv(d.width, 8*d.hMax), ceilDiv(d.height, 8*d.vMax)
+	if n == 1 { // a scan of one colour has its blocks in row order and without padding
+		s.unitsWide, s.unitsHigh = s.components[0].fullW, s.components[0].fullH
 	}
 	if err := d.checkScan(s); err != nil {
 		return err
@@ -84,19 +74,20 @@ func (d *decoder) startScan(b []byte, header bool) error {
 	return d.readScan(&s)
 }
 
-// A file whose scans go over its blocks again and again takes long though it is small. Two
-// bounds keep it short: mostScans, which is that of libjpeg-turbo's own tests with damaged
-// files (programs that save progressive files make about 10), and mostWork coefficients
-// for each block, which is enough to send every bit of every coefficient in a scan of its own.
+// A small file with very many scans would take long to decode. Two limits prevent that. maxScans
+// is the limit of libjpeg-turbo's own fuzz tests; usual progressive files have about 10 scans.
+// maxWork is the number of coefficients that all scans may go over for each block, which is enough
+// to send every bit of every coefficient in a scan of its own.
 const (
-	mostScans = 500
-	mostWork  = 64 * 14
+	maxScans = 500
+	maxWork  = 64 * 14
 )
 
+// checkScan returns an error for an invalid scan header and for too many scans.
 func (d *decoder) checkScan(s scanHeader) error {
 	switch {
-	case d.scans > mostScans:
-		return unsupported("it has more than %d scans", mostScans)
+	case d.scans > maxScans:
+		return unsupported("it has more than %d scans", maxScans)
 	case s.first > s.last || s.last > 63 || s.low > 13 || s.high != 0 && s.high != s.low+1,
 		d.progressive && s.first == 0 && s.last != 0, s.first > 0 && len(s.components) != 1:
 		return damaged("a scan of the coefficients %d to %d, bits %d and %d, in %d colours", s.first, s.last, s.high, s.low, len(s.components))
@@ -108,7 +99,7 @@ func (d *decoder) checkScan(s scanHeader) error {
 		}
 		blocks += int64(c.h * c.v)
 		for k := s.first; k <= s.last; k++ {
-			c.known[k] = int8(s.low)
+			c.missingBits[k] = int8(s.low)
 		}
 	}
 	if len(s.components) == 1 {
@@ -118,39 +109,36 @@ func (d *decoder) checkScan(s scanHeader) error {
 		return damaged("%d blocks in a unit, where 10 are possible", blocks)
 	}
 	for _, c := range d.components {
-		all += int64(c.wide) * int64(c.high)
+		all += int64(c.blocksWide) * int64(c.blocksHigh)
 	}
-	d.work += int64(s.unitsWide) * int64(s.unitsUp) * blocks * int64(s.last-s.first+1)
-	if d.work > mostWork*all {
-		return unsupported("its scans go over the same coefficients more than %d times", mostWork/64)
+	d.work += int64(s.unitsWide) * int64(s.unitsHigh) * blocks * int64(s.last-s.first+1)
+	if d.work > maxWork*all {
+		return unsupported("its scans go over the same coefficients more than %d times", maxWork/64)
 	}
 	return nil
 }
 
-// The planes have room on both sides for neighbours that are repeated at the edges.
-const margin = 16
-
-// allocate finds out what is needed of each colour, and makes room.
+// allocate computes which blocks of each colour are needed and allocates memory for them.
 func (d *decoder) allocate() error {
 	d.part = image.Rect(0, 0, d.width, d.height)
 	if d.choose != nil {
 		if p := d.choose(d.width, d.height); !p.Empty() && p.In(d.part) {
 			d.part = p
 		} else {
-			return damaged("part %v was asked for of %v", p, d.part)
+			return damaged("part %v of an image of %v was requested", p, d.part)
 		}
 	}
 	for _, c := range d.components {
 		hs, vs := d.hMax/c.h, d.vMax/c.v
-		// Chroma is upsampled with its neighbours.
+		// Upsampling of chroma needs the neighbours.
 		left, right := max(d.part.Min.X/hs-1, 0), min((d.part.Max.X-1)/hs+2, c.width)
 		top, bottom := max(d.part.Min.Y/vs-1, 0), min((d.part.Max.Y-1)/vs+2, c.height)
-		c.part = image.Rect(left/8, top/8, over(right, 8), over(bottom, 8))
+		c.part = image.Rect(left/8, top/8, ceilDiv(right, 8), ceilDiv(bottom, 8))
 		c.stride = 8*c.part.Dx() + 2*margin
-		c.plane = sized(c.plane, c.stride*8*c.part.Dy())
-		if d.several {
-			n := c.wide * c.high * 64
-			c.coefs = sized(c.coefs, n)
+		c.plane = ofLength(c.plane, c.stride*8*c.part.Dy())
+		if d.manyScans {
+			n := c.blocksWide * c.blocksHigh * 64
+			c.coefs = ofLength(c.coefs, n)
 			clear(c.coefs)
 		}
 		c.count = 0
@@ -159,30 +147,19 @@ func (d *decoder) allocate() error {
 	return nil
 }
 
-// maxRetained is the length of buffers that a decoder keeps for the next file.
-const maxRetained = 1 << 24
-
-// retained is s for the next file, or nil where it is too long to be kept.
-func retained[T any](s []T) []T {
-	if cap(s) > maxRetained {
-		return nil
-	}
-	return s
-}
-
-// sized returns a slice of n, s or a new one.
-func sized[T any](s []T, n int) []T {
+// ofLength returns a slice of length n: s if it is large enough, or a new one.
+func ofLength[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}
 	return s[:n]
 }
 
-// unstuff copies the scan at d.at without its markers and stuffed zeros, and moves on: to
-// the marker that ends it or, without one, to the end of the file. Whether all codes are
-// there readScan finds out; odd is what it says when they are not.
+// unstuff copies the scan at d.at without restart markers and stuffed zeros, and advances d.at to
+// the marker that ends the scan or to the end of the file. It sets scanErr to the error that
+// readScan returns if codes are missing.
 func (d *decoder) unstuff() {
-	d.scan, d.segments, d.odd = d.scan[:0], d.segments[:0], nil
+	d.scan, d.segments, d.scanErr = d.scan[:0], d.segments[:0], nil
 	in := d.in[d.at:]
 	for {
 		i := bytes.IndexByte(in, 0xff)
@@ -191,7 +168,7 @@ func (d *decoder) unstuff() {
 				i = len(in)
 			}
 			d.scan = append(d.scan, in[:i]...)
-			d.at, d.odd = len(d.in), damaged("it is cut short: %w", io.ErrUnexpectedEOF)
+			d.at, d.scanErr = len(d.in), damaged("it is cut short: %w", io.ErrUnexpectedEOF)
 			break
 		}
 		d.scan = append(d.scan, in[:i]...)
@@ -201,7 +178,7 @@ func (d *decoder) unstuff() {
 			in = in[i+2:]
 			continue
 		}
-		if next == 0xff { // filling
+		if next == 0xff { // a fill byte
 			in = in[i+1:]
 			continue
 		}
@@ -211,7 +188,7 @@ func (d *decoder) unstuff() {
 				in = in[i+2:]
 				continue
 			}
-			d.odd = damaged("restart %d where %d is due", next-0xd0, len(d.segments)%8)
+			d.scanErr = damaged("restart %d where %d is due", next-0xd0, len(d.segments)%8)
 		}
 		d.at = len(d.in) - len(in) + i
 		break
@@ -220,7 +197,7 @@ func (d *decoder) unstuff() {
 	d.scan = append(d.scan, make([]byte, unitMargin)...)
 }
 
-// begin moves to a segment.
+// begin moves to the start of a segment and reports whether there is one.
 func (d *decoder) begin(segment int) bool {
 	if segment >= len(d.segments) {
 		return false
@@ -237,32 +214,32 @@ func (d *decoder) begin(segment int) bool {
 func (d *decoder) readScan(s *scanHeader) error {
 	d.begin(0)
 	end := 8 * d.segments[0]
-	left := d.interval
-	for y := range s.unitsUp {
+	unitsLeft := d.interval
+	for y := range s.unitsHigh {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
 		for x := range s.unitsWide {
-			if d.interval > 0 && left == 0 {
+			if d.interval > 0 && unitsLeft == 0 {
 				if !d.begin(d.segment + 1) {
-					return d.missing("a restart is missing")
+					return d.missingCodes("a restart is missing")
 				}
-				end, left = 8*d.segments[d.segment], d.interval
+				end, unitsLeft = 8*d.segments[d.segment], d.interval
 				for _, c := range s.components {
 					c.previous = 0
 				}
 			}
-			left--
+			unitsLeft--
 			ok := d.unit(s, x, y)
 			if d.bits.used() > end {
-				return d.missing("the codes end before unit %d, %d", x, y)
+				return d.missingCodes("the codes end before unit %d, %d", x, y)
 			}
 			if !ok {
 				return damaged("a code that there is not, in unit %d, %d", x, y)
 			}
 		}
 	}
-	if !d.several {
+	if !d.manyScans {
 		for _, c := range d.components {
 			c.transform()
 		}
@@ -270,10 +247,10 @@ func (d *decoder) readScan(s *scanHeader) error {
 	return nil
 }
 
-// missing is the error of a scan that ends early: where it is known, why it does.
-func (d *decoder) missing(format string, args ...any) error {
-	if d.odd != nil {
-		return d.odd
+// missingCodes returns the error for a scan that ends too early, with the reason if it is known.
+func (d *decoder) missingCodes(format string, args ...any) error {
+	if d.scanErr != nil {
+		return d.scanErr
 	}
 	return damaged(format, args...)
 }
@@ -281,12 +258,12 @@ func (d *decoder) missing(format string, args ...any) error {
 // unit decodes the blocks of one unit.
 func (d *decoder) unit(s *scanHeader, x, y int) bool {
 	if len(s.components) == 1 {
-		return d.one(s, s.components[0], x, y)
+		return d.decodeBlock(s, s.components[0], x, y)
 	}
 	for _, c := range s.components {
 		for v := range c.v {
 			for h := range c.h {
-				if !d.one(s, c, x*c.h+h, y*c.v+v) {
+				if !d.decodeBlock(s, c, x*c.h+h, y*c.v+v) {
 					return false
 				}
 			}
@@ -295,64 +272,21 @@ func (d *decoder) unit(s *scanHeader, x, y int) bool {
 	return true
 }
 
-// one decodes block x, y of a colour.
-func (d *decoder) one(s *scanHeader, c *component, x, y int) bool {
-	if d.several {
-		block := (*[64]int16)(c.coefs[(y*c.wide+x)*64:])
+// decodeBlock decodes block (x, y) of a colour.
+func (d *decoder) decodeBlock(s *scanHeader, c *component, x, y int) bool {
+	if d.manyScans {
+		block := (*[64]int16)(c.coefs[(y*c.blocksWide+x)*64:])
 		if !d.progressive {
 			return d.sequential(c, block)
 		}
 		return d.refine(s, c, block)
 	}
 	if x < c.part.Min.X || x >= c.part.Max.X || y < c.part.Min.Y || y >= c.part.Max.Y {
-		return d.bits.block(c, &d.outside, 0)
+		return d.bits.block(c, &d.discarded, 0)
 	}
 	if !d.bits.block(c, &c.pending, 8*c.count) {
 		return false
 	}
-	c.due(x, y)
+	c.blockDone(x, y)
 	return true
-}
-
-// due puts the block that was just written into pending where it belongs, when there are
-// two of them.
-func (c *component) due(x, y int) {
-	c.where[c.count] = (y-c.part.Min.Y)*8*c.stride + (x-c.part.Min.X)*8 + margin
-	if c.count++; c.count == 2 {
-		c.transform()
-	}
-}
-
-// transform is that of the blocks in pending.
-func (c *component) transform() {
-	switch c.count {
-	case 0:
-		return
-	case 1:
-		c.where[1] = c.where[0]
-		for v := range 8 {
-			copy(c.pending[16*v+8:16*v+16], c.pending[16*v:])
-		}
-	}
-	pixel.IDCT2(c.plane, c.where[0], c.where[1], c.stride, &c.pending, &c.quant)
-	c.pending = [128]int16{}
-	c.count = 0
-}
-
-// transformAll is the transform of all blocks of a colour that are needed.
-func (d *decoder) transformAll(c *component) error {
-	for y := c.part.Min.Y; y < c.part.Max.Y; y++ {
-		if err := d.ctx.Err(); err != nil {
-			return err
-		}
-		for x := c.part.Min.X; x < c.part.Max.X; x++ {
-			block := c.coefs[(y*c.wide+x)*64:][:64]
-			for v := range 8 {
-				copy(c.pending[16*v+8*c.count:][:8], block[8*v:])
-			}
-			c.due(x, y)
-		}
-	}
-	c.transform()
-	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/text/encoding/unicode/utf32"
 )
 
-func all(r *Reader) (lines []string, err error) {
+func readAll(r *Reader) (lines []string, err error) {
 	for {
 		line, err := r.Next()
 		if err == io.EOF {
@@ -33,7 +33,7 @@ func all(r *Reader) (lines []string, err error) {
 	}
 }
 
-// Every encoding and every end of a line gives the same lines, however few bytes come at once.
+// Every encoding and every line end gives the same lines, even if bytes arrive one by one.
 func TestEncodings(t *testing.T) {
 	want := []string{"path,label", "café/1.jpg,café", "", "猫 🐈,cat "}
 	encodings := map[string]encoding.Encoding{
@@ -49,7 +49,7 @@ func TestEncodings(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
-					if got, err := all(NewReader(r)); err != nil || !slices.Equal(got, want) {
+					if got, err := readAll(NewReader(r)); err != nil || !slices.Equal(got, want) {
 						t.Errorf("%s, ends %q: %q, %v", name, end+last, got, err)
 					}
 				}
@@ -65,18 +65,18 @@ func TestLines(t *testing.T) {
 		"\n":                                   {""},
 		"a\r\r\nb":                             {"a", "", "b"},
 		"a\n\rb":                               {"a", "", "b"},
-		"\ufeffa\n\ufeffb\ufeff":               {"a", "b\ufeff"}, // files that were put together
+		"\ufeffa\n\ufeffb\ufeff":               {"a", "b\ufeff"}, // concatenated files
 		"caf\xe9 \n":                           {"caf\xe9 "},     // a path may have any bytes
 		"\xffa":                                {"\xffa"},
 		strings.Repeat("x", Longest) + "\r\ny": {strings.Repeat("x", Longest), "y"},
 	} {
-		if got, err := all(NewReader(strings.NewReader(text))); err != nil || !slices.Equal(got, want) {
+		if got, err := readAll(NewReader(strings.NewReader(text))); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%.20q: %.40q, %v", text, got, err)
 		}
 	}
 }
 
-// What is no text is an error that names the line and does not repeat it.
+// Input that is not text is an error with the line number and without the text.
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\nb\x00c\n":                          "line 2: has a zero byte",
@@ -90,7 +90,7 @@ func TestRefused(t *testing.T) {
 		"\xfe\xff\x00a\x00\x00":                "line 1: has a zero byte",
 	} {
 		r := NewReader(strings.NewReader(text))
-		if _, err := all(r); err == nil || !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 200 {
+		if _, err := readAll(r); err == nil || !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 200 {
 			t.Errorf("%.20q: %v, want %s", text, err, want)
 		}
 		if _, err := r.Next(); err == nil || err == io.EOF {
@@ -99,12 +99,12 @@ func TestRefused(t *testing.T) {
 	}
 	broken := errors.New("the cable was pulled")
 	r := NewReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)))
-	if got, err := all(r); !slices.Equal(got, []string{"a"}) || !errors.Is(err, broken) {
+	if got, err := readAll(r); !slices.Equal(got, []string{"a"}) || !errors.Is(err, broken) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
-// A line is there as soon as its end is: nobody waits for the next.
+// A line is returned as soon as its end arrives, without waiting for the next one.
 func TestLinesOneByOne(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n", "\r"} {
 		in, out, err := os.Pipe()
@@ -117,7 +117,7 @@ func TestLinesOneByOne(t *testing.T) {
 			if _, err := io.WriteString(out, want+end); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := r.Next(); err != nil || got != want { // else it hangs
+			if got, err := r.Next(); err != nil || got != want { // a failure would hang
 				t.Errorf("%q, %v", got, err)
 			}
 		}
@@ -129,7 +129,7 @@ func TestLinesOneByOne(t *testing.T) {
 	}
 }
 
-// A parser of CSV reads the lines, and a quote without an end does not fill the memory.
+// A CSV parser can read the lines, and a quote without an end does not fill the memory.
 func TestRead(t *testing.T) {
 	r := NewReader(strings.NewReader("\ufeff\"a\",\"b\r\nc\"\rd,e"))
 	if line, err := r.Peek(); err != nil || line != `"a","b` {
@@ -146,7 +146,7 @@ func TestRead(t *testing.T) {
 	if _, err := c.Read(); err == nil || !strings.Contains(err.Error(), "a quote without an end") {
 		t.Error(err)
 	}
-	r = NewReader(bytes.NewReader(long)) // more in all, but in short records
+	r = NewReader(bytes.NewReader(long)) // longer in total, but in short records
 	c = csv.NewReader(r)
 	for n := 0; ; n++ {
 		r.StartRecord()
@@ -225,7 +225,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("\xff\xfea\x00\n\x00"))
 	f.Add([]byte("\ufeffa\r\nb\rc"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		lines, err := all(NewReader(bytes.NewReader(text)))
+		lines, err := readAll(NewReader(bytes.NewReader(text)))
 		for _, line := range lines {
 			if strings.ContainsAny(line, "\x00\r\n") || len(line) > Longest {
 				t.Errorf("%q has the line %q", text, line)

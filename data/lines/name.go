@@ -12,13 +12,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// LongestName is the most bytes that the name of a class may have.
+// LongestName is the largest length of a class name in bytes.
 const LongestName = 1000
 
-// Name returns s as names of classes are compared and written: composed (Unicode's NFC;
-// macOS decomposes the names of folders), every kind of space, such as one that does not
-// break, as a plain one, none at either end, and without byte order marks and spaces of
-// no width. s must be UTF-8.
+// Name normalises a class name for comparing and writing. It composes characters (Unicode NFC,
+// since macOS decomposes folder names), replaces every kind of space by a plain one, and removes
+// spaces at both ends, byte order marks and zero-width spaces. s must be UTF-8.
 func Name(s string) string {
 	return strings.TrimSpace(norm.NFC.String(strings.Map(func(c rune) rune {
 		switch {
@@ -31,8 +30,8 @@ func Name(s string) string {
 	}, s)))
 }
 
-// ClassName is Name for the name of a class in a file, and says what is wrong with one that
-// cannot be.
+// ClassName is Name for a class name from a file. It returns an error for a name that is not UTF-8
+// or is too long.
 func ClassName(s string) (string, error) {
 	if err := Check(s); err != nil {
 		return "", err
@@ -44,9 +43,9 @@ func ClassName(s string) (string, error) {
 	return s, nil
 }
 
-// Names reads names of classes, one a line. Lines without one may be at the end alone.
+// Names reads class names, one per line. Empty lines are allowed only at the end.
 func Names(r io.Reader) (names []string, err error) {
-	empty := 0 // the first of such lines
+	empty := 0 // the number of the first empty line
 	for lines := NewReader(r); ; {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
@@ -62,7 +61,7 @@ func Names(r io.Reader) (names []string, err error) {
 		case name == "":
 			empty = cmp.Or(empty, lines.Number())
 		case empty > 0:
-			return nil, fmt.Errorf("line %d is empty; give one name a line", empty)
+			return nil, fmt.Errorf("line %d is empty; give one name per line", empty)
 		default:
 			names = append(names, name)
 		}
@@ -70,10 +69,10 @@ func Names(r io.Reader) (names []string, err error) {
 	return names, nil
 }
 
-// Alike lists, each list in order, the names that differ in case and in spaces alone: they are
-// different, but few mean them so.
+// Alike returns groups of names that differ only in case and spaces, in the order of names. They
+// are different classes, but probably by mistake.
 func Alike(names []string) (groups [][]string) {
-	at := map[string]int{} // place of a folded name among the groups
+	at := map[string]int{} // the group of each folded name
 	for _, name := range names {
 		key := strings.ToLower(strings.Join(strings.Fields(name), ""))
 		i, ok := at[key]
@@ -94,12 +93,12 @@ func Alike(names []string) (groups [][]string) {
 	return groups[:n]
 }
 
-// Path returns the path that a line names: as it is written if something is there, else
-// without the spaces around it, composed or decomposed, or with slashes for backslashes:
-// the program that wrote the line, or its system, may have changed them. Where none is
-// there it is the one without spaces.
-func Path(written string, there func(path string) bool) string {
-	if there(written) {
+// Path returns the path that a line means. It is the text as written if exists reports that such
+// a file exists. Otherwise it is the first existing variant without surrounding spaces, composed
+// or decomposed, or with slashes instead of backslashes, since the program or the system that
+// wrote the line may have changed these. If none exists, it is the text without the spaces.
+func Path(written string, exists func(path string) bool) string {
+	if exists(written) {
 		return written
 	}
 	plain := strings.TrimFunc(written, func(c rune) bool { return unicode.IsSpace(c) || c == '\ufeff' })
@@ -108,22 +107,22 @@ func Path(written string, there func(path string) bool) string {
 	}
 	slashed := strings.ReplaceAll(plain, `\`, "/")
 	for _, path := range []string{plain, norm.NFC.String(plain), norm.NFD.String(plain), slashed, norm.NFC.String(slashed), norm.NFD.String(slashed)} {
-		if path != written && there(path) {
+		if path != written && exists(path) {
 			return path
 		}
 	}
 	return plain
 }
 
-// Short returns s for a message: as it is, or its first part where it is long.
+// Short shortens a long s for a message.
 func Short(s string) string {
-	const most = 200
-	if len(s) <= most {
+	const limit = 200
+	if len(s) <= limit {
 		return s
 	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
+	end := limit
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return s[:cut] + "…"
+	return s[:end] + "…"
 }

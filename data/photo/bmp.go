@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// The kinds of compression of a BMP file
+// These are the compressions and the header sizes of BMP files
 // (https://learn.microsoft.com/windows/win32/api/wingdi/ns-wingdi-bitmapinfoheader).
 const (
 	bmpRaw         = 0
@@ -19,23 +19,24 @@ const (
 	bmpPNG         = 5
 	bmpMasksAlpha  = 6
 	bmpFileHeader  = 14
-	bmpCoreHeader  = 12 // of OS/2 1.x; its sizes have 16 bits
+	bmpCoreHeader  = 12 // OS/2 1.x, with 16-bit sizes
 	bmpInfoHeader  = 40
-	bmpMasksHeader = 52 // this header and larger ones hold the masks
+	bmpMasksHeader = 52 // this header and larger ones contain the masks
 )
 
-// bmpFile is what comes before the pixels.
+// bmpFile holds the headers and the palette.
 type bmpFile struct {
 	width, height int
 	topDown       bool
 	bits          int
 	compression   uint32
-	masks         [3]uint32 // red, green and blue, of 16 and 32 bits
+	masks         [3]uint32 // of red, green and blue, for pixels of 16 and 32 bits
 	palette       palette
 	offset        int64 // of the pixels in the file
 }
 
-// isBMP wants a header of a known size, since two letters alone begin many texts.
+// isBMP reports whether b begins with "BM" and a header of a known size. Many texts begin with
+// the same two letters.
 func isBMP(b []byte) bool {
 	if len(b) < bmpFileHeader+4 || string(b[:2]) != "BM" {
 		return false
@@ -52,7 +53,7 @@ func bmpSize(content []byte) (width, height int, err error) {
 	return f.width, f.height, err
 }
 
-// bmpImage decodes every kind that Pillow does, and any masks. Alpha is left out.
+// bmpImage decodes every kind that Pillow does, and any masks. It ignores alpha.
 func bmpImage(content []byte) (transforms.Image, error) {
 	f, err := parseBMP(content)
 	if err != nil {
@@ -62,7 +63,7 @@ func bmpImage(content []byte) (transforms.Image, error) {
 		return transforms.Image{}, io.ErrUnexpectedEOF
 	}
 	if f.compression == bmpRLE8 || f.compression == bmpRLE4 {
-		return f.runs(content)
+		return f.decodeRuns(content)
 	}
 	pixels := content[f.offset:]
 	rowBytes := (int64(f.width)*int64(f.bits) + 7) / 8
@@ -125,8 +126,8 @@ func parseBMP(content []byte) (f bmpFile, err error) {
 	return f, nil
 }
 
-// layout says what the bits of a pixel are, by the header and what follows it, and how
-// many bytes of that.
+// layout finds the masks of a pixel from the header and the bytes after it. It returns how many
+// of these bytes are masks.
 func (f *bmpFile) layout(header, after []byte) (n int64, err error) {
 	known := f.bits == 1 || f.bits == 2 || f.bits == 4 || f.bits == 8 || f.bits == 16 || f.bits == 24 || f.bits == 32
 	switch {
@@ -169,7 +170,8 @@ func (f *bmpFile) layout(header, after []byte) (n int64, err error) {
 	return n, nil
 }
 
-// colours reads the palette, whose entries are blue, green, red and at times a fourth byte.
+// colours reads the palette. An entry is blue, green, red and, if it has four bytes, an unused
+// one.
 func (f *bmpFile) colours(b []byte, n, entry int64) {
 	n = min(n, int64(len(f.palette)), int64(len(b))/entry)
 	table := make([]uint8, 0, 3*n)
@@ -177,10 +179,10 @@ func (f *bmpFile) colours(b []byte, n, entry int64) {
 		p := b[i*entry:]
 		table = append(table, p[2], p[1], p[0])
 	}
-	f.palette.take(table)
+	f.palette.set(table)
 }
 
-// row returns where row y of the file lies in each plane.
+// row returns the row of each plane that row y of the file belongs to.
 func (f *bmpFile) row(m transforms.Image, y int) (r, g, b []uint8) {
 	if !f.topDown {
 		y = f.height - 1 - y
@@ -190,7 +192,7 @@ func (f *bmpFile) row(m transforms.Image, y int) (r, g, b []uint8) {
 	return m.Pix[at:][:m.Width], m.Pix[area+at:][:m.Width], m.Pix[2*area+at:][:m.Width]
 }
 
-// put writes row y of the file.
+// put decodes row y of the file.
 func (f *bmpFile) put(m transforms.Image, y int, row []uint8) {
 	r, g, b := f.row(m, y)
 	switch f.bits {
@@ -208,7 +210,7 @@ func (f *bmpFile) put(m transforms.Image, y int, row []uint8) {
 			} else {
 				v = binary.LittleEndian.Uint32(row[4*x:])
 			}
-			r[x], g[x], b[x] = fields[0].of(v), fields[1].of(v), fields[2].of(v)
+			r[x], g[x], b[x] = fields[0].scale(v), fields[1].scale(v), fields[2].scale(v)
 		}
 	default:
 		for x := range r {
@@ -218,11 +220,11 @@ func (f *bmpFile) put(m transforms.Image, y int, row []uint8) {
 	}
 }
 
-// field is the bits of a colour, of which the upper 8 count.
+// field describes the bits of one colour in a pixel, of which the upper 8 are used.
 type field struct {
 	mask  uint32
 	shift int
-	most  uint32
+	max   uint32
 }
 
 func fieldOf(mask uint32) field {
@@ -231,10 +233,10 @@ func fieldOf(mask uint32) field {
 		f.shift += n - 8
 	}
 	if mask != 0 {
-		f.most = mask >> f.shift
+		f.max = mask >> f.shift
 	}
 	return f
 }
 
-// of scales to 8 bits as Pillow does, rounding down.
-func (f field) of(v uint32) uint8 { return uint8(v & f.mask >> f.shift * 255 / f.most) }
+// scale extracts the colour from a pixel and scales it to 8 bits, rounding down like Pillow.
+func (f field) scale(v uint32) uint8 { return uint8(v & f.mask >> f.shift * 255 / f.max) }

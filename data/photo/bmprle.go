@@ -6,10 +6,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// runs decodes pixels in runs (RLE8 or RLE4) as Pillow does: they fill the image one
-// after the other, what is skipped has the first colour of the palette, and so has all
-// behind an early end.
-func (f *bmpFile) runs(content []byte) (transforms.Image, error) {
+// decodeRuns decodes run-length encoded pixels (RLE8 or RLE4) as Pillow does. Pixels that are
+// skipped, or are missing after an early end, have the first colour of the palette.
+func (f *bmpFile) decodeRuns(content []byte) (transforms.Image, error) {
 	r := &runReader{in: content[f.offset:], width: f.width, four: f.compression == bmpRLE4}
 	if err := r.read(f.width * f.height); err != nil {
 		return transforms.Image{}, err
@@ -25,14 +24,14 @@ func (f *bmpFile) runs(content []byte) (transforms.Image, error) {
 	return m, nil
 }
 
-// runReader turns runs into pixels, each an index of the palette.
+// runReader decodes runs to pixels, which are indices into the palette.
 type runReader struct {
 	in     []byte
-	at     int
+	at     int // the position in in
 	width  int
-	four   bool // a byte has two pixels
-	x      int  // in the row
-	n      int  // pixels done
+	four   bool // RLE4, with two pixels in a byte
+	x      int  // the position in the row
+	n      int  // the number of decoded pixels
 	pixels []uint8
 }
 
@@ -69,7 +68,8 @@ func (r *runReader) read(total int) error {
 	return nil
 }
 
-// run writes a run of one value, or of the two of a byte in turn, as far as the row goes.
+// run writes a run of one value, or of the two values in a byte alternately, up to the end of the
+// row.
 func (r *runReader) run(count int, value uint8) {
 	count = max(0, min(count, r.width-r.x))
 	for i := range min(count, len(r.pixels)-r.n) {
@@ -83,24 +83,24 @@ func (r *runReader) run(count int, value uint8) {
 	r.x += count
 }
 
-// literal copies count pixels, which end at an even byte.
+// literal copies count pixels, which are padded to an even number of bytes.
 func (r *runReader) literal(count int) error {
-	here := min(count, len(r.pixels)-r.n)
-	length := here
+	fits := min(count, len(r.pixels)-r.n)
+	length := fits
 	if r.four {
-		length = (here + 1) / 2
+		length = (fits + 1) / 2
 	}
 	if r.at+length > len(r.in) {
 		return io.ErrUnexpectedEOF
 	}
-	for i := range here {
+	for i := range fits {
 		if r.four {
 			r.pixels[r.n+i] = packed(r.in[r.at:], i, 4)
 		} else {
 			r.pixels[r.n+i] = r.in[r.at+i]
 		}
 	}
-	r.n += here
+	r.n += fits
 	r.x += count
 	r.at += length
 	r.at += r.at & 1

@@ -7,9 +7,9 @@ import (
 	"regexp"
 )
 
-// orientation finds the orientation in a file, 1 to 8, where Pillow's exif_transpose finds
-// it: in the EXIF data and, where these say nothing of it, in the XMP data. It is 0 when
-// there is none, or none that can be read: an image without it is still an image.
+// orientation returns the orientation of a file, 1 to 8, as Pillow's exif_transpose finds it: in
+// the EXIF data or, if these do not have it, in the XMP data. It is 0 when there is none or when
+// it is damaged, which is not an error of the image.
 func orientation(format string, content []byte) int {
 	switch format {
 	case "jpeg":
@@ -24,7 +24,7 @@ func orientation(format string, content []byte) int {
 	return 0
 }
 
-// orientationIn looks into EXIF data, and then into XMP data.
+// orientationIn searches EXIF data and then XMP data.
 func orientationIn(exif, xmp []byte) int {
 	if len(exif) > 0 {
 		if v, there := tiffOrientation(exif); there {
@@ -32,7 +32,7 @@ func orientationIn(exif, xmp []byte) int {
 		}
 	}
 	if m := xmpOrientation.FindSubmatch(xmp); m != nil {
-		return upTo8(float64(m[1][0] - '0'))
+		return validOrientation(float64(m[1][0] - '0'))
 	}
 	return 0
 }
@@ -44,11 +44,11 @@ var (
 	xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([0-9])`)
 )
 
-// metadataOfJPEG walks the segments up to the image's data, as ITU-T T.81 section B.1 lays
-// them out. EXIF data may be spread over several segments; of XMP data the last count.
+// metadataOfJPEG reads the segments before the image data (ITU-T T.81, section B.1). EXIF data may
+// be split over several segments; of several XMP segments the last one is used.
 func metadataOfJPEG(b []byte) (exif, xmp []byte) {
 	for at := 2; ; {
-		for at < len(b) && b[at] != 0xff { // what is between segments is passed over
+		for at < len(b) && b[at] != 0xff { // skip bytes between segments
 			at++
 		}
 		for at < len(b) && b[at] == 0xff {
@@ -62,7 +62,7 @@ func metadataOfJPEG(b []byte) (exif, xmp []byte) {
 		switch {
 		case marker <= 0x01 || marker >= 0xd0 && marker <= 0xd8: // no length
 			continue
-		case marker == 0xda || marker == 0xd9: // the data, or the end
+		case marker == 0xda || marker == 0xd9: // the image data, or the end
 			return exif, xmp
 		}
 		n := int(binary.BigEndian.Uint16(b[at:]))
@@ -80,8 +80,8 @@ func metadataOfJPEG(b []byte) (exif, xmp []byte) {
 	}
 }
 
-// findPNGChunk finds the first chunk of a type that begins with start (PNG specification, third
-// edition, 5.3), and returns what is behind that.
+// findPNGChunk finds the first chunk of a type whose data begin with start (PNG specification,
+// third edition, 5.3), and returns the data after start.
 func findPNGChunk(b []byte, kind string, start []byte) []byte {
 	const signature = 8
 	for b = b[min(signature, len(b)):]; len(b) >= 12; {
@@ -97,12 +97,12 @@ func findPNGChunk(b []byte, kind string, start []byte) []byte {
 	return nil
 }
 
-// xmpOfPNG finds XMP data, which are an iTXt chunk (11.3.3.4) that is not compressed.
+// xmpOfPNG finds the XMP data, which are an uncompressed iTXt chunk (11.3.3.4).
 func xmpOfPNG(b []byte) []byte {
 	return findPNGChunk(b, "iTXt", []byte("XML:com.adobe.xmp\x00\x00"))
 }
 
-// exifOfWebP finds the EXIF data of a WebP file. Some writers keep JPEG's header before it.
+// exifOfWebP finds the EXIF data of a WebP file. Some writers put the header of JPEG before them.
 func exifOfWebP(b []byte) []byte { return bytes.TrimPrefix(webpChunk(b, "EXIF"), exifHeader) }
 
 // webpChunk finds a chunk of a RIFF file
@@ -122,19 +122,19 @@ func webpChunk(b []byte, name string) []byte {
 	return nil
 }
 
-// orientationOf is the orientation that TIFF data tell, 1 to 8, and 0 where they tell none.
+// orientationOf returns the orientation in TIFF data, 1 to 8, or 0 when there is none.
 func orientationOf(tiff []byte) int {
 	v, _ := tiffOrientation(tiff)
 	return v
 }
 
 // tiffOrientation reads tag 0x0112 of the first directory of TIFF data. It should be a SHORT
-// (EXIF 2.32, section 4.6), but writers keep it as any kind of number, and where it is 1 to 8
-// Pillow turns by it, whatever its type; BYTE and UNDEFINED, which are bytes and no numbers
-// to Pillow, it leaves alone. there says whether the data are in order and have the tag,
-// or are damaged: then nothing else is to be asked.
+// (EXIF 2.32, section 4.6), but some writers use other types. Like Pillow, it accepts 1 to 8 in
+// any numeric type, but not BYTE and UNDEFINED, which are bytes to Pillow. there is false when
+// the directory does not have the tag, so that XMP data may have it; it is true for data without
+// a valid header.
 func tiffOrientation(tiff []byte) (v int, there bool) {
-	tiff = bytes.TrimPrefix(tiff, exifHeader) // some writers have it twice
+	tiff = bytes.TrimPrefix(tiff, exifHeader) // some writers repeat it
 	if len(tiff) < 8 {
 		return 0, true
 	}
@@ -162,26 +162,26 @@ func tiffOrientation(tiff []byte) (v int, there bool) {
 			continue
 		}
 		if value, ok := firstNumber(tiff, e, order); ok {
-			return upTo8(value), true
+			return validOrientation(value), true
 		}
 	}
 	return 0, false
 }
 
-// upTo8 is v where that is an orientation, and else 0.
-func upTo8(v float64) int {
+// validOrientation returns v if it is an orientation, otherwise 0.
+func validOrientation(v float64) int {
 	if i := int(v); i >= 1 && i <= 8 && float64(i) == v {
 		return i
 	}
 	return 0
 }
 
-// tiffTypes are the bytes of a value of each type (TIFF 6.0, section 2, and its supplements),
-// 0 where the type is not known.
+// tiffTypes lists the size in bytes of a value of each type (TIFF 6.0, section 2, and its
+// supplements). It is 0 for unknown types.
 var tiffTypes = [...]int64{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 
-// firstNumber is the first value of an entry of a directory; ok is false where the entry
-// cannot be read, and the number is NaN where it is none.
+// firstNumber returns the first value of a directory entry, or NaN for a type that is not a
+// number. ok is false when the entry is damaged.
 func firstNumber(tiff, e []byte, order binary.ByteOrder) (v float64, ok bool) {
 	kind, count := order.Uint16(e[2:]), int64(order.Uint32(e[4:]))
 	if int(kind) >= len(tiffTypes) || tiffTypes[kind] == 0 || count == 0 {

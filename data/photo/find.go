@@ -12,19 +12,19 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Find lists the images that paths name, one after the other and without a list of
-// them in memory:
+// Find lists the image files that paths stand for, one after the other, without holding them
+// all in memory:
 //
-//   - a file is taken as it is, whatever its name;
-//   - of a folder, every image by its name (Named, and NamedOther, so that who opens
-//     it says how to convert it) at any depth, in the order of names; names that begin
-//     with a dot are passed over, and links to folders are not followed;
-//   - of a pattern, every file it matches that is an image by its name: * and ? stand
-//     for what a name has, [a-z] for one letter, {a,b} for either, and ** for any
-//     number of folders. A file of that very name comes before the pattern.
+//   - A file is listed whatever its name.
+//   - For a folder, all files at any depth with the name of an image are listed, in the order
+//     of names. They may be Named or NamedOther; the error for the latter says how to convert
+//     them. Names that begin with a dot are ignored, and links to folders are not followed.
+//   - For a pattern, all matching files with the name of an image are listed. In a pattern, *
+//     and ? match characters of a name, [a-z] one letter, {a,b} either text, and ** any number
+//     of folders. A file with exactly the name of the pattern takes precedence.
 //
-// What cannot be listed, or holds no image, comes with an error, and the listing goes
-// on. A path that is not there is given out, too: who opens it says so.
+// A folder that cannot be listed, and a path without images, gives an error, and the listing
+// continues. A path that does not exist is listed, so that opening it gives the error.
 func Find(paths iter.Seq[string]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for path := range paths {
@@ -33,7 +33,7 @@ func Find(paths iter.Seq[string]) iter.Seq2[string, error] {
 			case err == nil && info.IsDir():
 				more = inFolder(path, yield)
 			case err != nil && isPattern(path):
-				more = matches(path, yield)
+				more = inPattern(path, yield)
 			default:
 				more = yield(path, nil)
 			}
@@ -46,14 +46,14 @@ func Find(paths iter.Seq[string]) iter.Seq2[string, error] {
 
 var errStop = errors.New("the listing was stopped")
 
-// inFolder lists a folder, and returns false when yield wants no more.
+// inFolder lists a folder. It returns false when yield does.
 func inFolder(root string, yield func(string, error) bool) bool {
 	found := false
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		hidden := path != root && strings.HasPrefix(d.Name(), ".")
 		switch {
 		case err != nil:
-			found = true // something was said
+			found = true // an error was already given
 			if !yield(path, fmt.Errorf("folder: %w", err)) {
 				return errStop
 			}
@@ -78,7 +78,7 @@ func inFolder(root string, yield func(string, error) bool) bool {
 
 func isImage(name string) bool { return Named(name) || NamedOther(name) != "" }
 
-// isFile says whether there is a file, or a link to one.
+// isFile reports whether path is a file or a link to one.
 func isFile(path string, kind fs.FileMode) bool {
 	if kind&fs.ModeSymlink != 0 {
 		info, err := os.Stat(path)
@@ -89,11 +89,11 @@ func isFile(path string, kind fs.FileMode) bool {
 
 func isPattern(path string) bool { return strings.ContainsAny(path, "*?[{") }
 
-// matches is inFolder for a pattern.
-func matches(pattern string, yield func(string, error) bool) bool {
-	base, rest := doublestar.SplitPattern(filepath.ToSlash(pattern))
+// inPattern lists the files that match a pattern. It returns false when yield does.
+func inPattern(pattern string, yield func(string, error) bool) bool {
+	base, tail := doublestar.SplitPattern(filepath.ToSlash(pattern))
 	found := false
-	err := doublestar.GlobWalk(os.DirFS(filepath.FromSlash(base)), rest, func(name string, d fs.DirEntry) error {
+	err := doublestar.GlobWalk(os.DirFS(filepath.FromSlash(base)), tail, func(name string, d fs.DirEntry) error {
 		path := filepath.Join(base, filepath.FromSlash(name))
 		if !isImage(name) || !isFile(path, d.Type()) {
 			return nil

@@ -11,16 +11,17 @@ import (
 	"github.com/residual-ml/residual/internal/filekind"
 )
 
-// convert is the way out for an image that this package does not decode.
-const convert = "which is not read here; convert it to JPEG or PNG"
+// convertAdvice is the next step for an image that this package does not decode.
+const convertAdvice = "which is not read here; convert it to JPEG or PNG"
 
-// foreign says what a file is that is of none of the formats, by its content.
+// foreign returns the error for a file of no known format. It says what the file is, by its
+// content.
 func foreign(content []byte) error {
 	if len(content) == 0 {
 		return errors.New("is empty; give another copy")
 	}
 	if kind := imageKind(content); kind != "" {
-		return fmt.Errorf("is %s, %s", kind, convert)
+		return fmt.Errorf("is %s, %s", kind, convertAdvice)
 	}
 	if kind := otherKind(content); kind != "" {
 		return fmt.Errorf("is %s, not an image; give an image in its place", kind)
@@ -33,7 +34,7 @@ func foreign(content []byte) error {
 
 const formatNames = "JPEG, PNG, GIF, WebP, BMP or TIFF"
 
-// imageStarts are the first bytes of images that this package does not decode.
+// imageStarts lists the first bytes of images that this package does not decode.
 var imageStarts = []struct{ start, kind string }{
 	{"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL image"},
 	{"\xff\x0a", "a JPEG XL image"},
@@ -55,7 +56,7 @@ var imageStarts = []struct{ start, kind string }{
 	{"%PDF", "a PDF document"}, {"%!PS", "a PostScript document"},
 }
 
-// imageKind names an image, or a document that shows one.
+// imageKind returns the kind of an image that is not decoded, or "" for other files.
 func imageKind(b []byte) string {
 	for _, s := range imageStarts {
 		if starts(s.start)(b) {
@@ -81,8 +82,8 @@ var isoImages = map[string]string{
 	"heim": "a HEIC image", "heis": "a HEIC image", "mif1": "a HEIF image", "msf1": "a HEIF image",
 }
 
-// isoKind names a file of ISO base media (ISO/IEC 14496-12, section 4.3) by the brand it
-// is of, or those it is compatible with. A more special brand counts before mif1.
+// isoKind returns the kind of an ISO base media file (ISO/IEC 14496-12, section 4.3) by its brand
+// or its compatible brands. A more specific brand takes precedence over mif1.
 func isoKind(b []byte, kinds map[string]string) (kind string) {
 	if len(b) < 16 || string(b[4:8]) != "ftyp" {
 		return ""
@@ -90,14 +91,14 @@ func isoKind(b []byte, kinds map[string]string) (kind string) {
 	box := b[8:min(int64(len(b)), max(16, int64(binary.BigEndian.Uint32(b))))]
 	for i := 0; i+4 <= min(len(box), 256); i += 4 {
 		k := kinds[string(box[i:i+4])]
-		if i != 4 && (kind == "" || kind == isoImages["mif1"]) && k != "" { // at 4 is a version
+		if i != 4 && (kind == "" || kind == isoImages["mif1"]) && k != "" { // bytes 4 to 7 are a version
 			kind = k
 		}
 	}
 	return kind
 }
 
-// otherStarts are the first bytes of files that are no images and yet come to be named so.
+// otherStarts lists the first bytes of other files that are found with names of images.
 var otherStarts = []struct{ start, kind string }{
 	{"\x1aE\xdf\xa3", "a video"}, {"FLV\x01", "a video"}, {"\x00\x00\x01\xba", "a video"}, {"\x00\x00\x01\xb3", "a video"},
 	{"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a video"}, {"OggS", "a video"},
@@ -120,9 +121,9 @@ func otherKind(b []byte) string {
 	}[filekind.Of(b)]
 }
 
-// unread are the endings of images' names that this package does not decode, with what
-// they are.
-var unread = map[string]string{
+// undecodedNames maps the file extensions of images that this package does not decode to their
+// kinds.
+var undecodedNames = map[string]string{
 	".heic": "HEIC", ".heif": "HEIF", ".hif": "HEIF", ".avif": "AVIF", ".jxl": "JPEG XL",
 	".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000", ".j2c": "JPEG 2000",
 	".psd": "Photoshop", ".psb": "Photoshop", ".xcf": "GIMP", ".svg": "SVG",
@@ -132,6 +133,6 @@ var unread = map[string]string{
 	".pef": "camera raw", ".srw": "camera raw", ".x3f": "camera raw", ".raw": "camera raw", ".3fr": "camera raw", ".iiq": "camera raw",
 }
 
-// NamedOther says what kind of image a file is by the ending of its name, of those that
-// this package does not decode and that are to be converted first; "" for any other.
-func NamedOther(name string) string { return unread[strings.ToLower(filepath.Ext(name))] }
+// NamedOther returns the kind of an image that this package does not decode, such as "HEIC", by
+// the extension of its name, or "" for other names. Such images must be converted first.
+func NamedOther(name string) string { return undecodedNames[strings.ToLower(filepath.Ext(name))] }

@@ -1,22 +1,17 @@
 package photo
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-
 	"github.com/residual-ml/residual/data/jpeg"
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// format is a kind of file that this package decodes. Of a file whose size is beyond the
-// limits nothing but that is read.
+// format is a file format that this package decodes. Of an image that is too large, only the
+// size is read.
 type format struct {
 	name   string
 	is     func(content []byte) bool
 	size   func(content []byte) (width, height int, err error)
-	decode func(content []byte) (transforms.Image, error) // in 1 channel or 3, not turned; JPEG is decoded by jpegPart
+	decode func(content []byte) (transforms.Image, error) // returns 1 or 3 channels, without applying the orientation; nil for JPEG, which jpegPart decodes
 }
 
 var formats = []format{
@@ -28,11 +23,7 @@ var formats = []format{
 	{"tiff", isTIFF, tiffSize, tiffImage},
 }
 
-// mostRow is how many bytes a row may have where one is held beside the image: no more than
-// eight million pixels need.
-const mostRow = 64 << 20
-
-// formatOf finds a file's kind by its content.
+// formatOf recognises the format of a file by its content.
 func formatOf(content []byte) (format, error) {
 	for _, f := range formats {
 		if f.is(content) {
@@ -42,41 +33,7 @@ func formatOf(content []byte) (format, error) {
 	return format{}, foreign(content)
 }
 
-func starts(with string) func([]byte) bool {
-	return func(b []byte) bool { return bytes.HasPrefix(b, []byte(with)) }
-}
-
 func jpegSize(content []byte) (width, height int, err error) {
 	i, err := jpeg.Inspect(content)
 	return i.Width, i.Height, err
-}
-
-// errUnsupported is the error, wrapped, of a whole file of a kind that is not decoded.
-var errUnsupported = errors.New("unsupported")
-
-func unsupported(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errUnsupported, fmt.Sprintf(format, args...))
-}
-
-func damaged(format string, args ...any) error { return fmt.Errorf(format, args...) }
-
-// atEnd makes the end of a file what it is inside of its data.
-func atEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// undecodable says what is wrong with a file of a known format, and what to do.
-func undecodable(format string, err error) error {
-	switch {
-	case errors.Is(err, jpeg.ErrUnsupported):
-		return fmt.Errorf("is a %s file of a kind that is not read (%w); save it as a usual JPEG file, or convert it to PNG", format, err)
-	case errors.Is(err, errUnsupported):
-		return fmt.Errorf("is a %s file of a kind that is not read (%w); convert it to JPEG or PNG", format, err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("is a %s file that cannot be decoded (%w); it is cut short: give another copy", format, err)
-	}
-	return fmt.Errorf("is a %s file that cannot be decoded (%w); it is damaged: give another copy", format, err)
 }

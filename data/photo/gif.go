@@ -7,19 +7,19 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// gifFile is what comes before the pixels of the first frame.
+// gifFile holds everything before the pixels of the first frame.
 type gifFile struct {
-	width, height int // of the screen, or as far as the frame reaches beyond it
-	x, y, w, h    int // the frame
+	width, height int // of the screen, enlarged if the frame extends beyond it
+	x, y, w, h    int // position and size of the frame
 	interlaced    bool
 	palette       palette
-	background    uint8 // what the screen shows round the frame: an index
-	codeBits      int   // of the data's smallest codes
+	background    uint8 // the index of the colour around the frame
+	codeBits      int   // the size of the smallest codes of the data
 	data          []byte
 }
 
-// gifSize returns the size of the screen, and of a first frame beyond it. Where no frame is
-// found the screen is enough; the decoder says so.
+// gifSize returns the size of the screen, enlarged if the first frame extends beyond it. A file
+// without a frame has the size of the screen here; the decoder returns the error.
 func gifSize(content []byte) (width, height int, err error) {
 	f, err := parseGIF(content)
 	if f.width > 0 && f.height > 0 {
@@ -28,9 +28,9 @@ func gifSize(content []byte) (width, height int, err error) {
 	return f.width, f.height, err
 }
 
-// gifImage decodes the first frame onto its screen, as Pillow does: round it the screen has
-// the transparent colour, or the first of the palette. A transparent pixel has the colour
-// that the palette gives it. What comes behind the frame is not looked at.
+// gifImage decodes the first frame onto its screen, as Pillow does. Around the frame, the screen
+// has the transparent colour or the first one of the palette. A transparent pixel has its colour
+// in the palette. Everything after the frame is ignored.
 func gifImage(content []byte) (transforms.Image, error) {
 	f, err := parseGIF(content)
 	if err != nil {
@@ -60,7 +60,7 @@ func gifImage(content []byte) (transforms.Image, error) {
 	return m, nil
 }
 
-// row is where row i of the data lies in the frame (GIF89a, appendix E).
+// row returns the row of the frame that row i of the data belongs to (GIF89a, appendix E).
 func (f *gifFile) row(i int) int {
 	if !f.interlaced {
 		return i
@@ -82,7 +82,7 @@ func parseGIF(content []byte) (f gifFile, err error) {
 	}
 	f.width, f.height = int(binary.LittleEndian.Uint16(content[6:])), int(binary.LittleEndian.Uint16(content[8:]))
 	b := content[13:]
-	f.palette.take(nil)
+	f.palette.set(nil)
 	if fields := content[10]; fields&0x80 != 0 {
 		if b, err = f.table(b, fields); err != nil {
 			return f, err
@@ -106,17 +106,17 @@ func parseGIF(content []byte) (f gifFile, err error) {
 	return f, io.ErrUnexpectedEOF
 }
 
-// extension skips an extension, of which only the transparent colour matters here.
+// extension skips an extension, and reads its transparent colour if it has one.
 func (f *gifFile) extension(b []byte) ([]byte, error) {
 	if len(b) < 1 {
 		return nil, io.ErrUnexpectedEOF
 	}
 	label := b[0]
-	blocks := gifBlocks{rest: b[1:]}
+	blocks := gifBlocks{remaining: b[1:]}
 	for first := true; ; first = false {
 		block, err := blocks.next()
 		if err == io.EOF {
-			return blocks.rest, nil
+			return blocks.remaining, nil
 		} else if err != nil {
 			return nil, err
 		}
@@ -161,6 +161,6 @@ func (f *gifFile) table(b []byte, fields uint8) ([]byte, error) {
 	if n > len(b) {
 		return nil, io.ErrUnexpectedEOF
 	}
-	f.palette.take(b[:n])
+	f.palette.set(b[:n])
 	return b[n:], nil
 }

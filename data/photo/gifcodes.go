@@ -4,19 +4,19 @@ import "io"
 
 const maxGIFCodes = 4096
 
-// gifCodes undoes GIF's LZW compression (GIF89a, appendix F). Unlike compress/lzw it takes
-// any size of the smallest codes that a table has room for, as Pillow does.
+// gifCodes decodes the LZW compression of GIF (GIF89a, appendix F). Unlike compress/lzw, it
+// accepts any size of the smallest codes for which the table has room, as Pillow does.
 type gifCodes struct {
 	blocks      gifBlocks
 	block       []byte
-	bits, nBits uint32 // read and not yet used
+	bits, nBits uint32 // bits that were read but not used
 	smallest    uint32 // bits of the smallest codes
 	width       uint32 // bits of the next code
-	next        int    // code to be added to the table
-	previous    int    // code, -1 after a clear
+	next        int    // the code that is added to the table next
+	previous    int    // the previous code; -1 after a clear code
 	prefix      [maxGIFCodes]uint16
 	suffix      [maxGIFCodes]uint8
-	pending     [maxGIFCodes]uint8 // values of a code, from at on
+	pending     [maxGIFCodes]uint8 // decoded values, from index at on
 	at          int
 }
 
@@ -29,10 +29,10 @@ func newGIFCodes(data []byte, smallest int) *gifCodes {
 	return c
 }
 
-// clear forgets all codes but the smallest and the two that have a meaning.
+// clear removes all codes except the smallest ones and the two special ones.
 func (c *gifCodes) clear() { c.width, c.next, c.previous = c.smallest+1, 1<<c.smallest+2, -1 }
 
-// fill decodes as many values as row has.
+// fill decodes the values of a row.
 func (c *gifCodes) fill(row []uint8) error {
 	for len(row) > 0 {
 		if c.at == maxGIFCodes {
@@ -64,7 +64,7 @@ func (c *gifCodes) code() (int, error) {
 	return int(code), nil
 }
 
-// decode reads codes until there are values pending.
+// decode reads codes until there are pending values.
 func (c *gifCodes) decode() error {
 	clear := 1 << c.smallest
 	for {
@@ -85,12 +85,12 @@ func (c *gifCodes) decode() error {
 	}
 }
 
-// expand lists a code's values, and adds a code to the table: the previous one and the
-// first value of this.
+// expand decodes a code to pending values, and adds a code to the table: the previous code
+// followed by the first value of this one.
 func (c *gifCodes) expand(code int) {
 	c.at = maxGIFCodes
 	from := code
-	if code == c.next { // it is the one to be added, whose last value is its first
+	if code == c.next { // the code that is added now, whose last value equals its first
 		from = c.previous
 		c.at--
 	}
@@ -112,17 +112,17 @@ func (c *gifCodes) expand(code int) {
 	c.previous = code
 }
 
-// gifBlocks reads blocks, up to one that is empty.
-type gifBlocks struct{ rest []byte }
+// gifBlocks reads data blocks up to the first empty one.
+type gifBlocks struct{ remaining []byte }
 
 // next returns the next block, or io.EOF.
 func (r *gifBlocks) next() ([]byte, error) {
-	if len(r.rest) == 0 || int(r.rest[0]) >= len(r.rest) {
+	if len(r.remaining) == 0 || int(r.remaining[0]) >= len(r.remaining) {
 		return nil, io.ErrUnexpectedEOF
 	}
-	n := int(r.rest[0])
-	block := r.rest[1 : 1+n]
-	r.rest = r.rest[1+n:]
+	n := int(r.remaining[0])
+	block := r.remaining[1 : 1+n]
+	r.remaining = r.remaining[1+n:]
 	if n == 0 {
 		return nil, io.EOF
 	}

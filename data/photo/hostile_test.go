@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Headers that promise more than there is end in an error or in the same pixels, and soon.
+// Headers that claim more than the file holds soon give an error or the same pixels.
 func TestHostileHeaders(t *testing.T) {
 	_, contents := kinds(t)
 	for _, c := range []struct{ name, old, new, want string }{
@@ -29,7 +29,7 @@ func TestHostileHeaders(t *testing.T) {
 			t.Errorf("%s has no %q", c.name, c.old)
 			continue
 		}
-		whole, _, err := Decode(content, Options{})
+		full, _, err := Decode(content, Options{})
 		if err != nil {
 			t.Error(err)
 			continue
@@ -37,7 +37,7 @@ func TestHostileHeaders(t *testing.T) {
 		m, _, err := Decode([]byte(strings.Replace(string(content), c.old, c.new, 1)), Options{})
 		switch {
 		case c.want == "":
-			if err != nil || !bytes.Equal(m.Pix, whole.Pix) {
+			if err != nil || !bytes.Equal(m.Pix, full.Pix) {
 				t.Errorf("%s with %q is another image, %v", c.name, c.new, err)
 			}
 		case err == nil || !strings.Contains(err.Error(), c.want):

@@ -16,15 +16,15 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// kind is what testdata/pillow_kinds.py says of a file in kinds.zip.
+// kind is the entry of kinds.json for a file in kinds.zip, which testdata/pillow_kinds.py writes.
 type kind struct {
 	Name, Format  string
 	Width, Height int // upright
 	RGB, Grey     string
-	Rule          bool // Pillow's pixels are of no use; these are by the package's rule
+	Rule          bool // the pixels follow the rule in the package comment instead of Pillow
 }
 
-// kinds returns a file of every kind, by its name, and what they hold.
+// kinds returns the entries of kinds.json and the contents of the files by name.
 func kinds(t testing.TB) ([]kind, map[string][]byte) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/kinds.json")
@@ -56,9 +56,9 @@ func kinds(t testing.TB) ([]kind, map[string][]byte) {
 	return f.Files, contents
 }
 
-// Every format, depth and mode has Pillow's pixels to the bit, or those of the rule in the
-// package's documentation.
-func TestEveryKindHasPillowsPixels(t *testing.T) {
+// Every format, depth and mode has the same pixels as in Pillow, or those of the rule in the
+// package comment.
+func TestEveryKindMatchesPillow(t *testing.T) {
 	files, contents := kinds(t)
 	rules := 0
 	for _, want := range files {
@@ -82,13 +82,13 @@ func TestEveryKindHasPillowsPixels(t *testing.T) {
 		}
 	}
 	if rules != 14 {
-		t.Errorf("%d files are held to the rule and not to Pillow", rules)
+		t.Errorf("%d files follow the rule and not Pillow", rules)
 	}
 }
 
-// White is white and transparent pixels have their colours, whatever the format: these
-// are the values that were once wrong, in plain sight.
-func TestColoursInPlainSight(t *testing.T) {
+// White is white, and transparent pixels have their stored colours, in every format. These values
+// were once wrong.
+func TestKnownColours(t *testing.T) {
 	_, contents := kinds(t)
 	for name, want := range map[string][3]uint8{
 		"white.webp": {255, 255, 255}, "black.webp": {0, 0, 0}, "grey.webp": {128, 128, 128},
@@ -106,8 +106,7 @@ func TestColoursInPlainSight(t *testing.T) {
 	}
 }
 
-// The limit of pixels counts before anything is decoded, for what the frame makes of the
-// canvas too.
+// The limit of pixels is checked before decoding, and also when the frame enlarges the canvas.
 func TestEveryFormatIsLimited(t *testing.T) {
 	files, contents := kinds(t)
 	for _, f := range files {
@@ -124,7 +123,7 @@ func TestEveryFormatIsLimited(t *testing.T) {
 	}
 }
 
-// A file that ends before its pixels do is called cut short, and is never read.
+// A file that ends before its pixels do gives an error that says that it is cut short.
 func TestCutShort(t *testing.T) {
 	_, contents := kinds(t)
 	for _, name := range []string{
@@ -141,7 +140,7 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// What is damaged and not cut short is not called so.
+// The error for a damaged file that is not cut short does not say so.
 func TestDamaged(t *testing.T) {
 	_, contents := kinds(t)
 	for _, c := range []struct{ name, old, new, want string }{
@@ -167,43 +166,43 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// A container whose size is wrong by a little, or too small, still holds its image.
+// The image of a container whose size is slightly wrong or too small is still read.
 func TestWebPSizes(t *testing.T) {
 	_, contents := kinds(t)
 	content := contents["lossy-30.webp"]
-	whole, _, err := Decode(content, Options{})
+	full, _, err := Decode(content, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, size := range []int{0, len(content) - 20, len(content) - 8, len(content)} {
 		c := bytes.Clone(content)
 		binary.LittleEndian.PutUint32(c[4:], uint32(size))
-		if m, _, err := Decode(c, Options{}); err != nil || !bytes.Equal(m.Pix, whole.Pix) {
+		if m, _, err := Decode(c, Options{}); err != nil || !bytes.Equal(m.Pix, full.Pix) {
 			t.Errorf("a size of %d in a file of %d bytes: %v", size, len(c), err)
 		}
 	}
 }
 
-// Pixels that are others than those that were written are refused: where the chunk's
-// checksum is wrong, the stream's own decides.
+// A PNG file with changed pixels is an error. If the checksum of a chunk is wrong, that of the
+// zlib stream decides.
 func TestPNGChecksums(t *testing.T) {
 	_, contents := kinds(t)
 	content := contents["rows-too-many.png"]
-	whole, _, err := Decode(content, Options{})
+	full, _, err := Decode(content, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := strings.Index(string(content), "IDAT")
 	for i := at + 6; i < len(content)-16; i++ {
 		content[i] ^= 0x10
-		if m, _, err := Decode(content, Options{}); err == nil && !bytes.Equal(m.Pix, whole.Pix) {
-			t.Errorf("byte %d of %d was changed, and nobody noticed", i, len(content))
+		if m, _, err := Decode(content, Options{}); err == nil && !bytes.Equal(m.Pix, full.Pix) {
+			t.Errorf("byte %d of %d was changed without an error", i, len(content))
 		}
 		content[i] ^= 0x10
 	}
-	// The chunk's checksum is right, and the stream's is not.
+	// Here the checksum of the chunk is right, but that of the stream is wrong.
 	content = contents["type2-8-0.png"]
-	end := len(content) - 12 // of the chunk's checksum, where IEND begins
+	end := len(content) - 12 // the end of the chunk's checksum, where IEND begins
 	content[end-5] ^= 1
 	from := strings.Index(string(content), "IDAT")
 	binary.BigEndian.PutUint32(content[end-4:], crc32.ChecksumIEEE(content[from:end-4]))
@@ -212,7 +211,7 @@ func TestPNGChecksums(t *testing.T) {
 	}
 }
 
-// Files of other kinds are named by their content, with the way out.
+// The error for a file of another kind says what it is, by its content, and the next step.
 func TestForeignFilesAreNamed(t *testing.T) {
 	ftyp := func(brands string) string { return "\x00\x00\x00" + string(rune(8+len(brands))) + "ftyp" + brands }
 	raw := "II*\x00\x08\x00\x00\x00\x02\x00" + "\xfe\x00\x04\x00\x01\x00\x00\x00\x01\x00\x00\x00" + "\x4a\x01\x04\x00\x01\x00\x00\x00\x64\x00\x00\x00" + "\x00\x00\x00\x00"
@@ -265,25 +264,24 @@ func lowerRight(h, w int) transforms.Crop {
 	return transforms.Crop{Top: h / 2, Left: w / 3, Height: h - h/2, Width: w - w/3}
 }
 
-// What a part of an image holds is what the whole holds there, for every format.
+// A part of an image has the same pixels as the full image, for every kind of file.
 func TestPartsOfEveryKind(t *testing.T) {
 	files, contents := kinds(t)
 	for _, f := range files {
-		whole, _, err := Decode(contents[f.Name], Options{})
+		full, _, err := Decode(contents[f.Name], Options{})
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		part, _, err := DecodePart(contents[f.Name], Options{}, lowerRight)
-		if want := lowerRight(whole.Height, whole.Width).Apply(whole, nil); err != nil || string(part.Pix) != string(want.Pix) {
+		if want := lowerRight(full.Height, full.Width).Apply(full, nil); err != nil || string(part.Pix) != string(want.Pix) {
 			t.Errorf("%s: a part differs, %v", f.Name, err)
 		}
 	}
 }
 
-// Decoding makes no more memory than the planes and a few rows, whatever a header says:
-// files that say more than they can hold are refused before there are any planes.
-func TestPromisesTakeNoMemory(t *testing.T) {
+// A file that claims more pixels than it can hold is refused before memory for them is allocated.
+func TestHeadersTakeNoMemory(t *testing.T) {
 	huge := hugePNG(7000, 7000)
 	huge = append(huge, "\x00\x00\x00\x09IDATx\x9c\x03\x00\x00\x00\x00\x01?????"...)
 	took := testing.Benchmark(func(b *testing.B) {

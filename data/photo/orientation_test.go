@@ -40,8 +40,8 @@ func (f turnedFile) content(t testing.TB) []byte {
 	return b
 }
 
-// However the orientation is stored, an image is turned where Pillow turns it, and else not.
-func TestOrientationIsPillows(t *testing.T) {
+// Images are rotated exactly when Pillow rotates them, however the orientation is stored.
+func TestOrientationMatchesPillow(t *testing.T) {
 	turned := 0
 	for _, f := range turnedFiles(t) {
 		m, info, err := Decode(f.content(t), Options{})
@@ -57,6 +57,6 @@ func TestOrientationIsPillows(t *testing.T) {
 		}
 	}
 	if turned < 30 {
-		t.Errorf("%d images lay on their side", turned)
+		t.Errorf("only %d images were rotated by a quarter turn", turned)
 	}
 }

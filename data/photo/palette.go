@@ -1,12 +1,11 @@
 package photo
 
-// palette is a table of colours, red, green and blue; those that a file lacks are black.
+// palette is a table of colours: red, green and blue. Colours that a file lacks are black.
 type palette [256][3]uint8
 
-// take makes a file's table the palette. A table whose every colour is grey, and as light
-// as its number, is not needed, and goes on so for the numbers it lacks, as Pillow has it
-// of GIF and BMP files.
-func (p *palette) take(table []byte) {
+// set sets the palette to the table in a file. If each colour i of the table is the grey value i,
+// the missing colours continue that ramp, as in Pillow for GIF and BMP files.
+func (p *palette) set(table []byte) {
 	grey := true
 	for i, v := range table {
 		grey = grey && int(v) == i/3

@@ -9,8 +9,8 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// TestPanics checks that a decoder's panic over a damaged file becomes an error, and that a
-// panic of the function that chooses the part passes, with its value.
+// A panic in a decoder becomes an error, and a panic in the function that chooses the part is not
+// recovered.
 func TestPanics(t *testing.T) {
 	defer func(was []format) { formats = was }(formats)
 	var none []int

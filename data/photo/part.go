@@ -9,10 +9,10 @@ import (
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
-// ReadPart decodes a part of a file's image: choose is told the height and the width of
-// the image, upright, and returns the part, which must lie within it. The pixels are
-// those of Read, and so is the error: damage outside the part is damage. Of a JPEG file
-// only what the part needs is computed.
+// ReadPart decodes a part of the image in a file. It calls choose with the height and the width
+// of the image, after EXIF orientation, and choose returns the part, which must be inside the
+// image. Pixels and errors are those of Read: damage outside the part is also an error. For a
+// JPEG file only the pixels of the part are computed.
 func ReadPart(path string, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, Info, error) {
 	content, _, err := Load(path, o)
 	if err != nil {
@@ -25,7 +25,7 @@ func ReadPart(path string, o Options, choose func(height, width int) transforms.
 	return m, info, err
 }
 
-// DecodePart is ReadPart for a file's content.
+// DecodePart is ReadPart for the content of a file.
 func DecodePart(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info Info, err error) {
 	channels := o.Channels
 	if channels == 0 {
@@ -53,7 +53,7 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 		return m, info, err
 	}
 	m, err = promptly.Result(ctx, func() (m transforms.Image, err error) {
-		defer stumbled(new(bool), &err)
+		defer recoverPanic(new(bool), &err)
 		if m, err = f.decode(content); err != nil {
 			err = undecodable(info.Format, err)
 		}
@@ -72,10 +72,11 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	return m, info, nil
 }
 
-// jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
+// jpegPart decodes a JPEG file, or the part that choose returns for the oriented image. The result
+// has the orientation of the file.
 func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, err error) {
 	choosing := false
-	defer stumbled(&choosing, &err)
+	defer recoverPanic(&choosing, &err)
 	var part func(w, h int) image.Rectangle
 	if choose != nil {
 		part = func(w, h int) image.Rectangle {
@@ -84,9 +85,9 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 				height, width = w, h
 			}
 			choosing = true
-			cut := choose(height, width)
+			crop := choose(height, width)
 			choosing = false
-			return stored(cut, orientation, w, h)
+			return storedPart(crop, orientation, w, h)
 		}
 	}
 	p, err := jpeg.DecodePart(o.context(), content, part)
@@ -96,22 +97,11 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 	return transforms.Image(p), err
 }
 
-// stumbled makes an error of the panic of a decoder over a damaged file, since most decoders
-// are other modules' and index what a file says. It lets a panic pass while *called is set:
-// then it comes from the caller's own function.
-func stumbled(called *bool, err *error) {
-	if *called {
-		return
-	}
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("cannot be decoded (%v); give another file", r)
-	}
-}
-
-// stored is where a part of an upright image lies in one stored w by h.
-func stored(c transforms.Crop, orientation, w, h int) image.Rectangle {
+// storedPart converts a part of the oriented image to coordinates of the stored image, which has w
+// by h pixels.
+func storedPart(c transforms.Crop, orientation, w, h int) image.Rectangle {
 	x, y, dx, dy := c.Left, c.Top, c.Width, c.Height
-	if orientation > 4 && orientation <= 8 { // it lies on its side
+	if orientation > 4 && orientation <= 8 { // rotated by a quarter turn
 		x, y, dx, dy = y, x, dy, dx
 	}
 	switch orientation {

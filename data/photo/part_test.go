@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// A part has the pixels of the whole, whatever the format, and however it is turned.
+// A part has the same pixels as the full image, for every format and orientation.
 func TestDecodePart(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	jpegs := 0
@@ -21,7 +21,7 @@ func TestDecodePart(t *testing.T) {
 		}
 		for orientation := range 9 {
 			content := content
-			if f.Format == "jpeg" && orientation > 0 { // before the file's own, so the first found
+			if f.Format == "jpeg" && orientation > 0 { // before the file's own one, so that it is found first
 				app1 := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00" + string(rune(orientation)) + "\x00\x00\x00\x00\x00\x00"
 				content = append([]byte(string(content[:2])+app1), content[2:]...)
 				jpegs++
@@ -42,14 +42,14 @@ func TestDecodePart(t *testing.T) {
 					})
 					want := c.Apply(m, nil)
 					if err != nil || part.Height != c.Height || part.Width != c.Width || !bytes.Equal(part.Pix, want.Pix) {
-						t.Fatalf("%s turned %d: part %+v of %+v is another: %v", f.Name, info.Orientation, c, o, err)
+						t.Fatalf("%s, orientation %d: part %+v with %+v differs: %v", f.Name, info.Orientation, c, o, err)
 					}
 				}
 			}
 		}
 	}
 	if jpegs == 0 {
-		t.Error("no JPEG file was turned")
+		t.Error("no JPEG file was tried")
 	}
 	part, _, err := ReadPart("testdata/turned6.jpg", Options{}, func(h, w int) transforms.Crop { return transforms.Crop{Height: 2, Width: 3} })
 	if err != nil || part.Height != 2 || part.Width != 3 {

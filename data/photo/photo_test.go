@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// pillowFile is what testdata/pillow_photos.py says of an image.
+// pillowFile is the entry of pillow.json for an image, which testdata/pillow_photos.py writes.
 type pillowFile struct {
 	Name, Format               string
 	Width, Height, Orientation int
@@ -41,9 +41,9 @@ func pillow(t *testing.T) []pillowFile {
 	return f.Files
 }
 
-// Every format, depth and orientation gives Pillow's pixels; of JPEG, whose decoders
-// may differ, within 3.
-func TestPixelsArePillows(t *testing.T) {
+// Every format, depth and orientation gives the same pixels as in Pillow; JPEG, whose decoders may
+// differ, within 3.
+func TestPixelsMatchPillow(t *testing.T) {
 	for _, want := range pillow(t) {
 		path := filepath.Join("testdata", want.Name)
 		m, info, err := Read(path, Options{})
@@ -85,7 +85,7 @@ func TestPixelsArePillows(t *testing.T) {
 	}
 }
 
-// hugePNG says that it holds w by h pixels, and holds none.
+// hugePNG returns a PNG file that claims w by h pixels and has none.
 func hugePNG(w, h uint32) []byte {
 	b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR")
 	b = binary.BigEndian.AppendUint32(b, w)
@@ -129,7 +129,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// Damaged EXIF data is no damage to the image.
+// Damaged EXIF data is not an error of the image.
 func TestDamagedEXIF(t *testing.T) {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 4)), nil); err != nil {
@@ -144,7 +144,7 @@ func TestDamagedEXIF(t *testing.T) {
 		{"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x08\x00\x00", 8},
 		{strings.Replace(tiff, "\x06", "\x09", 1), 0}, // no orientation
 		{strings.Replace(tiff, "\x03", "\x04", 1), 6}, // a LONG
-		{strings.Replace(tiff, "\x03", "\x07", 1), 0}, // of a type that is no number
+		{strings.Replace(tiff, "\x03", "\x07", 1), 0}, // a type that is not a number
 		{tiff[:20], 0},
 		{strings.Replace(tiff, "\x08\x00\x00\x00", "\xff\xff\xff\xff", 1), 0},
 		{"II", 0}, {"", 0}, {"XX*\x00\x08\x00\x00\x00", 0},

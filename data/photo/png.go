@@ -13,7 +13,7 @@ import (
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// The colour types of PNG (specification, third edition, section 11.2.1).
+// These are the colour types of PNG (specification, third edition, section 11.2.1).
 const (
 	pngGrey      = 0
 	pngRGB       = 2
@@ -22,16 +22,16 @@ const (
 	pngRGBA      = 6
 )
 
-// pngSamples is how many samples a pixel has, by colour type.
+// pngSamples is the number of samples of a pixel by colour type.
 var pngSamples = [7]int{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBA: 4}
 
-// pngFile is what comes before the pixels.
+// pngFile holds everything before the pixels.
 type pngFile struct {
 	width, height int
 	depth, colour int // bits of a sample, and the colour type
 	interlaced    bool
 	palette       palette
-	chunks        []byte // from the first IDAT on
+	chunks        []byte // the file from the first IDAT chunk on
 }
 
 func pngSize(content []byte) (width, height int, err error) {
@@ -40,11 +40,10 @@ func pngSize(content []byte) (width, height int, err error) {
 	return f.width, f.height, err
 }
 
-// pngImage decodes a file's pixels as Pillow does: transparency, gamma and profiles are
-// left out, of 16 bits the upper 8 count, and what comes after the last row matters
-// not, so that rows too many, or no end, are no fault. Rows too few are one, although
-// Pillow sometimes leaves them black; and 16-bit grey is scaled as colours are, where
-// Pillow clips it at 255.
+// pngImage decodes the pixels as Pillow does: it ignores transparency, gamma, profiles and
+// everything after the last row, and uses the upper 8 of 16 bits. Unlike Pillow, it returns an
+// error when rows are missing, which Pillow may leave black, and scales 16-bit grey, which
+// Pillow clips at 255.
 func pngImage(content []byte) (transforms.Image, error) {
 	var f pngFile
 	rest, err := f.header(content)
@@ -54,12 +53,12 @@ func pngImage(content []byte) (transforms.Image, error) {
 	if err := f.beforePixels(rest); err != nil {
 		return transforms.Image{}, err
 	}
-	if _, rowBytes, _ := f.size(pngPass{0, 0, 1, 1}); rowBytes > mostRow {
+	if _, rowBytes, _ := f.size(pngPass{0, 0, 1, 1}); rowBytes > maxRowBytes {
 		return transforms.Image{}, unsupported("rows of %d bytes", rowBytes)
 	}
-	in := &idat{rest: f.chunks}
+	in := &idat{remaining: f.chunks}
 	passes := f.passes()
-	if 1032*in.total() < f.bytes(passes) { // deflate shrinks by no more
+	if 1032*in.total() < f.bytes(passes) { // deflate cannot compress more
 		return transforms.Image{}, io.ErrUnexpectedEOF
 	}
 	z, err := zlib.NewReader(in)
@@ -79,12 +78,12 @@ func pngImage(content []byte) (transforms.Image, error) {
 	return m, in.verify(z, f.bytes(passes))
 }
 
-// verify holds the pixels to their checksums: the stream's, where it ends with them; and
-// where that of a chunk is wrong, to the stream's, wherever it ends.
-func (r *idat) verify(z io.Reader, most int64) error {
+// verify checks the checksum of the zlib stream if it ends with the pixels. If the checksum of a
+// chunk is wrong, it reads the stream to its end and checks its checksum there.
+func (r *idat) verify(z io.Reader, limit int64) error {
 	_, err := z.Read(make([]byte, 1))
 	if r.finish(); r.mismatch && err == nil {
-		_, err = io.CopyN(io.Discard, z, most+1<<16)
+		_, err = io.CopyN(io.Discard, z, limit+1<<16)
 	}
 	if errors.Is(err, zlib.ErrChecksum) || r.mismatch && !errors.Is(err, io.EOF) {
 		return damaged("the checksum of its pixels is wrong")
@@ -92,12 +91,12 @@ func (r *idat) verify(z io.Reader, most int64) error {
 	return nil
 }
 
-// header reads the signature and the IHDR chunk, and returns the chunks behind it.
-func (f *pngFile) header(content []byte) (rest []byte, err error) {
+// header reads the signature and the IHDR chunk, and returns the chunks after it.
+func (f *pngFile) header(content []byte) (remaining []byte, err error) {
 	if len(content) >= 16 && string(content[12:16]) == "CgBI" {
 		return nil, unsupported("Xcode made it for iPhones")
 	}
-	name, b, rest, err := nextPNG(content[len(pngSignature):])
+	name, b, remaining, err := nextPNGChunk(content[len(pngSignature):])
 	switch {
 	case err != nil:
 		return nil, err
@@ -114,11 +113,11 @@ func (f *pngFile) header(content []byte) (rest []byte, err error) {
 	if !bytes.Contains(allowed[f.colour], b[8:9]) || b[11] != 0 {
 		return nil, damaged("%d bits, colour type %d and filter method %d make no PNG", f.depth, f.colour, b[11])
 	}
-	return rest, nil
+	return remaining, nil
 }
 
-// nextPNG splits off the first chunk, and holds it to its checksum.
-func nextPNG(b []byte) (name string, chunk, rest []byte, err error) {
+// nextPNGChunk splits off the first chunk and verifies its checksum.
+func nextPNGChunk(b []byte) (name string, chunk, rest []byte, err error) {
 	if len(b) < 12 {
 		return "", nil, nil, io.ErrUnexpectedEOF
 	}
@@ -139,7 +138,7 @@ func (f *pngFile) beforePixels(b []byte) error {
 			f.chunks = b
 			return nil
 		}
-		name, chunk, rest, err := nextPNG(b)
+		name, chunk, rest, err := nextPNGChunk(b)
 		switch {
 		case err != nil:
 			return err
@@ -154,33 +153,32 @@ func (f *pngFile) beforePixels(b []byte) error {
 	}
 }
 
-// idat reads the content of consecutive IDAT chunks as one stream. The last may be cut
-// short.
+// idat reads the content of consecutive IDAT chunks as one stream. The last one may be cut short.
 type idat struct {
-	chunk, rest []byte
-	sum, want   uint32 // of the chunk: the checksum and what it should be
-	mismatch    bool
+	chunk, remaining []byte
+	sum, wantSum     uint32 // the computed and the stored checksum of the chunk
+	mismatch         bool
 }
 
-// next goes to the next chunk.
+// next advances to the next chunk and reports whether there is one.
 func (r *idat) next() bool {
 	r.finish()
-	if len(r.rest) < 8 || string(r.rest[4:8]) != "IDAT" {
+	if len(r.remaining) < 8 || string(r.remaining[4:8]) != "IDAT" {
 		return false
 	}
-	n := min(int64(binary.BigEndian.Uint32(r.rest)), int64(len(r.rest)-8))
-	r.chunk = r.rest[8 : 8+n]
-	after := r.rest[8+n:]
-	if r.sum, r.want = 0, 0; len(after) >= 4 { // or it is cut short, and has none
-		r.sum, r.want = crc32.ChecksumIEEE(r.rest[4:8+n]), binary.BigEndian.Uint32(after)
+	n := min(int64(binary.BigEndian.Uint32(r.remaining)), int64(len(r.remaining)-8))
+	r.chunk = r.remaining[8 : 8+n]
+	after := r.remaining[8+n:]
+	if r.sum, r.wantSum = 0, 0; len(after) >= 4 { // a chunk that is cut short has no checksum
+		r.sum, r.wantSum = crc32.ChecksumIEEE(r.remaining[4:8+n]), binary.BigEndian.Uint32(after)
 	}
-	r.rest = after[min(4, len(after)):]
+	r.remaining = after[min(4, len(after)):]
 	return true
 }
 
 // finish compares the checksum of the chunk that was read.
 func (r *idat) finish() {
-	r.mismatch = r.mismatch || r.sum != r.want
+	r.mismatch = r.mismatch || r.sum != r.wantSum
 }
 
 func (r *idat) Read(p []byte) (int, error) {
@@ -205,9 +203,9 @@ func (r *idat) ReadByte() (byte, error) {
 	return b, nil
 }
 
-// total is how many bytes there are to read.
+// total returns the number of bytes in all chunks.
 func (r *idat) total() (n int64) {
-	for rest := r.rest; len(rest) >= 8 && string(rest[4:8]) == "IDAT"; {
+	for rest := r.remaining; len(rest) >= 8 && string(rest[4:8]) == "IDAT"; {
 		length := min(int64(binary.BigEndian.Uint32(rest)), int64(len(rest)-8))
 		n += length
 		rest = rest[min(12+length, int64(len(rest))):]
@@ -215,10 +213,10 @@ func (r *idat) total() (n int64) {
 	return n
 }
 
-// pngPass is which pixels come together: those from x, y on, so far apart.
+// pngPass describes the pixels of one pass: they begin at (x, y) and are dx and dy apart.
 type pngPass struct{ x, y, dx, dy int }
 
-// adam7 are the passes of an interlaced file (specification, section 8.1).
+// adam7 lists the passes of an interlaced file (specification, section 8.1).
 var adam7 = []pngPass{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
 
 func (f *pngFile) passes() []pngPass {
@@ -228,13 +226,13 @@ func (f *pngFile) passes() []pngPass {
 	return []pngPass{{0, 0, 1, 1}}
 }
 
-// size is how many pixels a row of a pass has, in how many bytes, and how many rows there are.
+// size returns the number of pixels and of bytes in a row of a pass, and the number of rows.
 func (f *pngFile) size(p pngPass) (width, rowBytes, height int) {
 	width, height = max(0, (f.width-p.x+p.dx-1)/p.dx), max(0, (f.height-p.y+p.dy-1)/p.dy)
 	return width, (width*f.depth*pngSamples[f.colour] + 7) / 8, height
 }
 
-// bytes is how many bytes the rows have, with their filters.
+// bytes returns the size of all rows, including the filter bytes.
 func (f *pngFile) bytes(passes []pngPass) (n int64) {
 	for _, p := range passes {
 		if w, rowBytes, h := f.size(p); w > 0 {
@@ -244,7 +242,7 @@ func (f *pngFile) bytes(passes []pngPass) (n int64) {
 	return n
 }
 
-// readPass reads the rows of a pass, undoes their filters and puts their pixels into m.
+// readPass reads the rows of a pass, reverses their filters and writes their pixels into m.
 func (f *pngFile) readPass(m transforms.Image, z io.Reader, p pngPass) error {
 	w, rowBytes, h := f.size(p)
 	if w == 0 {
@@ -265,10 +263,10 @@ func (f *pngFile) readPass(m transforms.Image, z io.Reader, p pngPass) error {
 	return nil
 }
 
-// put writes the n pixels of a row, beginning at one of the image, step apart.
+// put writes the n pixels of a row to m, beginning at index at and step pixels apart.
 func (f *pngFile) put(m transforms.Image, row []uint8, at, step, n int) {
 	area := m.Height * m.Width
-	deep := f.depth / 8 // bytes of a sample, of which the first counts
+	deep := f.depth / 8 // bytes of a sample, of which the first is used
 	switch f.colour {
 	case pngGrey, pngGreyAlpha:
 		if f.depth == 8 && f.colour == pngGrey && step == 1 {
@@ -297,16 +295,7 @@ func (f *pngFile) put(m transforms.Image, row []uint8, at, step, n int) {
 	}
 }
 
-// packed is sample i of a row with so many bits each, the upper bits of a byte first.
-func packed(row []uint8, i, bits int) uint8 {
-	if bits == 8 {
-		return row[i]
-	}
-	at := i * bits
-	return row[at/8] << (at % 8) >> (8 - bits)
-}
-
-// unfilter undoes a row's filter (specification, section 9.2).
+// unfilter reverses the filter of a row (specification, section 9.2).
 func unfilter(filter uint8, row, above []uint8, bytesPerPixel int) error {
 	switch n := bytesPerPixel; filter {
 	case 0:
@@ -335,12 +324,12 @@ func unfilter(filter uint8, row, above []uint8, bytesPerPixel int) error {
 	return nil
 }
 
-// paeth undoes the filter of that name for every n-th byte.
+// paeth reverses the Paeth filter for every n-th byte.
 func paeth(row, above []uint8, n int) {
 	left, corner := 0, 0
 	for i := 0; i < len(row); i += n {
 		up := int(above[i])
-		toLeft, toUp := up-corner, left-corner // what the estimate left+up-corner is away from them
+		toLeft, toUp := up-corner, left-corner // differences from the estimate left+up-corner
 		toCorner := abs(toLeft + toUp)
 		toLeft, toUp = abs(toLeft), abs(toUp)
 		near := corner

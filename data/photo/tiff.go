@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/zlib"
-	"encoding/binary"
 	"io"
 	"math/bits"
 
@@ -14,155 +13,13 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// The tags and values of TIFF 6.0 that are looked at.
-const (
-	tiffNewSubfileType = 254
-	tiffWidth          = 256
-	tiffHeight         = 257
-	tiffBits           = 258
-	tiffCompression    = 259
-	tiffPhotometric    = 262
-	tiffFillOrder      = 266
-	tiffStripOffsets   = 273
-	tiffSamples        = 277
-	tiffRowsPerStrip   = 278
-	tiffStripBytes     = 279
-	tiffPlanar         = 284
-	tiffT4Options      = 292
-	tiffPredictor      = 317
-	tiffColorMap       = 320
-	tiffTileWidth      = 322
-	tiffTileHeight     = 323
-	tiffTileOffsets    = 324
-	tiffTileBytes      = 325
-	tiffSubIFDs        = 330
-	tiffExtraSamples   = 338
-	tiffSampleFormat   = 339
-	tiffJPEGTables     = 347
-	tiffDNGVersion     = 50706
-
-	tiffWhiteIsZero = 0
-	tiffRGB         = 2
-	tiffPalette     = 3
-	tiffCMYK        = 5
-	tiffYCbCr       = 6
-	tiffCFA         = 32803 // the mosaic of a camera's sensor
-	tiffLinearRaw   = 34892
-
-	tiffJPEG = 7 // a compression
-)
-
-// tiffFile is the first directory of a file, and what it says.
-type tiffFile struct {
-	content []byte
-	order   binary.ByteOrder
-	entries map[uint16][]byte // of 12 bytes
-
-	width, height, bits, samples int
-	photometric, compression     int
-	planar                       bool // a plane a sample
-	blockWidth, blockHeight      int  // of a tile, or a strip
-	palette                      palette
-}
-
-// isTIFF tells TIFF from what cameras write in its clothes.
-func isTIFF(b []byte) bool { return hasTIFF(b) && !isRaw(b) }
-
-func hasTIFF(b []byte) bool { return starts("II*\x00")(b) || starts("MM\x00*")(b) }
-
-// isRaw finds a camera's raw file, whose first image is a small preview, or a sensor's
-// mosaic.
-func isRaw(b []byte) bool {
-	if !hasTIFF(b) {
-		return false
-	}
-	f, err := tiffEntries(b)
-	if err != nil {
-		return false
-	}
-	photometric := f.one(tiffPhotometric, 0)
-	return f.count(tiffDNGVersion) > 0 || len(b) > 10 && string(b[8:10]) == "CR" ||
-		photometric == tiffCFA || photometric == tiffLinearRaw ||
-		f.one(tiffNewSubfileType, 0)&1 != 0 && f.count(tiffSubIFDs) > 0
-}
-
-func tiffSize(content []byte) (width, height int, err error) {
-	f, err := tiffEntries(content)
-	return f.one(tiffWidth, 0), f.one(tiffHeight, 0), err
-}
-
-// tiffEntries reads the first directory.
-func tiffEntries(content []byte) (f tiffFile, err error) {
-	if len(content) < 8 {
-		return f, io.ErrUnexpectedEOF
-	}
-	f.content, f.order, f.entries = content, binary.LittleEndian, map[uint16][]byte{}
-	if content[0] == 'M' {
-		f.order = binary.BigEndian
-	}
-	at := int64(f.order.Uint32(content[4:]))
-	if at+2 > int64(len(content)) {
-		return f, io.ErrUnexpectedEOF
-	}
-	n := int64(f.order.Uint16(content[at:]))
-	if at+2+12*n > int64(len(content)) {
-		return f, io.ErrUnexpectedEOF
-	}
-	for i := range n {
-		e := content[at+2+12*i:][:12]
-		f.entries[f.order.Uint16(e)] = e
-	}
-	return f, nil
-}
-
-// count is how many values a tag has, 0 without it.
-func (f *tiffFile) count(tag uint16) int64 {
-	e, ok := f.entries[tag]
-	if !ok {
-		return 0
-	}
-	return int64(f.order.Uint32(e[4:]))
-}
-
-// value is value i of a tag, when it is a BYTE, SHORT or LONG that the file holds.
-func (f *tiffFile) value(tag uint16, i int64) (v int64, ok bool) {
-	e := f.entries[tag]
-	if i >= f.count(tag) {
-		return 0, false
-	}
-	size := map[uint16]int64{1: 1, 3: 2, 4: 4}[f.order.Uint16(e[2:])]
-	values := e[8:]
-	if f.count(tag)*size > 4 {
-		values = f.content[min(int64(f.order.Uint32(e[8:])), int64(len(f.content))):]
-	}
-	if (i+1)*size > int64(len(values)) {
-		return 0, false
-	}
-	switch values = values[i*size:]; size {
-	case 1:
-		return int64(values[0]), true
-	case 2:
-		return int64(f.order.Uint16(values)), true
-	case 4:
-		return int64(f.order.Uint32(values)), true
-	}
-	return 0, false
-}
-
-// one is the first value of a tag, or what it is without it.
-func (f *tiffFile) one(tag uint16, without int) int {
-	if v, ok := f.value(tag, 0); ok && v < 1<<31 {
-		return int(v)
-	}
-	return without
-}
-
-// parse reads what the decoder needs, and refuses what it does not know.
+// parse reads the values that the decoder needs, and returns an error for kinds that it does not
+// decode.
 func (f *tiffFile) parse() error {
-	f.width, f.height = f.one(tiffWidth, 0), f.one(tiffHeight, 0)
-	f.bits, f.samples = f.one(tiffBits, 1), f.one(tiffSamples, 1)
-	f.photometric, f.compression = f.one(tiffPhotometric, -1), f.one(tiffCompression, 1)
-	f.planar = f.one(tiffPlanar, 1) == 2 && f.samples > 1
+	f.width, f.height = f.first(tiffWidth, 0), f.first(tiffHeight, 0)
+	f.bits, f.samples = f.first(tiffBits, 1), f.first(tiffSamples, 1)
+	f.photometric, f.compression = f.first(tiffPhotometric, -1), f.first(tiffCompression, 1)
+	f.planar = f.first(tiffPlanar, 1) == 2 && f.samples > 1
 	for i := range min(f.count(tiffBits), 16) {
 		if v, ok := f.value(tiffBits, i); ok && int(v) != f.bits {
 			return unsupported("samples of different sizes")
@@ -171,16 +28,16 @@ func (f *tiffFile) parse() error {
 	if f.compression == tiffJPEG {
 		return f.parseJPEG()
 	}
-	least, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
+	minSamples, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
 	small := f.bits == 1 || f.bits == 2 || f.bits == 4
-	switch predictor := f.one(tiffPredictor, 1); {
+	switch predictor := f.first(tiffPredictor, 1); {
 	case !known:
 		return unsupported("colours of kind %d", f.photometric)
-	case f.one(tiffSampleFormat, 1) != 1:
+	case f.first(tiffSampleFormat, 1) != 1:
 		return unsupported("samples that are signed or floating-point numbers")
 	case f.bits != 8 && f.bits != 16 && !(small && f.samples == 1), f.photometric == tiffPalette && f.bits > 8:
 		return unsupported("%d samples of %d bits", f.samples, f.bits)
-	case f.samples < least || f.samples > 16:
+	case f.samples < minSamples || f.samples > 16:
 		return damaged("it has %d samples a pixel", f.samples)
 	case predictor != 1 && (predictor != 2 || small):
 		return unsupported("predictor %d of %d bits", predictor, f.bits)
@@ -198,16 +55,16 @@ func (f *tiffFile) parse() error {
 	return f.blocks()
 }
 
-// blocks finds how the image is divided.
+// blocks reads and checks the size of the strips or tiles.
 func (f *tiffFile) blocks() error {
-	f.blockWidth, f.blockHeight = f.width, min(f.one(tiffRowsPerStrip, f.height), f.height)
+	f.blockWidth, f.blockHeight = f.width, min(f.first(tiffRowsPerStrip, f.height), f.height)
 	if f.count(tiffTileOffsets) > 0 {
-		f.blockWidth, f.blockHeight = f.one(tiffTileWidth, 0), f.one(tiffTileHeight, 0)
+		f.blockWidth, f.blockHeight = f.first(tiffTileWidth, 0), f.first(tiffTileHeight, 0)
 	}
 	if f.blockWidth < 1 || f.blockHeight < 1 {
 		return damaged("its parts are %dx%d", f.blockWidth, f.blockHeight)
 	}
-	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > mostRow {
+	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > maxRowBytes {
 		return unsupported("rows of %d bytes", bytes)
 	}
 	if int64(f.blockWidth)*int64(f.blockHeight) > 4*int64(f.width)*int64(f.height)+1<<20 {
@@ -219,9 +76,9 @@ func (f *tiffFile) blocks() error {
 	return nil
 }
 
-// tiffImage decodes the first page: grey of 1 to 16 bits, palettes, colours of 8 and 16,
-// CMYK of 8, with alpha or without, in strips or tiles, uncompressed or by LZW, Deflate,
-// PackBits, JPEG and those of facsimile.
+// tiffImage decodes the first page: grey of 1 to 16 bits, palettes, RGB of 8 and 16 bits, CMYK of
+// 8 bits, with and without alpha, in strips or tiles, uncompressed or compressed by LZW, Deflate,
+// PackBits, JPEG or CCITT fax encoding.
 func tiffImage(content []byte) (transforms.Image, error) {
 	f, err := tiffEntries(content)
 	if err != nil {
@@ -276,14 +133,14 @@ func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error 
 			return atEnd(err)
 		}
 		if f.predicted() {
-			f.sum(row, samples)
+			f.undoPredictor(row, samples)
 		}
 		into.put(row, plane, samples, x, y+i, min(f.blockWidth, f.width-x))
 	}
 	return nil
 }
 
-// data returns the bytes of a block, as they are in the file.
+// data returns the compressed bytes of a block.
 func (f *tiffFile) data(number int64) ([]byte, error) {
 	offsets, counts := uint16(tiffStripOffsets), uint16(tiffStripBytes)
 	if f.count(tiffTileOffsets) > 0 {
@@ -300,7 +157,7 @@ func (f *tiffFile) data(number int64) ([]byte, error) {
 	return data, nil
 }
 
-// open returns the bytes of a block, uncompressed.
+// open returns a reader of the uncompressed bytes of a block.
 func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	data, err := f.data(number)
 	if err != nil {
@@ -309,7 +166,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	if f.count(tiffTileOffsets) > 0 {
 		height = f.blockHeight
 	}
-	if f.one(tiffFillOrder, 1) == 2 { // the first bit of a byte is its lowest
+	if f.first(tiffFillOrder, 1) == 2 { // the lowest bit of a byte comes first
 		data = bytes.Clone(data)
 		for i, v := range data {
 			data[i] = bits.Reverse8(v)
@@ -320,7 +177,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	case 1:
 		return in, nil
 	case 3, 4:
-		if f.bits != 1 || f.one(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
+		if f.bits != 1 || f.first(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
 			return nil, unsupported("facsimile in two dimensions")
 		}
 		kind := ccitt.Group4
@@ -340,13 +197,13 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	return nil, unsupported("compression %s", cmp.Or(names[f.compression], "of another kind"))
 }
 
-// predicted says that rows hold differences: only LZW and Deflate do so.
+// predicted reports whether rows hold differences, which only LZW and Deflate support.
 func (f *tiffFile) predicted() bool {
-	return f.one(tiffPredictor, 1) == 2 && (f.compression == 5 || f.compression == 8 || f.compression == 32946)
+	return f.first(tiffPredictor, 1) == 2 && (f.compression == 5 || f.compression == 8 || f.compression == 32946)
 }
 
-// sum undoes the horizontal predictor (TIFF 6.0, section 14).
-func (f *tiffFile) sum(row []uint8, samples int) {
+// undoPredictor reverses the horizontal predictor (TIFF 6.0, section 14).
+func (f *tiffFile) undoPredictor(row []uint8, samples int) {
 	if f.bits == 8 {
 		for i := samples; i < len(row); i++ {
 			row[i] += row[i-samples]
@@ -358,11 +215,11 @@ func (f *tiffFile) sum(row []uint8, samples int) {
 	}
 }
 
-// packBits undoes that compression (TIFF 6.0, section 9).
+// packBits decodes the PackBits compression (TIFF 6.0, section 9).
 type packBits struct {
 	in     []byte
-	repeat int // of a byte
-	copy   int // bytes to copy
+	repeat int // how often the next byte is still repeated
+	copy   int // how many bytes are still copied
 }
 
 func (r *packBits) Read(p []byte) (n int, err error) {

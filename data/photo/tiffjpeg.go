@@ -8,8 +8,8 @@ import (
 	"github.com/residual-ml/residual/data/jpeg"
 )
 
-// parseJPEG is parse for blocks that are JPEG files each, which say themselves how their
-// colours are stored (TIFF Technical Note 2).
+// parseJPEG is parse for a file whose blocks are JPEG files, which describe their colours
+// themselves (TIFF Technical Note 2).
 func (f *tiffFile) parseJPEG() error {
 	grey := (f.photometric == tiffWhiteIsZero || f.photometric == 1) && f.samples == 1
 	colour := (f.photometric == tiffRGB || f.photometric == tiffYCbCr) && f.samples == 3
@@ -19,13 +19,13 @@ func (f *tiffFile) parseJPEG() error {
 	return f.blocks()
 }
 
-// jpegBlock decodes a block, of which height rows lie in the image.
+// jpegBlock decodes a block, of which height rows are inside the image.
 func (f *tiffFile) jpegBlock(into *tiffPixels, number int64, x, y, height int) error {
 	data, err := f.data(number)
 	if err != nil {
 		return err
 	}
-	// What the blocks have in common, a file with no scan, goes before each.
+	// Tables that all blocks share are a JPEG file without a scan, to be put before each block.
 	if tables := f.bytes(tiffJPEGTables); len(tables) > 4 && len(data) > 2 {
 		data = append(bytes.Clone(tables[:len(tables)-2]), data[2:]...)
 	}
@@ -52,17 +52,4 @@ func (f *tiffFile) jpegBlock(into *tiffPixels, number int64, x, y, height int) e
 		}
 	}
 	return nil
-}
-
-// bytes is the value of a tag that holds bytes.
-func (f *tiffFile) bytes(tag uint16) []byte {
-	n := f.count(tag)
-	if n <= 4 {
-		return nil
-	}
-	at := int64(f.order.Uint32(f.entries[tag][8:]))
-	if at+n > int64(len(f.content)) {
-		return nil
-	}
-	return f.content[at : at+n]
 }

@@ -2,8 +2,8 @@ package photo
 
 import "github.com/residual-ml/residual/data/transforms"
 
-// tiffPixels gathers a file's samples in 8 bits, a plane each, as many as its colours
-// need, and alpha where the colours were multiplied by it.
+// tiffPixels collects the samples of a file as planes of 8 bits: those of its colours, and alpha
+// if the colours were multiplied by it.
 type tiffPixels struct {
 	f      *tiffFile
 	planes transforms.Image
@@ -14,7 +14,7 @@ func newTIFFPixels(f *tiffFile) *tiffPixels {
 	switch {
 	case f.photometric == tiffCMYK:
 		n = 4
-	case f.photometric == tiffRGB && f.samples > 3 && f.one(tiffExtraSamples, 0) == 1:
+	case f.photometric == tiffRGB && f.samples > 3 && f.first(tiffExtraSamples, 0) == 1:
 		n = 4
 	case f.photometric == tiffRGB, f.photometric == tiffYCbCr:
 		n = 3
@@ -22,8 +22,8 @@ func newTIFFPixels(f *tiffFile) *tiffPixels {
 	return &tiffPixels{f, transforms.NewImage(n, f.height, f.width)}
 }
 
-// put takes n pixels of a row that has so many samples each, of which the first is
-// sample first of the image.
+// put stores n pixels of a row at (x, y). The row has the given number of samples per pixel, of
+// which the first is sample first of the image.
 func (t *tiffPixels) put(row []uint8, first, samples, x, y, n int) {
 	area := t.f.width * t.f.height
 	for c := range samples {
@@ -56,7 +56,7 @@ func (t *tiffPixels) put(row []uint8, first, samples, x, y, n int) {
 	}
 }
 
-// image makes colours of the samples.
+// image converts the samples to grey or RGB.
 func (t *tiffPixels) image() transforms.Image {
 	p, area := t.planes, t.f.width*t.f.height
 	switch {

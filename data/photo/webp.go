@@ -13,8 +13,8 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// webpFrame is the first frame of a WebP file: where it lies on the canvas, and the
-// content of its VP8 or VP8L chunk.
+// webpFrame is the first frame of a WebP file: its position on the canvas and the content of its
+// VP8 or VP8L chunk.
 type webpFrame struct {
 	canvasWidth, canvasHeight int
 	x, y, width, height       int
@@ -22,14 +22,14 @@ type webpFrame struct {
 	data                      []byte
 }
 
-// webpSize returns the size of a WebP file's canvas.
+// webpSize returns the size of the canvas of a WebP file.
 func webpSize(content []byte) (width, height int, err error) {
 	f, err := parseWebP(content)
 	return f.canvasWidth, f.canvasHeight, err
 }
 
-// webpImage decodes the first frame onto its canvas, which is black where the frame does
-// not reach, as libwebp's WebPAnimDecoder has it. The frame's alpha is left out.
+// webpImage decodes the first frame onto its canvas, which is black around the frame, as in
+// libwebp's WebPAnimDecoder. It ignores alpha.
 func webpImage(content []byte) (transforms.Image, error) {
 	f, err := parseWebP(content)
 	if err != nil {
@@ -58,14 +58,14 @@ func webpImage(content []byte) (transforms.Image, error) {
 	return m, nil
 }
 
-// parseWebP walks the chunks of a RIFF file up to the first frame
+// parseWebP reads the chunks of a RIFF file up to the first frame
 // (https://developers.google.com/speed/webp/docs/riff_container).
 func parseWebP(content []byte) (f webpFrame, err error) {
 	if len(content) < 12 {
 		return f, io.ErrUnexpectedEOF
 	}
-	// Some writers count the header, or forget the filling at the end: what is missing then
-	// is no data.
+	// Some writers count the header or omit the padding at the end, so up to 8 bytes may be
+	// missing.
 	size := int64(binary.LittleEndian.Uint32(content[4:])) + 8
 	if size > int64(len(content))+8 {
 		return f, fmt.Errorf("%d bytes are promised, there are %d: %w", size, len(content), io.ErrUnexpectedEOF)
@@ -83,7 +83,7 @@ func parseWebP(content []byte) (f webpFrame, err error) {
 		b = rest
 		switch name {
 		case "VP8 ", "VP8L":
-			return f, f.take(name, chunk)
+			return f, f.setData(name, chunk)
 		case "ANMF":
 			return f, f.animation(chunk)
 		}
@@ -103,8 +103,8 @@ func riffChunk(b []byte) (name string, chunk, rest []byte, err error) {
 	return string(b[:4]), b[8 : 8+n], b[min(8+n+n&1, int64(len(b))):], nil
 }
 
-// animation takes the first frame of an animation: 16 bytes that say where it lies, and
-// chunks as those of a still image.
+// animation reads the first frame of an animation: 16 bytes with its position and size, then
+// chunks like those of a still image.
 func (f *webpFrame) animation(b []byte) error {
 	if len(b) < 16 {
 		return damaged("its first frame has no header")
@@ -117,15 +117,15 @@ func (f *webpFrame) animation(b []byte) error {
 			return err
 		}
 		if name == "VP8 " || name == "VP8L" {
-			return f.take(name, chunk)
+			return f.setData(name, chunk)
 		}
 		b = rest
 	}
 	return damaged("its first frame holds no image")
 }
 
-// take notes a frame's data, and its size, which must be the one that was said before.
-func (f *webpFrame) take(name string, data []byte) error {
+// setData sets the data of the frame and checks its size against the headers.
+func (f *webpFrame) setData(name string, data []byte) error {
 	width, height, ok := 0, 0, false
 	if name == "VP8L" {
 		config, err := vp8l.DecodeConfig(bytes.NewReader(data))
@@ -155,7 +155,7 @@ func (f *webpFrame) take(name string, data []byte) error {
 
 func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// rows returns where a row of the frame lies in each plane of the canvas.
+// rows returns the part of each plane of the canvas that row y of the frame covers.
 func (f *webpFrame) rows(m transforms.Image, y int) (r, g, b []uint8) {
 	area := m.Height * m.Width
 	at := (f.y+y)*m.Width + f.x
@@ -173,15 +173,15 @@ func (f *webpFrame) fromNRGBA(m transforms.Image, img *image.NRGBA) {
 	}
 }
 
-// fromYCbCr converts as libwebp does, to its bits: chroma is interpolated between the
-// four nearest samples, and samples are those of video, black at 16 and white at 235
+// fromYCbCr converts the frame to RGB with the same bits as libwebp. Chroma is interpolated
+// between the four nearest samples, and luma is in video range, with black at 16 and white at 235
 // (ITU-R BT.601).
 func (f *webpFrame) fromYCbCr(m transforms.Image, img *image.YCbCr) {
 	cbs, crs := make([]uint8, f.width+1), make([]uint8, f.width+1)
 	chromaWidth, last := (f.width+1)/2, (f.height-1)/2
 	for y := range f.height {
 		near := y / 2
-		far := min(max(near-1+2*(y&1), 0), last) // the nearest row of chroma but one
+		far := min(max(near-1+2*(y&1), 0), last) // the second nearest row of chroma
 		upsampleRow(cbs, img.Cb[near*img.CStride:][:chromaWidth], img.Cb[far*img.CStride:][:chromaWidth])
 		upsampleRow(crs, img.Cr[near*img.CStride:][:chromaWidth], img.Cr[far*img.CStride:][:chromaWidth])
 		r, g, b := f.rows(m, y)
@@ -189,9 +189,9 @@ func (f *webpFrame) fromYCbCr(m transforms.Image, img *image.YCbCr) {
 	}
 }
 
-// upsampleRow doubles a row of chroma, as libwebp's UpsampleRgbaLinePair does: of the four
-// samples round a pixel the nearest has 9 parts of 16, the farthest 1. The first and the
-// last pixel have two samples. dst may be one longer than is needed.
+// upsampleRow doubles the width of a row of chroma, as libwebp's UpsampleRgbaLinePair does. Of
+// the four samples around a pixel, the nearest has a weight of 9/16 and the farthest 1/16. The
+// first and the last pixel have only two samples. dst may be one pixel longer than needed.
 func upsampleRow(dst, near, far []uint8) {
 	a, c := int(near[0]), int(far[0])
 	dst[0] = uint8((3*a + c + 2) >> 2)
@@ -208,8 +208,8 @@ func upsampleRow(dst, near, far []uint8) {
 	}
 }
 
-// videoRow converts a row by libwebp's VP8YUVToR, VP8YUVToG and VP8YUVToB, whose factors
-// have 14 bits behind the point.
+// videoRow converts a row as libwebp's VP8YUVToR, VP8YUVToG and VP8YUVToB do, with factors in
+// fixed point with 14 fractional bits.
 func videoRow(r, g, b, ys, cbs, crs []uint8) {
 	g, b, ys, cbs, crs = g[:len(r)], b[:len(r)], ys[:len(r)], cbs[:len(r)], crs[:len(r)]
 	for x := range r {
@@ -220,7 +220,7 @@ func videoRow(r, g, b, ys, cbs, crs []uint8) {
 	}
 }
 
-// clip6 rounds down what has 6 bits behind the point, and clips it to 8 bits.
+// clip6 rounds down a value with 6 fractional bits and clips it to 8 bits.
 func clip6(v int32) uint8 {
 	if uint32(v) < 256<<6 {
 		return uint8(v >> 6)

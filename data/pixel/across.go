@@ -1,18 +1,19 @@
 package pixel
 
-// Across is a pass of a resize along rows: output o is the sum over t < taps of
+// Across is the horizontal pass of a resize. Output o of a row is the sum over t < taps of
 // weights[o*taps+t] * input[starts[o]+t], rounded.
 type Across struct {
 	in, taps int
 	starts   []int32
 	weights  []uint32
 
-	// For eight outputs at once, where their windows are narrow enough; else nil. Each
-	// group has two windows of 16 bytes of input, for four outputs each, and of each tap
-	// a shuffle and eight weights. Groups begin at ats; the last may overlap.
-	windows, ats []int32
-	masks        []uint8
-	spread       []uint32
+	// These are the tables for computing groups of eight outputs at once; they are nil when
+	// the windows of input are too wide. A group has two windows of 16 bytes of input, each for
+	// four outputs, and for each tap a shuffle mask and eight weights. outputs holds the first
+	// output of each group; the last group may overlap the one before it.
+	windows, outputs []int32
+	masks            []uint8
+	groupWeights     []uint32
 }
 
 const (
@@ -20,24 +21,25 @@ const (
 	window = 16
 )
 
-// NewAcross prepares a pass over rows of in pixels. Every window must lie within them.
+// NewAcross returns the pass for rows of in pixels. Every window, of taps pixels from its start,
+// must be inside the row.
 func NewAcross(in, taps int, starts []int32, weights []uint32) *Across {
 	a := &Across{in: in, taps: taps, starts: starts, weights: weights}
 	if hasAVX2 && len(starts) >= group && in >= window {
-		a.gather()
+		a.prepareGroups()
 	}
 	return a
 }
 
-// gather fills in what eight outputs at once need, or leaves it.
-func (a *Across) gather() {
+// prepareGroups computes the tables for groups of eight outputs, unless the windows are too wide.
+func (a *Across) prepareGroups() {
 	out := len(a.starts)
 	groups := (out + group - 1) / group
-	windows, ats := make([]int32, 0, 2*groups), make([]int32, 0, groups)
-	masks, spread := make([]uint8, groups*a.taps*32), make([]uint32, groups*a.taps*group)
+	windows, outputs := make([]int32, 0, 2*groups), make([]int32, 0, groups)
+	masks, groupWeights := make([]uint8, groups*a.taps*32), make([]uint32, groups*a.taps*group)
 	for g := range groups {
 		first := min(g*group, out-group)
-		ats = append(ats, int32(first))
+		outputs = append(outputs, int32(first))
 		for half := range 2 {
 			base := min(a.starts[first+4*half], int32(a.in-window))
 			windows = append(windows, base)
@@ -48,17 +50,18 @@ func (a *Across) gather() {
 					return
 				}
 				for t := range a.taps {
-					spread[(g*a.taps+t)*group+4*half+j] = a.weights[o*a.taps+t]
+					groupWeights[(g*a.taps+t)*group+4*half+j] = a.weights[o*a.taps+t]
 					m := masks[(g*a.taps+t)*32+16*half+4*j:][:4]
 					m[0], m[1], m[2], m[3] = uint8(off+t), 0x80, 0x80, 0x80
 				}
 			}
 		}
 	}
-	a.windows, a.ats, a.masks, a.spread = windows, ats, masks, spread
+	a.windows, a.outputs, a.masks, a.groupWeights = windows, outputs, masks, groupWeights
 }
 
-// Rows resizes h rows, srcStride and dstStride apart.
+// Rows resizes h rows of src, which are srcStride apart, to rows of dst, which are dstStride
+// apart.
 func (a *Across) Rows(dst []uint8, dstStride int, src []uint8, srcStride, h int) {
 	if h == 0 {
 		return
@@ -71,7 +74,7 @@ func (a *Across) Rows(dst []uint8, dstStride int, src []uint8, srcStride, h int)
 	for y := 0; y < h; y += 4 {
 		y = min(y, h-4)
 		horizontalAVX2(&dst[y*dstStride], dstStride, &src[y*srcStride], srcStride,
-			&a.windows[0], &a.masks[0], &a.spread[0], len(a.ats), a.taps, &a.ats[0])
+			&a.windows[0], &a.masks[0], &a.groupWeights[0], len(a.outputs), a.taps, &a.outputs[0])
 	}
 }
 

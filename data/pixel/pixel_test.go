@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// The assembly is tested against its portable twin; without it the twins are tested
-// against themselves, and against the plain sums of doubles below.
+// The tests compare the assembly with the portable functions, and the inverse transform also with
+// its definition in float64.
 
-func bytesOf(r *rand.Rand, n int, extreme bool) []uint8 {
+func randomBytes(r *rand.Rand, n int, extreme bool) []uint8 {
 	b := make([]uint8, n)
 	for i := range b {
 		b[i] = uint8(r.Uint32())
@@ -21,7 +21,7 @@ func bytesOf(r *rand.Rand, n int, extreme bool) []uint8 {
 	return b
 }
 
-// guarded is n bytes with a margin that must stay as it is.
+// guarded holds bytes between two guard bands, which must not change.
 type guarded struct{ all, b []uint8 }
 
 func newGuarded(n int) guarded {
@@ -52,7 +52,7 @@ func TestIDCT2(t *testing.T) {
 				}
 			case 1:
 				coefs[i] = int16(r.IntN(2001) - 1000)
-			case 2: // no image: everything saturates
+			case 2: // random numbers, so that everything saturates
 				coefs[i] = int16(r.Uint32())
 				quant[i%64] = int16(r.Uint32())
 			case 3:
@@ -98,7 +98,7 @@ func TestUpsample(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	for n := 1; n < 100; n++ {
 		for _, bias := range [][2]int{{8, 7}, {4, 8}} {
-			near, far := bytesOf(r, n+2, n%3 == 0), bytesOf(r, n+2, n%3 == 0)
+			near, far := randomBytes(r, n+2, n%3 == 0), randomBytes(r, n+2, n%3 == 0)
 			want, got := newGuarded(2*n), newGuarded(2*n)
 			upsamplePortable(want.b, near, far, n, bias[0], bias[1])
 			Upsample(got.b, near, far, n, bias[0], bias[1])
@@ -112,7 +112,7 @@ func TestUpsample(t *testing.T) {
 func TestYCbCr(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	for n := range 120 {
-		y, cb, cr := bytesOf(r, n, n%4 == 0), bytesOf(r, n, n%3 == 0), bytesOf(r, n, n%2 == 0)
+		y, cb, cr := randomBytes(r, n, n%4 == 0), randomBytes(r, n, n%3 == 0), randomBytes(r, n, n%2 == 0)
 		var want, got [3]guarded
 		for c := range 3 {
 			want[c], got[c] = newGuarded(n), newGuarded(n)
@@ -125,7 +125,7 @@ func TestYCbCr(t *testing.T) {
 			}
 		}
 	}
-	// Every pair of chroma samples, at a grey that clips nothing and at one that does.
+	// Every pair of chroma samples, with luma that clips and luma that does not.
 	for _, grey := range []uint8{0, 90, 128, 255} {
 		var y, cb, cr [1 << 16]uint8
 		for i := range y {
@@ -140,15 +140,15 @@ func TestYCbCr(t *testing.T) {
 	}
 }
 
-// weightsOf draws weights that add up to 1, some of them below 0.
-func weightsOf(r *rand.Rand, taps int) []uint32 {
-	w, left := make([]uint32, taps), int32(1<<Bits)
+// randomWeights returns random weights that add up to 1, some of which are negative.
+func randomWeights(r *rand.Rand, taps int) []uint32 {
+	w, remaining := make([]uint32, taps), int32(1<<Bits)
 	for i := range w {
 		v := int32(r.IntN(1<<Bits)) - 1<<(Bits-2)
 		if i == taps-1 {
-			v = left
+			v = remaining
 		}
-		w[i], left = uint32(v), left-v
+		w[i], remaining = uint32(v), remaining-v
 	}
 	return w
 }
@@ -157,7 +157,7 @@ func TestDown(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 5))
 	for n := 1; n < 130; n++ {
 		taps, stride := 1+r.IntN(9), n+r.IntN(5)
-		src, w := bytesOf(r, (taps-1)*stride+n, n%3 == 0), weightsOf(r, taps)
+		src, w := randomBytes(r, (taps-1)*stride+n, n%3 == 0), randomWeights(r, taps)
 		want, got := newGuarded(n), newGuarded(n)
 		verticalPortable(want.b, src, stride, w)
 		Down(got.b, src, stride, w)
@@ -175,11 +175,11 @@ func TestAcross(t *testing.T) {
 		starts, weights := make([]int32, out), []uint32{}
 		for o := range starts {
 			starts[o] = int32(o * (in - taps) / max(out-1, 1))
-			weights = append(weights, weightsOf(r, taps)...)
+			weights = append(weights, randomWeights(r, taps)...)
 		}
 		a := NewAcross(in, taps, starts, weights)
 		ss, ds := in+r.IntN(3), out+r.IntN(3)
-		src := bytesOf(r, max(h-1, 0)*ss+in, round%3 == 0)
+		src := randomBytes(r, max(h-1, 0)*ss+in, round%3 == 0)
 		size := max(h-1, 0)*ds + out
 		want, got := newGuarded(size), newGuarded(size)
 		a.rows(want.b, ds, src, ss, h)

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// The constants of libjpeg's jidctint.c, times 2^13.
+// These are the constants of libjpeg's jidctint.c, multiplied by 2^13.
 const (
 	f0298, f0390, f0541, f0765, f0899, f1175 = 2446, 3196, 4433, 6270, 7373, 9633
 	f1501, f1847, f1961, f2053, f2562, f3072 = 12299, 15137, 16069, 16819, 20995, 25172
@@ -13,7 +13,7 @@ const (
 
 func saturate(v int32) int16 { return int16(max(math.MinInt16, min(math.MaxInt16, v))) }
 
-// transform8 is one pass over eight numbers.
+// transform8 is one pass of the inverse transform over eight numbers.
 func transform8(x *[8]int16, round int32, shift int) (out [8]int16) {
 	in := func(i int) int32 { return int32(x[i]) }
 	z1 := (in(2) + in(6)) * f0541
@@ -72,7 +72,7 @@ func yccPortable(r, g, b, y, cb, cr []uint8) {
 	}
 }
 
-// clip returns the pixel of a sum in fixed point.
+// clip converts a sum in fixed point to a pixel.
 func clip(s uint32) uint8 { return clamp(int32(s) >> Bits) }
 
 func verticalPortable(dst, src []uint8, stride int, weights []uint32) {
@@ -100,9 +100,9 @@ func verticalPortable(dst, src []uint8, stride int, weights []uint32) {
 	}
 }
 
-// blend writes (a*wa + b*wb) rounded, eight pixels at a time: two 32-bit lanes of a
-// word each hold one sum, which stays below 256<<Bits as the weights add up to 1 within a
-// unit in the last place.
+// blend computes a*wa + b*wb, rounded, for eight pixels at a time. A 64-bit word holds two sums of
+// 32 bits, which stay below 256<<Bits because the weights add up to 1, except for a unit in the
+// last place.
 func blend(out, a, b []uint8, wa, wb uint32) {
 	const (
 		half  = 1 << (Bits - 1)

@@ -5,20 +5,21 @@ import (
 	"math/rand/v2"
 )
 
-// MaskTransform is a Transform of a program's own that says what it does to the mask of an
-// image: the class of every pixel, or whether it belongs to something.
+// MaskTransform is a user's own Transform that also transforms the mask of an image, which holds
+// the class of every pixel.
 type MaskTransform interface {
 	Transform
-	// ApplyMasked makes an image and its mask of others, which have the same size. What moves
-	// pixels moves those of both alike, and what changes colours leaves the mask.
+	// ApplyMasked transforms an image and its mask, which have the same size. A transform that
+	// moves pixels moves those of both in the same way; one that changes colours does not change
+	// the mask.
 	ApplyMasked(m, mask Image, r rand.Source) (image, masked Image)
 }
 
-// ApplyMasked applies t to an image and its mask alike: what crops, pads, flips, turns or resizes
-// the image does so to the mask, with the same random numbers, the nearest pixel in place of an
-// interpolation, and 0 outside; what changes only colours leaves it. The mask has the size of
-// the image and any number of channels. A transform of a program's own that is no MaskTransform
-// is an error.
+// ApplyMasked applies t to an image and its mask with the same random numbers. Transforms that
+// crop, pad, flip, rotate or resize do the same to the mask, but with the nearest pixel instead of
+// an interpolation, and 0 outside the image. Transforms that change only colours do not change
+// the mask. The mask has the size of the image and any number of channels. A user's own transform
+// that is not a MaskTransform is an error.
 func ApplyMasked(t Transform, m, mask Image, r rand.Source) (image, masked Image, err error) {
 	m.check("ApplyMasked")
 	if mask.check("ApplyMasked"); mask.Height != m.Height || mask.Width != m.Width {
@@ -45,7 +46,7 @@ func ApplyMasked(t Transform, m, mask Image, r rand.Source) (image, masked Image
 	return t.Apply(m, nil), ofMask.Apply(mask, nil), nil
 }
 
-// forMask is what a transform without random numbers does to a mask.
+// forMask returns the transform of a mask that belongs to a transform without random numbers.
 func forMask(t Transform) (Transform, error) {
 	switch t := t.(type) {
 	case Crop, CenterCrop, HorizontalFlip, Orient:
@@ -68,5 +69,5 @@ func forMask(t Transform) (Transform, error) {
 	case AdjustBrightness, AdjustContrast, AdjustSaturation, AdjustHue, AdjustSharpness, Posterize, Solarize, Invert, Equalize, AutoContrast, Erase:
 		return noChange, nil
 	}
-	return nil, fmt.Errorf("the transform %T does not say what it does to a mask; give it a method ApplyMasked, as transforms.MaskTransform has it, or leave it out", t)
+	return nil, fmt.Errorf("the transform %T does not say what it does to a mask; implement transforms.MaskTransform, or leave it out", t)
 }

@@ -85,6 +85,11 @@ func moves(t *testing.T, check Check) {
 			// Either operand is broadcast.
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Add(in[1]) }, s, other)
 			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Mul(in[1]) }, other[d:], s)
+			another := s.Clone()
+			another[(d+1)%len(s)] = 1
+			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node {
+				return in[0].Sub(in[1]).Greater(in[1]).Where(in[0].Shift(0.25), in[1]).Maximum(in[1])
+			}, other, another)
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 
 // compute binds the operations that have no step of their own.
 func (b *binder) compute(s *engine.Compute) (func(), error) {
+	if op, ok := s.Op.(graph.Computer); ok {
+		return b.own(op, s), nil
+	}
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
@@ -20,7 +23,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	}
 	out := b.act(s.Out)
 	if f, ok := elementwise(b.set, s.Op); ok {
-		return b.inPieces(s.Out.Numel(), in, out, f), nil
+		return b.inPieces(s, in, out, f), nil
 	}
 	if _, ok := s.Op.(graph.Reshape); ok {
 		return b.reshape(s), nil
@@ -36,9 +39,24 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	result, after := b.narrowed(out, s.Out.Numel())
 	f, ok := b.reduction(s, full, result)
 	if !ok {
-		return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+		return nil, fmt.Errorf("cpu: no kernel for %s; an operation of your own needs the method Compute of graph.Computer", s.Op.Name())
 	}
 	return inOrder(append(before, f, after)...), nil
+}
+
+// own binds an operation of a user's own, whose operands are row-major float32.
+func (b *binder) own(op graph.Computer, s *engine.Compute) func() {
+	n := &graph.Node{Op: op, Shape: s.Out.Shape}
+	in := make([][]float32, len(s.In))
+	for i, v := range s.In {
+		n.Inputs = append(n.Inputs, &graph.Node{Shape: v.Shape})
+		in[i] = b.mem(v)[:v.Numel()]
+	}
+	out := b.mem(s.Out)[:s.Out.Numel()]
+	return func() {
+		clear(out)
+		op.Compute(n, out, in)
+	}
 }
 
 // widened returns an activation as float32: its own memory, or memory for a copy and
@@ -66,16 +84,23 @@ func (b *binder) narrowed(a activation, n int) (memory, func()) {
 // pieceSize is how many elements one task of an elementwise operation computes.
 const pieceSize = 1 << 14
 
-// inPieces binds an elementwise operation. Operands in bfloat16 are widened, and a
-// result in bfloat16 is rounded, piece by piece.
-func (b *binder) inPieces(n int, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
-	bf16Count := 0
-	for _, a := range append(in, out) {
-		if a.bf16 != nil {
-			bf16Count++
+// inPieces binds an elementwise operation. Operands in bfloat16 are widened, operands with sizes
+// of 1 are repeated, and a result in bfloat16 is rounded, piece by piece.
+func (b *binder) inPieces(s *engine.Compute, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
+	n, buffers := s.Out.Numel(), 0
+	repeated := make([]func(to []float32, lo int), len(in))
+	for i, a := range in {
+		if s.In[i].Numel() != n {
+			repeated[i] = repeater(s.In[i], s.Out, a)
+		}
+		if a.bf16 != nil || repeated[i] != nil {
+			buffers++
 		}
 	}
-	b.areas.need(bf16Count * pieceSize)
+	if out.bf16 != nil {
+		buffers++
+	}
+	b.areas.need(buffers * pieceSize)
 	arguments := make([][][]float32, ceil(n, pieceSize))
 	for i := range arguments {
 		arguments[i] = make([][]float32, len(in))
@@ -85,24 +110,29 @@ func (b *binder) inPieces(n int, in []activation, out activation, f func(out []f
 		area := b.areas.get()
 		defer b.areas.put(area)
 		remaining, args := area, arguments[i]
-		take := func(a activation) (piece []float32) {
-			if a.bf16 == nil {
-				return a.full[lo : lo+size]
-			}
+		buffer := func() (piece []float32) {
 			piece, remaining = remaining[:size], remaining[size:]
 			return piece
 		}
 		for j, a := range in {
-			args[j] = take(a)
-			if a.bf16 != nil {
+			switch {
+			case repeated[j] != nil:
+				args[j] = buffer()
+				repeated[j](args[j], lo)
+			case a.bf16 != nil:
+				args[j] = buffer()
 				b.set.BF16.Widen(args[j], a.bf16[lo:lo+size])
+			default:
+				args[j] = a.full[lo : lo+size]
 			}
 		}
-		result := take(out)
-		f(result, args)
-		if out.bf16 != nil {
-			b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
+		if out.bf16 == nil {
+			f(out.full[lo:lo+size], args)
+			return
 		}
+		result := buffer()
+		f(result, args)
+		b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
 	}
 	return func() { b.pool.run(len(arguments), work) }
 }

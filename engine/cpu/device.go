@@ -96,6 +96,9 @@ func (d *Device) Computes(p engine.Precision) error {
 // Err returns nil, since the CPU does not fail.
 func (d *Device) Err() error { return nil }
 
+// Broadcasts implements engine.Broadcaster.
+func (d *Device) Broadcasts() bool { return true }
+
 // Fits returns an error if this process cannot allocate that many bytes more, limits of
 // control groups included.
 func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) }

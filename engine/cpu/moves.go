@@ -269,19 +269,3 @@ func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) fu
 		}
 	})
 }
-
-// matMul binds products of row-major matrices, computed row by row.
-func (b *binder) matMul(s *engine.Compute) func() {
-	op, r := graph.MatMul{}, len(s.Out.Shape)
-	rows, columns, inner := s.Out.Shape[r-2], s.Out.Shape[r-1], s.In[0].Shape[len(s.In[0].Shape)-1]
-	ofX, ofW := op.Matrices(s.In[0].Shape, s.Out.Shape), op.Matrices(s.In[1].Shape, s.Out.Shape)
-	x, w, y := b.mem(s.In[0]), b.mem(s.In[1]), b.mem(s.Out)
-	return b.rows(s.Out.Shape[:r-1].Numel(), func(i int) {
-		row, matrix := ofX[i/rows]*rows+i%rows, ofW[i/rows]*inner
-		to := y[i*columns : (i+1)*columns]
-		clear(to)
-		for k, v := range x[row*inner : (row+1)*inner] {
-			b.set.Axpy(to, v, w[(matrix+k)*columns:(matrix+k+1)*columns])
-		}
-	})
-}

@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -25,9 +26,12 @@ func EvaluateEach(ctx context.Context, r *Runner, l *data.Loader, to *prepare.In
 	start := time.Now()
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
-	var s score
+	if is, want := l.Info().Targets.Task.Named(), r.config.Targets.Task.Named(); is != want {
+		return Result{}, fmt.Errorf("the data set %s has %s, and the model answers with %s", l.Info().Name, is, want)
+	}
+	s := newTally(r)
 	count := func(b *data.Batch, logits *tensor.Tensor) error {
-		err := s.add(logits, b.Labels.Ints(), b.Indices, each)
+		err := s.add(b, logits, each)
 		if err == nil && progress != nil {
 			progress(s.count, l.Samples())
 		}

@@ -3,7 +3,6 @@ package forward
 import (
 	"fmt"
 
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -19,13 +18,6 @@ type CAM struct {
 	Values        []float32 // row by row, at least 0, on the scale of the logit
 }
 
-// camProgram is a program of Grad-CAM, compiled for one batch shape.
-type camProgram struct {
-	*engine.Program
-	images, chosen         *graph.Node // chosen [N, classes] is 1 for the explained class of each image
-	logits, maps, gradient *graph.Node
-}
-
 // GradCAM explains the logit of one class for each image of a batch [N, C, H, W]. A class
 // below 0 stands for the most likely one. A are the last feature maps with a height and a
 // width, before global pooling or flattening; in a residual network they are the output of
@@ -37,54 +29,29 @@ type camProgram struct {
 // precision. GradCAM returns an error if the network has no such feature maps or no such
 // class.
 func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
-	p, err := r.camProgram(images.Shape())
+	p, err := r.explanation(&r.cam, images.Shape(), func(logits *graph.Node) (*graph.Node, error) {
+		if maps := lastMaps(logits); maps != nil {
+			return maps, nil
+		}
+		s := images.Shape()
+		return nil, fmt.Errorf("%s makes no feature maps of images of %dx%d that could be shown", nn.Class(r.module), s[2], s[3])
+	})
 	if err != nil {
 		return nil, err
 	}
-	n, k := p.logits.Shape[0], p.logits.Shape[1]
-	if len(classes) != n {
-		panic(tensor.Misusef("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
-	}
-	out, chosen := make([]CAM, n), tensor.New(n, k)
-	var likeliest *tensor.Tensor
-	for i, class := range classes {
-		if class >= k {
-			return nil, fmt.Errorf("there is no class %d, only 0 to %d", class, k-1)
-		}
-		if class < 0 {
-			if likeliest == nil {
-				if likeliest, err = r.Logits(images); err != nil {
-					return nil, err
-				}
-			}
-			class = argmax(likeliest.Data()[i*k : (i+1)*k])
-		}
-		out[i].Class = class
-		chosen.Data()[i*k+class] = 1
-	}
-	for node, value := range map[*graph.Node]*tensor.Tensor{p.images: images, p.chosen: chosen} {
-		if err := p.Feed(node, value); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.Run(0); err != nil {
+	explained, err := r.explain(p, images, classes)
+	if err != nil {
 		return nil, err
 	}
-	read := func(node *graph.Node) []float32 {
-		t := tensor.New(node.Shape...)
-		p.Read(node, t)
-		return t.Data()
-	}
-	logits, maps, gradient := read(p.logits), read(p.maps), read(p.gradient)
+	maps, gradient := p.values(p.of), p.values(p.gradient)
 	if err := p.Device().Err(); err != nil {
 		return nil, err
 	}
-	size := p.maps.Shape[1:].Numel()
-	for i := range out {
-		c := &out[i]
-		c.Logit = float64(logits[i*k+c.Class])
-		c.Height, c.Width = p.maps.Shape[2], p.maps.Shape[3]
-		c.Values = weigh(maps[i*size:(i+1)*size], gradient[i*size:(i+1)*size], c.Height*c.Width)
+	size := p.of.Shape[1:].Numel()
+	out := make([]CAM, len(explained))
+	for i, e := range explained {
+		h, w := p.of.Shape[2], p.of.Shape[3]
+		out[i] = CAM{e.class, e.logit, h, w, weigh(maps[i*size:(i+1)*size], gradient[i*size:(i+1)*size], h*w)}
 	}
 	return out, nil
 }
@@ -108,35 +75,6 @@ func weigh(maps, gradient []float32, area int) []float32 {
 		out[j] = float32(max(0, s))
 	}
 	return out
-}
-
-func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
-	if r.cam != nil && r.cam.images.Shape.Equal(shape) {
-		return r.cam, nil
-	}
-	if len(shape) != 4 || shape.Numel() == 0 {
-		return nil, fmt.Errorf("a batch of images has the shape [N, C, H, W], got %v", shape)
-	}
-	g := graph.New(graph.Eval)
-	p := &camProgram{images: g.Input("images", tensor.Float32, shape...)}
-	var err error
-	if p.logits, err = r.trace(p.images); err != nil {
-		return nil, err
-	}
-	if p.maps = lastMaps(p.logits); p.maps == nil {
-		return nil, fmt.Errorf("%s makes no feature maps of images of %dx%d that could be shown", nn.Class(r.module), shape[2], shape[3])
-	}
-	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
-	// In evaluation no image influences the logits of another, so the gradient of the
-	// sum contains the gradient of each image's logit.
-	y := g.Apply(graph.Sum{}, p.logits.Mul(p.chosen))
-	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
-	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
-	if err != nil {
-		return nil, err
-	}
-	r.cam = p
-	return p, nil
 }
 
 // lastMaps returns the last node before logits that has a height and a width. If that node

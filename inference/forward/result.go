@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -17,6 +18,12 @@ type Result struct {
 	AmongFive       int     `json:"among_five"`        // images whose class is among the five most likely
 	Confusion       [][]int `json:"confusion"`         // [true class][predicted class]
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
+
+	// One of these has the measures of another task than classes, whose accuracy is NaN and
+	// whose Confusion is nil; Loss is then that of Config.
+	Labels *metrics.LabelResult `json:"-"`
+	Values *metrics.ValueResult `json:"-"`
+	Masks  *metrics.MaskResult  `json:"-"`
 }
 
 // MarshalJSON implements json.Marshaler. A loss that is NaN becomes null, and an infinite one
@@ -114,6 +121,28 @@ func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each f
 		}
 	}
 	return nil
+}
+
+func (t *tally) result(took time.Duration) Result {
+	n := float64(t.count)
+	r := Result{Loss: t.total / n, Accuracy: math.NaN(), Count: t.count, ImagesPerSecond: n / took.Seconds()}
+	switch {
+	case t.labels != nil:
+		labels := t.labels.Result()
+		r.Labels = &labels
+	case t.values != nil:
+		values := t.values.Result()
+		r.Values = &values
+	case t.masks != nil:
+		masks := t.masks.Result()
+		r.Masks = &masks
+	default:
+		r = t.score.result(took)
+		if t.runner.config.Loss != nil {
+			r.Loss = t.total / n
+		}
+	}
+	return r
 }
 
 func (s *score) result(took time.Duration) Result {

@@ -10,7 +10,8 @@
 //	result, err := forward.Evaluate(ctx, r, loader, nil)
 //	fmt.Println(result.Accuracy)
 //
-// Runner.GradCAM explains a logit by a class activation map.
+// Runner.GradCAM explains a logit by a class activation map and Runner.Saliency by the gradient
+// with respect to the image; Runner.Activations reads what any module within the network gives.
 package forward
 
 import (
@@ -20,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -33,8 +35,12 @@ type Runner struct {
 	module    nn.Module
 	store     *engine.Store
 	precision engine.Precision
-	cache     []*compiled // the most recently used is the last
-	cam       *camProgram
+	cache     []*compiled  // the most recently used is the last
+	cam       *explanation // the program of GradCAM
+	saliency  *explanation // the program of InputGradient
+	probe     *probe       // the program of Activations
+	config    Config
+	losses    map[int]*lossProgram // by the number of images
 }
 
 // compiled is the model compiled for one batch shape.
@@ -53,7 +59,7 @@ func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 	return &Runner{module: m, store: store, precision: p}
 }
 
-// Logits returns the model's output [N, classes] for a batch of images [N, C, H, W]. The
+// Logits returns the model's output, [N, classes] unless its Config says otherwise, for a batch of images [N, C, H, W]. The
 // tensor belongs to the runner and is valid until the next call with the same N. The first
 // batch of a shape compiles the model for it. If the model does not accept the size of the
 // images, Logits returns an error.
@@ -135,8 +141,8 @@ func (r *Runner) trace(x *graph.Node) (*graph.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(logits.Shape) != 2 || logits.Shape[0] != x.Shape[0] {
+	if r.config.Targets.Task.Named() == task.Classes && (len(logits.Shape) != 2 || logits.Shape[0] != x.Shape[0]) {
 		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(r.module), logits.Shape, x.Shape)
 	}
-	return logits, nil
+	return logits, CheckOutputs(r.config.Targets, r.module, logits.Shape, x.Shape[0])
 }

@@ -36,12 +36,12 @@ func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 			m := nn.Sequential{nn.NewConv2d(1, 3, 5, nn.Conv{Stride: 3}), nn.ReLU{}, nn.Flatten{}, nn.NewLinear(3*((info.Height-5)/3+1)*((info.Width-5)/3+1), 10)}
 			nn.Init(m, 7, nn.XavierUniform)
 			r := forward.NewRunner(m, engine.NewStore(d), c.precision)
-			evaluate := func(bytes bool) (all []forward.Result) {
-				l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 16, Bytes: bytes, Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}}})
+			evaluate := func(uint8s bool) (all []forward.Result) {
+				l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 16, Uint8: uint8s, Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if (l.Stored() != nil) != bytes {
+				if (l.Stored() != nil) != uint8s {
 					t.Fatalf("batches are stored as %+v", l.Stored())
 				}
 				seen := 0

@@ -79,6 +79,14 @@ case("FocalLoss", grid(3, 3), torch.tensor([[0.25, 0.75, 0], [0.5, 0.25, 0.25], 
 sigmoid = torchvision.ops.sigmoid_focal_loss
 case("SigmoidFocalLoss", grid(4, 3), bits(4, 3), lambda z, y: sigmoid(z, y, alpha=-1, gamma=2, reduction="mean"))
 case("SigmoidFocalLoss", grid(4, 3), bits(4, 3), lambda z, y: sigmoid(z, y, alpha=0.25, gamma=1.5, reduction="mean"), Alpha=0.25, Gamma=1.5)
+
+
+def distillation(t):
+    return lambda z, y: t * t * F.kl_div(F.log_softmax(z / t, 1), F.softmax(y / t, 1), reduction="batchmean")
+
+
+case("DistillationLoss", grid(5, 4), grid(5, 4), distillation(4))
+case("DistillationLoss", grid(3, 6), grid(3, 6), distillation(1.5), Temperature=1.5)
 case("CrossEntropyLoss", grid(2, 3, 4, 3), torch.randint(0, 3, (2, 4, 3)).to(torch.float64), lambda z, y: F.cross_entropy(z, y.long()))
 
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "losses.json")

@@ -14,7 +14,7 @@ type content struct {
 	Policy string // what the browser may load: only what is in the file
 
 	Count   string
-	Tiles   []tile
+	Tiles   []Tile
 	Charts  []chart
 	Matrix  matrix
 	Pairs   []pair
@@ -28,8 +28,6 @@ type content struct {
 	Verdict string
 	Diagram template.HTML
 }
-
-type tile struct{ Name, Value, Note string }
 
 // score is a line of the table of classes.
 type score struct {

@@ -22,6 +22,10 @@ type Report struct {
 	Loss        float64 // mean cross-entropy, in nats
 	Calibration report.Calibration
 
+	// Answers are the measures of a model that answers with labels, values or masks. They take
+	// the place of all about classes.
+	Answers *Answers
+
 	Curves   []report.Panel // curves of the training
 	Mistakes []Mistake      // the mistakes of which the model was most sure
 	Note     string         // a remark about the mistakes, such as why there are no heat maps
@@ -29,6 +33,19 @@ type Report struct {
 
 	Version string // version of the program
 }
+
+// Answers are measures of another kind than those of classes.
+type Answers struct {
+	Count   int        // images
+	Tiles   []Tile     // the measures of all, the most important first
+	Title   string     // of the table
+	Lead    string     // what its columns are
+	Columns []string   // the first one names what a row is about
+	Rows    [][]string // as many cells as columns
+}
+
+// Tile is a measure with its name and a remark.
+type Tile struct{ Name, Value, Note string }
 
 // Mistake is an image that the model took for another class.
 type Mistake struct {

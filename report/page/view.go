@@ -33,7 +33,9 @@ func view(r *Report) (*content, error) {
 		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
 		Long: len(r.Classes) > longTable,
 	}
-	v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores))
+	if v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores)); r.Answers != nil {
+		v.Count, v.Tiles = report.Count(int64(r.Answers.Count)), r.Answers.Tiles
+	}
 	all := report.Confusions(r.Confusion)
 	taken := make([]string, len(r.Classes))
 	for i, c := range all {
@@ -67,7 +69,7 @@ func policy() string {
 		base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested []string) []tile {
+func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested []string) []Tile {
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
 	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
@@ -78,17 +80,17 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	if math.IsNaN(macro.F1) {
 		f1 = report.Nothing
 	}
-	t := []tile{
+	t := []Tile{
 		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% interval: %.1f – %.1f%%", 100*low, 100*high) + over(r, untested)},
 		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " images"},
 		{"Macro F1", f1, of},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
 	}
 	if len(r.Classes) > 5 {
-		t = slices.Insert(t, 1, tile{"Top-5 accuracy", percent(share(r.AmongFive, n)), "the class is among the five most probable"})
+		t = slices.Insert(t, 1, Tile{"Top-5 accuracy", percent(share(r.AmongFive, n)), "the class is among the five most probable"})
 	}
 	if all.Count > 0 {
-		t = append(t, tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
+		t = append(t, Tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
 	}
 	return t
 }

@@ -33,18 +33,17 @@ type Choice struct {
 
 // Choose returns the largest offer of which Enough epochs fit into the time that is left of a
 // budget, or the smallest offer if at least its Least epochs fit. offers are ordered by size,
-// the smallest first. measure returns the estimate of an offer, or a TooLarge; Choose calls it
-// from the smallest offer up to the first that does not fit.
+// the smallest first. measure returns the estimate of an offer, or an *engine.MemoryError;
+// Choose calls it from the smallest offer up to the first that does not fit.
 func Choose(offers []Offer, budget time.Duration, left func() time.Duration, measure func(i int) (Estimate, error)) (c Choice, err error) {
 	also := ""
 	for i, o := range offers {
 		e, err := measure(i)
-		large, planned := TooLarge{}, (*engine.MemoryError)(nil)
-		if errors.As(err, &large) || errors.As(err, &planned) {
+		if large := (*engine.MemoryError)(nil); errors.As(err, &large) {
 			if i == 0 {
-				return c, field.Errorf("{Budget}: %v %w; give a smaller {Batch} or {Resize}, or {Recompute}", o, err)
+				return c, field.Errorf("{Budget}: %v does not fit: %w; give a smaller {Batch} or {Resize}, or {Recompute}", o, large.Err)
 			}
-			also = fmt.Sprintf("%v %v", o, err)
+			also = fmt.Sprintf("%v does not fit: %v", o, large.Err)
 			break
 		}
 		if err != nil {
@@ -76,13 +75,6 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 	return c, nil
 }
 
-// TooLarge is the error of a training that does not fit into memory. Both are in bytes.
-type TooLarge struct{ Needs, Has int64 }
-
-func (t TooLarge) Error() string {
-	return fmt.Sprintf("needs %d MiB of memory, and %d MiB are free", t.Needs>>20, t.Has>>20)
-}
-
 // tooLong returns an error that says what would fit. spent is the time that the program has
 // used so far.
 func (o Offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
@@ -103,13 +95,4 @@ func needs(e Estimate, epochs int, spent time.Duration) time.Duration {
 		step = time.Minute
 	}
 	return need.Truncate(step) + step
-}
-
-// RoomFor returns a TooLarge if a training needs more bytes than there are. If has is 0, the
-// free memory is unknown and RoomFor returns nil.
-func RoomFor(needs, has int64) error {
-	if has > 0 && needs > has {
-		return TooLarge{needs, has}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -63,13 +64,15 @@ func TestChoose(t *testing.T) {
 func TestChooseFitsMemory(t *testing.T) {
 	offers := []Offer{{"small at 96x96", 1, 2, 3}, {"large at 224x224", 1, 2, 3}}
 	for most, want := range map[int64]string{
-		300 << 20: "small at 96x96 for 3 epochs, 1s each, suits the budget of 1m\nlarge at 224x224 needs 301 MiB of memory, and 300 MiB are free",
-		301 << 20: "large at 224x224 for 3 epochs, 1s each, suits the budget of 1m\nmore than 3 epochs would be of little use",
-		100 << 20: "Budget: small at 96x96 needs 101 MiB of memory, and 100 MiB are free; give a smaller Batch or Resize, or Recompute",
-		0:         "large at 224x224 for 3 epochs, 1s each, suits the budget of 1m\nmore than 3 epochs would be of little use",
+		300: "small at 96x96 for 3 epochs, 1s each, suits the budget of 1m\nlarge at 224x224 does not fit: 301 are needed, and 300 are free",
+		301: "large at 224x224 for 3 epochs, 1s each, suits the budget of 1m\nmore than 3 epochs would be of little use",
+		100: "Budget: small at 96x96 does not fit: 101 are needed, and 100 are free; give a smaller Batch or Resize, or Recompute",
 	} {
 		c, err := Choose(offers, time.Minute, func() time.Duration { return time.Minute }, func(i int) (Estimate, error) {
-			return taking(1), RoomFor([]int64{101 << 20, 301 << 20}[i], most)
+			if needs := []int64{101, 301}[i]; needs > most {
+				return taking(1), &engine.MemoryError{Err: fmt.Errorf("%d are needed, and %d are free", needs, most)}
+			}
+			return taking(1), nil
 		})
 		got := strings.Join(c.Why, "\n")
 		if err != nil {

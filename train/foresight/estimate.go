@@ -24,11 +24,11 @@ type Estimate struct {
 
 // Need is the memory that a training process needs, in bytes.
 type Need struct {
-	Network  int64 // activations, their gradients and scratch memory of steps
-	Weights  int64 // parameters and buffers on the device and the host, and the optimiser's state
-	Pictures int64 // images: the decoded-image cache, and batches being prepared
-	Program  int64 // everything else: the program itself, files being written, and garbage not collected yet
-	Total    int64 // the largest amount at one time
+	Network int64 // activations, their gradients and scratch memory of steps
+	Weights int64 // parameters and buffers on the device and the host, and the optimiser's state
+	Images  int64 // images: the decoded-image cache, and batches being prepared
+	Program int64 // everything else: the program itself, files being written, and garbage not collected yet
+	Total   int64 // the largest amount at one time
 }
 
 // For returns the estimate for so many epochs.

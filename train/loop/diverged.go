@@ -69,7 +69,7 @@ func (t *Trainer) imageNames(indices []int) string {
 // parameter or the output of a layer or, if the loss was finite, a gradient in the backward
 // pass.
 func (t *Trainer) firstBad(images, labels *tensor.Tensor, backward bool) string {
-	k := batchKind{images.Shape()[0], labels.DType() == tensor.Float32}
+	k := batchKind{images.Shape()[0], labels.DType() == tensor.Float32 || t.takesFloats()}
 	size := images.Shape()[1:].Numel()
 	for i := range k.images {
 		if !allFinite(images.Data()[i*size : (i+1)*size]) {
@@ -114,11 +114,14 @@ func (t *Trainer) firstBadLayer(k batchKind, images, labels *tensor.Tensor) (str
 			parameters = append(parameters, n)
 		}
 	}
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: append(append(required, parameters...), p.loss, p.hits), Precision: t.options.Precision})
+	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: append(append(required, parameters...), p.read...), Precision: t.options.Precision})
 	if err != nil {
 		return "", err
 	}
 	if err := p.feed(images, labels); err != nil {
+		return "", err
+	}
+	if err := t.teach(p, images); err != nil {
 		return "", err
 	}
 	if err := p.Run(int64(t.steps)); err != nil {

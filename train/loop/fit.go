@@ -51,6 +51,10 @@ type Epoch struct {
 	MacroF1, BalancedAccuracy float64
 	Confusion                 [][]int // see forward.Result
 	Score                     float64 // the value of Options.Metric, by which the best epoch is chosen
+
+	// Test has all measures on the test set; nil without one. Accuracy and TestAccuracy are of
+	// classes, and NaN for other tasks.
+	Test *forward.Result
 }
 
 // Totals summarises a training. Values that were not measured are NaN.
@@ -132,11 +136,15 @@ type running struct {
 	loss         float64
 	hits, images int
 	norm         float64 // sum of the gradient norms
+	uncounted    bool    // there are no hits to count
 	steps        int
 	start        time.Time
 }
 
 func (r *running) means() (loss, acc float64) {
+	if r.uncounted {
+		return r.loss / float64(r.images), math.NaN()
+	}
 	return r.loss / float64(r.images), float64(r.hits) / float64(r.images)
 }
 
@@ -148,7 +156,7 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 	e := f.prefetch(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
 	f.sum.clear()
-	r := running{start: time.Now()}
+	r := running{start: time.Now(), uncounted: !f.ofClasses()}
 	for batch := 1; ; batch++ {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
@@ -245,8 +253,10 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 			}
 			return err
 		}
-		e.TestLoss, e.TestAccuracy = res.Loss, res.Accuracy
-		e.MacroF1, e.BalancedAccuracy, e.Confusion = res.MacroF1(), res.BalancedAccuracy(), res.Confusion
+		e.TestLoss, e.TestAccuracy, e.Test = res.Loss, res.Accuracy, &res
+		if e.MacroF1, e.BalancedAccuracy, e.Confusion = res.MacroF1(), res.BalancedAccuracy(), res.Confusion; res.Labels != nil {
+			e.MacroF1 = res.Labels.MacroF1
+		}
 	}
 	e.Score = f.options.Metric.of(e)
 	if e.Best = f.totals.BestEpoch == 0 || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {

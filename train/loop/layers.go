@@ -14,29 +14,42 @@ import (
 // Words that Options.Freeze accepts in addition to name prefixes.
 const (
 	FreezeStem     = "stem"     // the layers before the first block
-	FreezeBackbone = "backbone" // all layers but the last
+	FreezeBackbone = "backbone" // all layers but the head, as nn.Head says; it is the last linear layer unless it was replaced
 )
 
-// group is a set of parameters with one learning rate: the stem, a block or the last layer.
+// group is a set of parameters with one learning rate: the stem, a block or the head.
 type group []nn.NamedParameter
 
 // groups divides the parameters and buffers of m as timm's group_matcher divides those of a
 // ResNet. The stem, which is everything before the first block, is the first group. Each
-// block is a group, together with the layers between it and the next. The last layer is the
-// last group. In a module without numbered blocks each layer is a group, together with the
-// batch norm after it.
+// block is a group, together with the layers between it and the next. The head is the last
+// group, with all layers below it (see nn.Head). In a module without numbered blocks each layer
+// is a group, together with the batch norm after it.
 func groups(m nn.Module) []group {
-	all := nn.Named(m)
+	head := nn.Head(m)
+	var all, last []nn.NamedParameter
+	for _, p := range nn.Named(m) {
+		if p.Name == head || strings.HasPrefix(p.Name, head+".") {
+			last = append(last, p)
+		} else {
+			all = append(all, p)
+		}
+	}
+	list := backboneGroups(all)
+	if len(last) > 0 {
+		list = append(list, last)
+	}
+	return list
+}
+
+// backboneGroups divides the parameters of all layers but the head.
+func backboneGroups(all []nn.NamedParameter) (list []group) {
 	blocks := slices.ContainsFunc(all, func(p nn.NamedParameter) bool { return blockOf(p.Name) != "" })
-	head := headOf(m)
-	var list []group
 	last := ""
 	for i, p := range all {
 		at := blockOf(p.Name)
 		layer := layerOf(p.Name)
 		switch {
-		case layer == head:
-			at = head
 		case !blocks && !normalises(all, layer):
 			at = layer
 		case at == "":
@@ -53,15 +66,6 @@ func groups(m nn.Module) []group {
 
 // layerOf returns a parameter's name without its last part.
 func layerOf(name string) string { return name[:max(strings.LastIndexByte(name, '.'), 0)] }
-
-// headOf returns the name of the layer of the last parameter.
-func headOf(m nn.Module) string {
-	ps := nn.Parameters(m)
-	if len(ps) == 0 {
-		return ""
-	}
-	return layerOf(ps[len(ps)-1].Name)
-}
 
 // blockOf returns the numbered block that a parameter belongs to, such as layer1.0, or "" if
 // it belongs to none. A block has layers of its own, unlike a numbered layer of a list.

@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -220,3 +221,40 @@ func TestFrozenSameBits(t *testing.T) {
 		}
 	}
 }
+
+// A head of several layers is one group, and the last wherever it is declared.
+func TestGroupsOfAReplacedHead(t *testing.T) {
+	m := resNet(t)
+	if err := nn.ReplaceHead(m, nn.Sequential{nn.NewLinear(64, 8), nn.NewBatchNorm1d(8), nn.NewLinear(8, 10)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		m      nn.Module
+		head   string
+		values int
+	}{{m, "fc.", 8}, {nn.Sequential{m}, "0.fc.", 8}, {&headFirst{nn.NewLinear(10, 3), m}, "out.", 2}} {
+		list := groups(c.m)
+		last, total := list[len(list)-1], 0
+		for _, g := range list {
+			total += len(g)
+		}
+		for _, p := range last {
+			if !strings.HasPrefix(p.Name, c.head) {
+				t.Errorf("%s is in the head", p.Name)
+			}
+		}
+		if len(last) != c.values || total != len(nn.Named(c.m)) {
+			t.Errorf("%s: %d values in the head, %d in all", c.head, len(last), total)
+		}
+	}
+}
+
+// headFirst declares its head first, and says so.
+type headFirst struct {
+	Out  *nn.Linear
+	Body nn.Module
+}
+
+func (m *headFirst) Head() string { return "out" }
+
+func (m *headFirst) Forward(x *graph.Node) *graph.Node { return m.Out.Forward(m.Body.Forward(x)) }

@@ -6,12 +6,13 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/task"
 )
 
 // The best epoch is chosen by the metric, and the scores equal those of an evaluation.
 func TestMetricChoosesTheBest(t *testing.T) {
 	ds, tests := someImages(t, data.Train, 80), someImages(t, data.Test, 60)
-	for _, metric := range append(Metrics(), "") {
+	for _, metric := range append(MetricsOf(task.Classes), "") {
 		tr := trainerOf(t, normalised(), ds, tests, Options{Batch: 20, Epochs: 6, Metric: metric, Schedule: optim.Constant{Base: 0.5}})
 		best, score := 0, math.NaN()
 		totals := run(t, tr, func(e Epoch) error {

@@ -6,7 +6,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/settings"
 )
 
@@ -38,6 +40,14 @@ type Options struct {
 	LabelSmoothing float64
 	ClassWeights   []float32
 
+	// Loss is what the training minimises in place of the task's own loss, such as
+	// nn.FocalLoss{}.Forward or a function of a program's own. For classes its targets are soft
+	// labels [N, classes], 1 for the class of an image. An evaluation measures it, too.
+	Loss nn.Loss
+
+	// Teacher is a trained network whose outputs the training learns from; nil means none.
+	Teacher *Teacher
+
 	// ClipNorm is the largest norm that all gradients together may have in a step; 0 means no
 	// limit. See optim.ClipFactor.
 	ClipNorm float64
@@ -61,7 +71,7 @@ type Options struct {
 	// as the model; Fit leaves them in the module.
 	EMA float64
 
-	// Metric chooses the best epoch. Patience ends the training after so many epochs without
+	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the training after so many epochs without
 	// a better one; 0 trains for all epochs.
 	Metric   Metric
 	Patience int
@@ -84,7 +94,7 @@ type Options struct {
 	GradientNorm bool
 }
 
-func (o Options) resolved() Options {
+func (o Options) resolved(of task.Task, tested bool) Options {
 	if o.Batch == 0 {
 		o.Batch = 256
 	}
@@ -99,7 +109,7 @@ func (o Options) resolved() Options {
 	}
 	o.Accumulate = max(o.Accumulate, 1)
 	if o.Metric == "" {
-		o.Metric = Accuracy
+		o.Metric = DefaultMetric(of, tested)
 	}
 	return o
 }

@@ -28,7 +28,7 @@ func (t *Trainer) dropSent() {
 	t.sent = t.sent[:0]
 }
 
-// targetsOf returns the labels of a batch, or its soft labels if it has them.
+// targetsOf returns the labels of a batch, or its soft labels or other targets if it has them.
 func targetsOf(b *data.Batch) *tensor.Tensor {
 	if b.Targets != nil {
 		return b.Targets
@@ -54,10 +54,13 @@ func (t *Trainer) stepOn(b *data.Batch, lr float32) (loss float64, hits int, err
 		return 0, 0, err
 	}
 	p.feedUint8.Use()
-	if err := p.feedLabels(b.Labels); err != nil {
+	if err := p.feedLabels(targetsOf(b)); err != nil {
 		return 0, 0, err
 	}
-	return t.step(p, b.Labels, lr)
+	if err := t.teachOn(p, b); err != nil {
+		return 0, 0, err
+	}
+	return t.step(p, targetsOf(b), lr)
 }
 
 // prefetcher iterates over an epoch of the trainer's loader. If batches are uint8, it loads the

@@ -23,7 +23,9 @@ type stepProgram struct {
 	images, labels     *graph.Node
 	logits, loss, hits *graph.Node
 	read               []*graph.Node  // outputs that are read after a step: loss and hits
-	softLabels         *graph.Node    // nil if the targets are labels
+	softLabels         *graph.Node    // soft labels or other targets in float32; nil if the targets are labels
+	teacher            *graph.Node    // the outputs of Options.Teacher; nil without one
+	oneHot             *tensor.Tensor // labels as soft labels; nil before the first of them
 	likeliest          *tensor.Tensor // the class with the largest soft label of each image
 	classes            int
 	finite             func() bool    // reports whether all gradients are finite
@@ -33,6 +35,7 @@ type stepProgram struct {
 
 // program returns the training step for n images.
 func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
+	softLabels = softLabels || t.takesFloats()
 	if p := t.programs[batchKind{n, softLabels}]; p != nil {
 		return p, nil
 	}
@@ -56,7 +59,7 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 	if t.options.ClipNorm > 0 {
 		p.norm = p.Norm(withGradients(updates))
 	}
-	if s := t.loader.Stored(); s != nil && !softLabels {
+	if s := t.loader.Stored(); s != nil && (!softLabels || t.takesFloats()) {
 		p.feedUint8 = p.Images(p.images, forward.StoredImages(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
@@ -70,18 +73,25 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, error) {
 	g := graph.New(graph.Train)
 	g.Freeze(t.frozen...)
-	p := &stepProgram{
-		images: g.Input("images", tensor.Float32, n, t.input[0], t.input[1], t.input[2]),
-		labels: g.Input("labels", tensor.Int64, n),
+	p := &stepProgram{images: g.Input("images", tensor.Float32, n, t.input[0], t.input[1], t.input[2])}
+	if t.ofClasses() {
+		p.labels = g.Input("labels", tensor.Int64, n)
 	}
 	logits, err := engine.Trace(t.module.Forward, p.images)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(logits.Shape) != 2 || logits.Shape[0] != n {
-		return nil, nil, fmt.Errorf("%s gives %v, where a classifier gives [N, classes]", nn.Class(t.module), logits.Shape)
+	if err := forward.CheckOutputs(t.targets(), t.module, logits.Shape, n); err != nil {
+		return nil, nil, err
 	}
-	p.logits, p.classes = logits, logits.Shape[1]
+	p.logits = logits
+	if !t.ofClasses() {
+		p.softLabels = g.Input("targets", tensor.Float32, append([]int{n}, t.targets().Sized(t.input[1], t.input[2])...)...)
+		err := t.traceLoss(p, p.softLabels)
+		p.read = []*graph.Node{p.loss}
+		return p, g, err
+	}
+	p.classes = logits.Shape[1]
 	if k := len(t.options.ClassWeights); k > 0 && k != p.classes {
 		return nil, nil, field.Errorf("{ClassWeights} has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
 	}
@@ -90,7 +100,9 @@ func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, e
 		p.softLabels, p.likeliest = g.Input("soft labels", tensor.Float32, n, p.classes), tensor.FromInts(make([]int64, n), n)
 		target = p.softLabels
 	}
-	p.loss = nn.CrossEntropyLoss{LabelSmoothing: t.options.LabelSmoothing, Weight: t.weights}.Forward(logits, target)
+	if err := t.traceLoss(p, target); err != nil {
+		return nil, nil, err
+	}
 	p.hits = g.Apply(graph.CountCorrect{}, logits, p.labels)
 	p.read = []*graph.Node{p.loss, p.hits}
 	return p, g, nil
@@ -153,8 +165,14 @@ func (p *stepProgram) feed(images, labels *tensor.Tensor) error {
 
 // feedLabels sets the program's labels, or its soft labels.
 func (p *stepProgram) feedLabels(labels *tensor.Tensor) error {
+	if p.softLabels != nil && labels.DType() == tensor.Int64 && p.labels != nil {
+		if err := p.spread(labels.Ints()); err != nil {
+			return err
+		}
+		labels = p.oneHot
+	}
 	if p.softLabels != nil {
-		if err := p.Feed(p.softLabels, labels); err != nil {
+		if err := p.Feed(p.softLabels, labels); err != nil || p.labels == nil {
 			return err
 		}
 		p.pick(labels.Data())
@@ -166,6 +184,21 @@ func (p *stepProgram) feedLabels(labels *tensor.Tensor) error {
 		}
 	}
 	return p.Feed(p.labels, labels)
+}
+
+// spread sets oneHot to labels.
+func (p *stepProgram) spread(labels []int64) error {
+	if p.oneHot == nil {
+		p.oneHot = tensor.New(len(labels), p.classes)
+	}
+	clear(p.oneHot.Data())
+	for i, label := range labels {
+		if label < 0 || label >= int64(p.classes) {
+			return fmt.Errorf("label %d of image %d in the batch is outside 0..%d, the model's classes", label, i, p.classes-1)
+		}
+		p.oneHot.Data()[i*p.classes+int(label)] = 1
+	}
+	return nil
 }
 
 // pick sets likeliest to the class with the largest soft label of every image, or the first of

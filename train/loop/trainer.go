@@ -22,19 +22,20 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
-	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Trainer fits a module to a data set by minimising the mean cross-entropy of its logits. It
+// Trainer fits a module to a data set by minimising a loss: for classes the mean cross-entropy
+// of its logits, for labels, values and masks the one of forward.LossFor, or Options.Loss. It
 // must be used by one goroutine at a time. Fit updates the module's host values; after Step,
 // call Store().Pull() to update them.
 type Trainer struct {
@@ -65,6 +66,7 @@ type Trainer struct {
 	values  [2]float32    // values read after a step: the loss and the hits
 	fetch   func()        // work for the host while the device makes the next step (prefetch); may be nil
 	average average
+	teacher *forward.Runner // of Options.Teacher; nil without one
 }
 
 // New prepares a training of m on dev. The training starts from m's present values. test may
@@ -74,18 +76,18 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	o = o.resolved()
-	if test == nil && o.Metric.needsTest() {
-		return nil, field.Errorf("{Metric} %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
+	info := train.Info()
+	o = o.resolved(info.Targets.Task, test != nil)
+	if err := o.checkTask(info, test != nil); err != nil {
+		return nil, err
 	}
 	nn.Named(m) // gives parameters the names that errors use
-	info := train.Info()
 	t := &Trainer{
 		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: noTotals(), totals: noTotals(),
 	}
-	t.runner = forward.NewRunner(m, t.store, o.Precision)
+	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
 	var err error
 	if err = t.choose(); err != nil {
 		return nil, err
@@ -108,12 +110,15 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, err
 		}
 	}
+	if err := t.hire(dev); err != nil {
+		return nil, err
+	}
 	for _, n := range t.loader.Sizes() {
 		p, err := t.program(n, o.Mix != nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s on a batch of %d of the %d images of shape %v: %w", nn.Class(m), n, train.Len(), t.input, err)
 		}
-		if k := len(info.Classes); k > p.classes {
+		if k := len(info.Classes); t.ofClasses() && k > p.classes {
 			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
 		}
 	}
@@ -145,6 +150,9 @@ func (t *Trainer) fits() error {
 }
 
 func sameKind(train, test data.Info) error {
+	if a, b := train.Targets, test.Targets; a.Task.Named() != b.Task.Named() || !slices.Equal(a.Names, b.Names) || !slices.Equal(a.Shape, b.Shape) {
+		return fmt.Errorf("the test images have the %s %q, the training images the %s %q", b.Task.Named(), b.Names, a.Task.Named(), a.Names)
+	}
 	if train.Channels != test.Channels || train.Height != test.Height || train.Width != test.Width || len(train.Classes) != len(test.Classes) {
 		return fmt.Errorf("the test images are [%d, %d, %d] in %d classes, the training images [%d, %d, %d] in %d",
 			test.Channels, test.Height, test.Width, len(test.Classes), train.Channels, train.Height, train.Width, len(train.Classes))
@@ -160,8 +168,8 @@ var (
 )
 
 // Step trains on one batch at the learning rate lr: images [N, C, H, W] in [0, 1] with labels
-// [N], Int64, or with soft labels [N, classes], Float32. It returns the mean loss and the
-// number of correct predictions before the update. With Options.Accumulate, the optimiser
+// [N], Int64, with soft labels [N, classes], Float32, or with the targets of another task. It
+// returns the mean loss and, for classes, the number of correct predictions before the update. With Options.Accumulate, the optimiser
 // makes its step with the last of so many batches, or in Flush.
 //
 // If the loss or a gradient is NaN or infinite, Step returns the loss with ErrNotFinite and
@@ -173,6 +181,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 		return 0, 0, err
 	}
 	if err := p.feed(images, labels); err != nil {
+		return 0, 0, err
+	}
+	if err := t.teach(p, images); err != nil {
 		return 0, 0, err
 	}
 	return t.step(p, labels, lr)
@@ -282,6 +293,9 @@ func (t *Trainer) Shared() []int { return t.loader.Shared() }
 // evaluation.
 func (t *Trainer) Memory() engine.Memory {
 	sum := t.runner.Memory()
+	if t.teacher != nil {
+		sum = sum.With(t.teacher.Memory())
+	}
 	for _, p := range t.programs {
 		sum = sum.With(p.Memory())
 	}

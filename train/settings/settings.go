@@ -1,7 +1,12 @@
-// Package settings is the table of what a training can be told: one row for each field of
-// train.Config, from which come its checks, its flags and their help, its keys in
-// settings.yaml, the page docs/settings.md, and the comparison that decides whether a run
-// may go on. A new setting is one row in table.go.
+// Package settings is the table of the settings of a training, with one row for each field of
+// train.Config. The checks of the settings, their flags with the help, their keys in
+// settings.yaml, the page docs/settings.md, and the comparison that decides whether a run may
+// be resumed all come from it. A new setting is one row in table.go.
+//
+//	s := settings.Of("LabelSmoothing")
+//	fmt.Println(s.Flag(), s.Range.Text()) // label-smoothing a share from 0 to below 1, such as 0.1
+//
+// Check checks all fields of a struct that have a row, and Compare compares two structs.
 package settings
 
 import (

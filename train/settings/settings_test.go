@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 		{config{LayerDecay: 1.5}, "LayerDecay 1.5: must be a factor above 0, at most 1, such as 0.8"},
 		{config{LR: -0.05}, "LR -0.05: must be a number above 0, such as 0.05"},
 		{config{LR: float32(math.Inf(1))}, "LR +Inf: must be a number above 0, such as 0.05"},
-		{config{Metric: "f1"}, "Metric f1 is not known; choose one of: accuracy, loss, macro-f1, balanced-accuracy"},
+		{config{Metric: "f1"}, "Metric f1 is not known; choose one of: accuracy, loss, macro-f1, balanced-accuracy, map, mae, rmse, r2, iou"},
 		{config{Preparation: Preparation{Holdout: 1}}, "Holdout 1: must be a share from 0 to below 1, such as 0.2"},
 		{config{Preparation: Preparation{Std: []float64{1, 0.5}}}, ""},
 		{config{Preparation: Preparation{Std: []float64{1, 0}}}, "Std 1,0: must be a number above 0 for each channel, of pixels from 0 to 1, such as 0.229,0.224,0.225"},

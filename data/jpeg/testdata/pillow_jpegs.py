@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Writes jpegs.json: small JPEG files of every kind, in base64, and CRC-32s of the planes
-that Pillow, and so libjpeg-turbo, decodes of them. Many files are written by cjpeg and
-jpegtran, which have settings that Pillow has not, and those of kinds that none of them
-writes by encode below.
+"""Writes jpegs.json: small JPEG files of every kind, in base64, and CRC-32s of the planes that
+Pillow, which uses libjpeg-turbo, decodes. Many files are written by cjpeg and jpegtran, which
+have more settings than Pillow; those of kinds that none of them writes, by encode below.
 
 Run it in this folder with numpy, Pillow, cjpeg and jpegtran installed (Debian:
 libjpeg-turbo-progs):
@@ -24,7 +23,7 @@ rng = np.random.default_rng(1)
 
 
 def scene(w, h):
-    """Edges, a gradient and noise, so that all coefficients come up and some clip."""
+    """Edges, a gradient and noise, so that all coefficients occur and some values clip."""
     y, x = np.mgrid[0:h, 0:w]
     base = np.stack([x * 7 + y * 3, 255 - x * 5, y * 9 + 40], 2) % 300
     base[(x - w / 2) ** 2 + (y - h / 2) ** 2 < (min(w, h) / 3) ** 2] = [255, 20, 60]
@@ -85,8 +84,8 @@ def zigzag():
     return [8 * v + u for v, u in order]
 
 
-STEP = 40  # of every coefficient
-# Every symbol has a code of one length: its place in these lists.
+STEP = 40  # the quantization step of every coefficient
+# Every symbol has a code of the same length, which is its position in these lists.
 DC = list(range(12))
 AC = [0x00, 0xF0] + [run << 4 | size for run in range(16) for size in range(1, 11)]
 
@@ -177,13 +176,13 @@ def jpegtran(content, *args):
     return done.stdout
 
 
-if __name__ != "__main__":  # the encoder alone is wanted
+if __name__ != "__main__":  # only the encoder is needed
     raise SystemExit
 
 for sample in ["1x1", "2x1", "2x2", "1x2", "4x1", "1x4", "4x2", "2x4"]:
     for w, h in [(37, 29), (16, 16), (1, 1), (3, 50)]:
         cjpeg(f"{sample} {w}x{h}", scene(w, h), "-quality", "85", "-sample", sample)
-# Wider than a vector of samples, and chroma just wide enough to be smoothed.
+# Images wider than a vector of samples, and chroma just wide enough to be smoothed.
 for w in [2, 4, 5, 6, 7, 33, 66, 131]:
     cjpeg(f"2x2 {w}x9", scene(w, 9), "-quality", "70", "-sample", "2x2")
     cjpeg(f"2x1 {w}x9", scene(w, 9), "-quality", "70", "-sample", "2x1")
@@ -239,7 +238,7 @@ for factors in [(2, 2), (1, 3), (4, 2)]:
     keep("grey sampled %dx%d" % factors, encode(colours(29, 21, 1, "L"), [factors]))
     keep("progressive grey sampled %dx%d" % factors, jpegtran(encode(colours(29, 21, 1, "L"), [factors]), "-progressive"))
 
-# What four colours are, and how they are sampled.
+# Kinds and sampling of four colours.
 four = [(1, 1)] * 4
 for name, adobe in [("no Adobe", None), ("Adobe 0", 0), ("Adobe 1", 1), ("Adobe 2", 2)]:
     before = b"" if adobe is None else segment(0xEE, ADOBE + bytes([adobe]))
@@ -253,7 +252,7 @@ keep("four colours, JFIF", encode(colours(20, 20, 4), four, before=segment(0xE0,
 keep("four colours in four scans", encode(colours(20, 20, 4, "RGB"), [(2, 2), (1, 1), (1, 1), (2, 2)], scans=[[0], [1], [2], [3]], restart=2))
 keep("YCCK with restarts", encode(colours(50, 20, 4), [(2, 1), (1, 1), (1, 1), (2, 1)], before=segment(0xEE, ADOBE + b"\2"), restart=1))
 
-# What three colours are.
+# Kinds of three colours.
 three = [(1, 1)] * 3
 for name, ids, before in [
     ("RGB by numbers", [82, 71, 66], b""),
@@ -271,7 +270,7 @@ for name, ids, before in [
     keep(name, encode(colours(21, 19, 3, "RGB"), three, ids=ids, before=before))
 keep("RGB sampled 2x2", encode(colours(37, 29, 3, "RGB"), [(2, 2), (1, 1), (1, 1)], ids=[82, 71, 66]))
 
-# Ends, restarts and what lies between.
+# Ends, restarts, and bytes between segments.
 usual = [(2, 2), (1, 1), (1, 1)]
 planes = colours(45, 37, 3)
 keep("no end marker, a trailer", encode(planes, usual, after=b"SEFT" * 600))

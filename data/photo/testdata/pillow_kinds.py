@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Writes kinds.zip, a small file of every kind of PNG, GIF, WebP, BMP and TIFF there is, and
-kinds.json: of each its format, its size, and a CRC-32 of the planes that Pillow reads,
-converted to colour and to grey. Where Pillow's result is of no use, "rule" is true and the
-CRC is that of the samples as this script wrote them, by the rule in the documentation of
-package photo.
+"""Writes kinds.zip, a small file of every kind of PNG, GIF, WebP, BMP and TIFF, and kinds.json:
+the format and the size of each file, and CRC-32s of the planes that Pillow reads, converted to
+colour and to grey. Where Pillow's result is not useful, "rule" is true and the CRCs are those of
+the samples that this script wrote, by the rule in the package comment of photo.
 
 Run it in this folder with numpy and Pillow installed:
     python3 pillow_kinds.py
@@ -35,7 +34,7 @@ def noise(n):
 
 
 def add(name, content, rule=None):
-    """Adds a file; rule is what it holds, [H, W] or [H, W, 3], where Pillow is not asked."""
+    """Adds a file; rule holds its pixels, [H, W] or [H, W, 3], if they are not Pillow's."""
     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     if rule is None:
         image = Image.open(io.BytesIO(content))
@@ -123,7 +122,7 @@ colours = Image.fromarray(random.integers(0, 256, (H, W, 3), dtype=np.uint8))
 saved("animation.png", colours, save_all=True, append_images=[colours.rotate(180)])
 saved("animation-default.png", colours, save_all=True, default_image=True, append_images=[colours.rotate(180)])
 
-# GIF: what a screen shows of its first frame.
+# GIF: the screen with its first frame.
 
 
 def lzw(values, bits):
@@ -166,7 +165,7 @@ saved("full-table.gif", Image.fromarray(random.integers(0, 256, (90, 60), dtype=
 saved("frames.gif", colours.quantize(60), save_all=True, append_images=[colours.rotate(180).quantize(9)])
 saved("clear-first.gif", Image.fromarray(np.dstack([np.array(colours), (np.mgrid[0:H, 0:W][1] * 19).astype(np.uint8)])))
 
-# WebP: lossy, lossless, with alpha, animated. Odd sizes and one pixel try the chroma's edges.
+# WebP: lossy, lossless, with alpha, animated. Odd sizes and one pixel test the edges of chroma.
 
 smooth = Image.fromarray(random.integers(0, 256, (6, 8, 4), dtype=np.uint8)).resize((45, 34), Image.Resampling.BICUBIC)
 for w, h in [(1, 1), (1, 2), (2, 1), (2, 2), (3, 5), (16, 16), (33, 17), (45, 34)]:

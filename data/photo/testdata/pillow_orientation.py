@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes orientation.json: small images whose orientation is stored in every way that comes
-up, in base64, and of each the sides and a CRC-32 of the planes that Pillow reads, turned
-upright by ImageOps.exif_transpose.
+"""Writes orientation.json: small images, in base64, whose orientation is stored in every usual
+way, and for each the size and a CRC-32 of the planes that Pillow reads, oriented by
+ImageOps.exif_transpose.
 
 Run it in this folder with Pillow and numpy installed:
     python3 pillow_orientation.py
@@ -18,11 +18,11 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps, PngImagePlugin
 
-warnings.simplefilter("ignore")  # of damaged EXIF data
+warnings.simplefilter("ignore")  # warnings about damaged EXIF data
 y, x = np.mgrid[0:6, 0:9]
-picture = Image.fromarray(np.stack([x * 28, y * 45, 255 - x * 9 - y * 6], 2).astype(np.uint8))
+image = Image.fromarray(np.stack([x * 28, y * 45, 255 - x * 9 - y * 6], 2).astype(np.uint8))
 b = io.BytesIO()
-picture.save(b, "JPEG", quality=70, optimize=True)
+image.save(b, "JPEG", quality=70, optimize=True)
 jpeg = b.getvalue()
 ORIENTATION = 0x0112
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -42,7 +42,7 @@ def app1(body):
 
 
 def segments(*parts):
-    """The JPEG file with segments before its others."""
+    """The JPEG file with additional segments before the others."""
     return jpeg[:2] + b"".join(parts) + jpeg[2:]
 
 
@@ -51,8 +51,8 @@ def exif(tiff):
 
 
 def directory(e, *entries, magic=None, data=b"", end=b"\0\0\0\0"):
-    """TIFF data in the byte order e; an entry is tag, type, count and 4 bytes of value. data
-    come behind the directory, which begins at 8."""
+    """TIFF data in the byte order e. An entry is a tag, a type, a count and 4 bytes of value. The
+    directory begins at offset 8, and data follow it."""
     head = (b"MM" if e == ">" else b"II") + (magic or struct.pack(e + "H", 42)) + struct.pack(e + "I", 8)
     body = struct.pack(e + "H", len(entries))
     for tag, kind, count, value in entries:
@@ -64,7 +64,7 @@ for e, order in ((">", "big"), ("<", "little")):
     def one(kind, value, count=1, **how):
         return exif(directory(e, (ORIENTATION, kind, count, value.ljust(4, b"\0")), **how))
 
-    here = struct.pack(e + "I", 8 + 2 + 12 + 4)  # of data behind a directory of one entry
+    here = struct.pack(e + "I", 8 + 2 + 12 + 4)  # the offset of data after a directory with one entry
     pack = lambda form, *v: struct.pack(e + form, *v)
     for o in range(1, 9):
         keep(f"{order} SHORT {o}", segments(one(3, pack("H", o))))
@@ -135,7 +135,7 @@ keep("XMP twice", segments(xmp, app1(XMP + b'<x tiff:Orientation="3"/>')))
 
 def saved(kind, **how):
     b = io.BytesIO()
-    picture.save(b, kind, **how)
+    image.save(b, kind, **how)
     return b.getvalue()
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the small pictures in this folder, and pillow.json: of each its format, sides
-as stored, EXIF orientation and a CRC-32 of the planes that Pillow reads, turned upright
-and converted to colour and to grey.
+"""Writes the small images in this folder, and pillow.json: the format, the stored size and the
+EXIF orientation of each, and CRC-32s of the planes that Pillow reads, oriented and converted to
+colour and to grey.
 
 Run it in this folder with Pillow installed (Debian: python3-pil):
     python3 pillow_photos.py
@@ -45,9 +45,9 @@ keep("alpha.png", Image.fromarray(np.dstack([colours, (x * 18).astype(np.uint8)]
 keep("grey-alpha.png", Image.fromarray(np.dstack([colours[:, :, 0], (y * 25).astype(np.uint8)])))
 keep("bits.png", grey.convert("1", dither=0))
 keep("lossless.webp", rgb, lossless=True, exif=exif(6))
-deep = (x * 4681 + y).astype(np.uint16)  # 16 bits, of which the upper 8 are kept
+deep = (x * 4681 + y).astype(np.uint16)  # 16 bits, of which the upper 8 are used
 Image.fromarray(deep).save("deep.png")
-# JPEG decoders differ by a step or two: the tests compare these within that.
+# JPEG decoders differ by one or two, which the tests tolerate.
 keep("turned6.jpg", rgb, quality=95, subsampling=0, exif=exif(6))
 keep("turned3.jpg", grey, quality=95, exif=exif(3))
 

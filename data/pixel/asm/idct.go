@@ -7,14 +7,14 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The constants of libjpeg's jidctint.c, times 2^13.
+// These are the constants of libjpeg's jidctint.c, multiplied by 2^13.
 const (
 	f0298, f0390, f0541, f0765, f0899, f1175 = 2446, 3196, 4433, 6270, 7373, 9633
 	f1501, f1847, f1961, f2053, f2562, f3072 = 12299, 15137, 16069, 16819, 20995, 25172
 )
 
-// idctTables writes what pairs of inputs are multiplied by. Each odd part is written out
-// as one sum over the four odd inputs: libjpeg's steps are linear, so the sum is the same.
+// idctTables defines the factors of pairs of inputs. Each odd part is a single sum over the four
+// odd inputs, which equals libjpeg's sequence of steps because they are linear.
 func (e *emitter) idctTables() {
 	e.words("sum04", 1<<13, 1<<13)
 	e.words("diff04", 1<<13, -1<<13)
@@ -35,7 +35,7 @@ func (e *emitter) idctTables() {
 	e.words("bias", 0x8080-1<<16)
 }
 
-// idct transforms two blocks at once, one in each half of every vector.
+// idct transforms two blocks at once, with one in each half of every vector.
 func (e *emitter) idct() {
 	e.function("idct2AVX2", "is idct2Portable.", "a, b *byte, stride int, coefs, quant *int16")
 	a, b, stride := e.arg("a"), e.arg("b"), e.arg("stride")
@@ -68,7 +68,7 @@ func (e *emitter) idct() {
 	e.done()
 }
 
-// pass is a one-dimensional transform down the rows y[0..7], rounded and shifted.
+// pass is a one-dimensional transform along the columns of the rows y[0..7], rounded and shifted.
 func (e *emitter) pass(spill operand.Mem, round string, shift int) {
 	y := e.y
 	t := e.tables
@@ -113,7 +113,7 @@ func (e *emitter) pass(spill operand.Mem, round string, shift int) {
 	}
 }
 
-// transpose turns 8x8 words in each half of y[0..7].
+// transpose transposes the 8x8 words in each half of y[0..7].
 func (e *emitter) transpose() {
 	y := e.y
 	for i := range 4 {

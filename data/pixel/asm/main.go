@@ -1,5 +1,5 @@
-// Command asm writes the assembly of package pixel. Run it with "go generate" in the
-// parent folder after any change here, and commit what it writes.
+// Command asm generates the assembly of package pixel. After any change here, run "go generate"
+// in the parent folder and commit the generated files.
 package main
 
 import (
@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
@@ -23,14 +22,7 @@ func main() {
 	generate(*dir)
 }
 
-// emitter is avo's context and the vectors.
-type emitter struct {
-	*build.Context
-	y      [16]reg.VecPhysical
-	tables map[string]operand.Mem
-}
-
-// generate writes both files into dir.
+// generate writes the assembly and its Go declarations into dir.
 func generate(dir string) {
 	ctx := build.NewContext()
 	ctx.ConstraintExpr("!noasm")
@@ -62,46 +54,3 @@ func generate(dir string) {
 		}
 	}
 }
-
-// function starts a function of pointers and numbers.
-func (e *emitter) function(name, doc, args string) {
-	e.Function(name)
-	e.Attributes(attr.NOSPLIT)
-	e.Pragma("noescape")
-	e.SignatureExpr("func(" + args + ")")
-	e.Doc(name + " " + doc)
-}
-
-func (e *emitter) done() {
-	e.VZEROUPPER()
-	e.RET()
-}
-
-// arg loads a parameter.
-func (e *emitter) arg(name string) reg.GPVirtual {
-	r := e.GP64()
-	e.Load(e.Param(name), r)
-	return r
-}
-
-// words is a table of 16-bit numbers repeated to fill a vector.
-func (e *emitter) words(name string, v ...int) {
-	m := e.StaticGlobal(name)
-	e.DataAttributes(attr.RODATA | attr.NOPTR)
-	for i := range 16 {
-		e.AddDatum(2*i, operand.U16(uint16(int16(v[i%len(v)]))))
-	}
-	e.tables[name] = m
-}
-
-// longs is the same of a 32-bit number.
-func (e *emitter) longs(name string, v int) {
-	m := e.StaticGlobal(name)
-	e.DataAttributes(attr.RODATA | attr.NOPTR)
-	for i := range 8 {
-		e.AddDatum(4*i, operand.U32(uint32(int32(v))))
-	}
-	e.tables[name] = m
-}
-
-func at(base reg.Register, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }

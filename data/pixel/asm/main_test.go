@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestGeneratedFilesAreCurrent: what is committed is what this generator writes.
+// The committed files are those that the generator writes.
 func TestGeneratedFilesAreCurrent(t *testing.T) {
 	dir := t.TempDir()
 	generate(dir)

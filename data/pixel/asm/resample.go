@@ -6,8 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// horizontal sums taps for eight outputs of four rows: of each window of 16 bytes a
-// shuffle takes the bytes that one tap multiplies, as numbers of 32 bits.
+// horizontal computes eight outputs of each of four rows. For each tap, a shuffle takes the bytes
+// to be multiplied from a window of 16 bytes, as numbers of 32 bits.
 func (e *emitter) horizontal() {
 	e.longs("half22", 1<<21)
 	e.function("horizontalAVX2", "is Across.rows for four rows.", "dst *byte, dstStride int, src *byte, srcStride int, starts *int32, masks *byte, weights *uint32, groups, taps int, ats *int32")
@@ -69,7 +69,7 @@ func (e *emitter) horizontal() {
 	e.done()
 }
 
-// vertical sums taps down the columns, 32 at a time.
+// vertical sums the taps of 32 columns at a time.
 func (e *emitter) vertical() {
 	order := e.StaticGlobal("order")
 	e.DataAttributes(attr.RODATA | attr.NOPTR)
@@ -105,7 +105,7 @@ func (e *emitter) vertical() {
 		e.VPACKSSDW(sum[1], sum[0], sum[0])
 		e.VPACKSSDW(sum[3], sum[2], sum[2])
 		e.VPACKUSWB(sum[2], sum[0], sum[0])
-		// Now each half holds four of every eight: put them back in order.
+		// Packing has interleaved groups of four columns; restore their order.
 		e.VMOVDQU(e.tables["order"], v[0])
 		e.VPERMD(sum[0], v[0], sum[0])
 		e.VMOVDQU(sum[0], operand.Mem{Base: dst, Index: i, Scale: 1})

@@ -5,8 +5,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// steps runs body over chunks of a row of n >= size bytes, where at is the first byte of
-// the chunk; the last chunk overlaps the one before it where n is no multiple of size.
+// steps emits body as a loop over chunks of size bytes in a row of n >= size bytes; at is the
+// first byte of a chunk. When n is not a multiple of size, the last chunk overlaps the one before
+// it.
 func (e *emitter) steps(label string, n reg.GPVirtual, size int, body func(at reg.GPVirtual)) {
 	i, last := e.GP64(), e.GP64()
 	e.XORQ(i, i)
@@ -75,7 +76,7 @@ func (e *emitter) ycc() {
 			e.VPMOVZXBW(from(cr), v[8])
 			e.VPSUBW(t["middle"], v[7], v[7])
 			e.VPSUBW(t["middle"], v[8], v[8])
-			// Red: y + cr + (26345 cr + 2^15 >> 16), in two roundings down that make one.
+			// Red: y + cr + (26345 cr + 2^15 >> 16). Rounding down twice gives the same as once.
 			e.VPADDW(v[8], v[8], v[9])
 			e.VPMULHW(t["red"], v[9], v[9])
 			e.VPADDW(t["ones"], v[9], v[9])

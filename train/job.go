@@ -1,0 +1,140 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/train/loop"
+)
+
+// job is one training run, from its plan to its summary.
+type job struct {
+	plan
+	dev     engine.Device
+	folder  *checkpoint.Run
+	metrics *checkpoint.MetricsLog
+	trainer *loop.Trainer
+	module  nn.Module
+	cb      Callbacks
+	begun   time.Time
+	native  data.Info
+	photos  *Photos // nil for a data set with a name
+	summary Summary
+	chosen  []string // what Forecast.Budget chose, and why
+	called  string   // the name of the data in the model files of a resumed run
+	best    best     // of the completed epochs
+	pending *row     // the last point of an epoch, which waits for the test
+	logErr  error    // the first failure to write a point
+}
+
+// best is the best epoch so far.
+type best struct {
+	epoch    int
+	accuracy float64
+	score    float64 // by the metric
+}
+
+// ready makes the trainer of a new run, and writes nothing.
+func (j *job) ready(ctx context.Context) (Start, error) {
+	train, test, photos, err := j.open(ctx, nil, j.cb.OnData)
+	if err != nil {
+		return Start{}, err
+	}
+	j.photos = photos
+	return j.readyOn(train, test)
+}
+
+// readyOn is ready for images that are open.
+func (j *job) readyOn(train, test data.Dataset) (Start, error) {
+	if err := j.build(train); err != nil {
+		return Start{}, err
+	}
+	if j.Init != "" {
+		nn.Init(j.module, j.Seed, j.scheme)
+	}
+	changes, err := j.loadFirstWeights(j.module, j.native)
+	if err != nil {
+		return Start{}, err
+	}
+	s, err := j.prepare(train, test)
+	s.Changes = changes
+	return s, err
+}
+
+// build makes the module that suits the images.
+func (j *job) build(train data.Dataset) (err error) {
+	j.native = train.Info()
+	j.module, err = j.newModule(j.native, false)
+	return err
+}
+
+// prepare makes the trainer; test is nil if nothing is tested.
+func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
+	s.Images, j.summary.Test, s.Targets = train.Len(), test, train.Info().Describes()
+	if test != nil {
+		s.Tests = test.Len()
+	}
+	j.trainer, err = j.plan.trainer(j.dev, j.module, train, test)
+	return s, err
+}
+
+// settingsFile is the content of settings.yaml.
+type settingsFile struct {
+	Config   `yaml:",inline"`
+	Device   string `yaml:"device"`
+	Residual string `yaml:"residual_version"`
+	Go       string `yaml:"go_version"`
+}
+
+// start writes the settings and the record of the images, opens the metrics, and announces
+// the run.
+func (j *job) start(s Start) error {
+	residual, goVersion := checkpoint.Versions()
+	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
+	if err != nil {
+		return err
+	}
+	columns := []string{"epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds"}
+	if j.GradientNorm {
+		columns = slices.Insert(columns, 7, "grad_norm")
+	}
+	for _, m := range j.extraMetrics() {
+		columns = slices.Insert(columns, len(columns)-2, m.Column())
+	}
+	j.metrics, err = j.folder.Metrics(columns...)
+	if err != nil {
+		return err
+	}
+	if err := j.photos.record(j.folder); err != nil {
+		return err
+	}
+	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
+	s.Dir = j.folder.Dir
+	j.announce(s)
+	return nil
+}
+
+// announce calls OnStart.
+func (j *job) announce(s Start) {
+	s.Config, s.Parameters = j.Config, nn.Count(j.module)
+	s.Photos, s.Chosen = j.photos, j.chosen
+	s.Batches, s.Shared, s.PlannedBytes = j.trainer.Batches(), j.trainer.Shared(), j.trainer.Memory().Total()
+	if j.cb.OnStart != nil {
+		j.cb.OnStart(s)
+	}
+}
+
+// about returns the description of the module for a model file.
+func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
+	info := j.native
+	return checkpoint.Model{
+		Architecture: j.Model, Blocks: j.Blocks,
+		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
+	}.Answering(info.Describes())
+}

@@ -1,0 +1,151 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/modelfile"
+	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/train/loop"
+)
+
+// ofClasses reports whether c's images have one class each.
+func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
+
+// columns are those of a list with labels or values.
+func (c Config) columns() folder.Columns {
+	of := folder.Columns{Task: task.Task(c.Task)}
+	for _, name := range strings.Split(c.Columns, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			of.Names = append(of.Names, name)
+		}
+	}
+	return of
+}
+
+// scan lists the user's own images.
+func (c Config) scan(ctx context.Context) (*folder.Index, error) {
+	if c.ofClasses() {
+		return folder.ScanContext(ctx, c.Data)
+	}
+	return folder.ScanTargets(ctx, c.Data, c.columns())
+}
+
+// checkTask reports what of the task does not suit the data.
+func (p plan) checkTask() error {
+	switch of := task.Task(p.Task).Named(); {
+	case of == task.Classes && p.Columns != "":
+		return field.Errorf("{Columns} %s is for labels and values; say which with {Task}", p.Columns)
+	case of == task.Classes:
+	case of == task.Masks:
+		return field.Errorf("{Task} masks is for a data set of a program's own; files have labels or values")
+	case !p.IsPhotos():
+		return field.Errorf("{Task} %s: the data set %s has classes; for %s give a .csv or .jsonl list as {Data}", of, p.Data, of)
+	case !folder.IsList(p.Data):
+		return field.Errorf("{Task} %s: %s is no list; give a .csv or .jsonl list, with the path of every image and its %s in columns, as {Data}", of, p.Data, of)
+	}
+	return nil
+}
+
+// standardized are the images of a training with their values standardised by the mean and std
+// of those that are trained on; test may be nil. Others are as they are.
+func standardized(ctx context.Context, train, test data.Dataset) (_, _ data.Dataset, err error) {
+	t := train.Info().Targets
+	if t.Task != task.Values || t.Std != nil || t.Shape != nil || len(t.Names) == 0 {
+		return train, test, nil
+	}
+	mean, std, err := data.MeanStd(ctx, train)
+	if err != nil {
+		return nil, nil, err
+	}
+	if test != nil {
+		test = data.Standardized(test, mean, std)
+	}
+	return data.Standardized(train, mean, std), test, nil
+}
+
+// teacher opens the network that the training learns from; nil without one. It must answer the
+// same about the same images.
+func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
+	t := &loop.Teacher{Temperature: p.TeacherTemperature, Share: p.TeacherShare}
+	switch {
+	case p.TeacherModule != nil:
+		t.Module = p.TeacherModule
+		return t, nil
+	case p.Teacher == "" && (p.TeacherTemperature != 0 || p.TeacherShare != 0):
+		return nil, field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
+	case p.Teacher == "":
+		return nil, nil
+	}
+	m, err := modelfile.Open(p.Teacher, modelfile.Options{})
+	if err != nil {
+		return nil, field.Errorf("{Teacher}: %w", err)
+	}
+	info := train.Info()
+	is := p.input(info)
+	if of := info.Targets.Task.Named(); m.Info.Task.Named() != of || !slices.Equal(m.Info.Names(), info.Names()) {
+		return nil, field.Errorf("{Teacher} %s answers with the %s %s, and the training is of the %s %s; both must be the same, in one order",
+			p.Teacher, m.Info.Task.Named(), few(m.Info.Names()), of, few(info.Names()))
+	}
+	if of := m.Info.Targets(); of.Task == task.Values && !(slices.Equal(of.Mean, info.Targets.Mean) && slices.Equal(of.Std, info.Targets.Std)) {
+		return nil, field.Errorf("{Teacher} %s gives values standardised by the mean %v and the std %v, and the training has %v and %v; train both on the same images",
+			p.Teacher, of.Mean, of.Std, info.Targets.Mean, info.Targets.Std)
+	}
+	was := m.Info.Preprocess
+	switch {
+	case m.Info.Channels != is.Channels:
+		return nil, field.Errorf("{Teacher} %s takes images of %d channels, and the training has %d ({Channels})", p.Teacher, m.Info.Channels, is.Channels)
+	case m.Info.Height != 0 && (m.Info.Height != is.Height || m.Info.Width != is.Width):
+		return nil, field.Errorf("{Teacher} %s takes images of %dx%d, and the training's are %dx%d; give its size as {Resize}", p.Teacher, m.Info.Height, m.Info.Width, is.Height, is.Width)
+	case was.BGR || !sameNumbers(was.Mean, is.Preprocess.Mean, 0) || !sameNumbers(was.Std, is.Preprocess.Std, 1):
+		return nil, field.Errorf("{Teacher} %s normalises images by the mean %v and the std %v, and the training by %v and %v; give the same as {Mean} and {Std}",
+			p.Teacher, was.Mean, was.Std, is.Preprocess.Mean, is.Preprocess.Std)
+	}
+	t.Module = m.Module
+	return t, nil
+}
+
+// few lists the first of many names.
+func few(names []string) string {
+	const most = 8
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// recordOf reads the images that a run has, with the targets they had.
+func (c Config) recordOf(r recorded) (*folder.Index, error) {
+	if c.ofClasses() {
+		return folder.ReadRecord(r.path, c.Data, r.names)
+	}
+	of := c.columns()
+	of.Known = r.names
+	return folder.ReadRecordOfTargets(r.path, c.Data, of)
+}
+
+// set gives the row a metric of the test.
+func (r *row) set(m Metric, value *number.Float) {
+	*map[Metric]**number.Float{
+		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
+		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
+	}[m] = value
+}
+
+// extraMetrics lists the metrics that have columns of their own: of classes the one that was asked
+// for, and of other tasks all.
+func (j *job) extraMetrics() (list []Metric) {
+	of := j.native.Targets.Task
+	for _, m := range loop.MetricsOf(of) {
+		if m.Column() != "" && (of.Named() != task.Classes || m == j.metric(of, true)) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
