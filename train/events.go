@@ -84,7 +84,7 @@ func known(v float64) *float64 {
 	return &v
 }
 
-// number is 0 for what was not measured: JSON has no NaN.
+// number returns v, or 0 if v was not measured, since JSON has no NaN.
 func number(v float64) float64 {
 	if k := known(v); k != nil {
 		return *k

@@ -140,7 +140,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	return nil
 }
 
-// set gives the row a metric of the test.
+// set sets a metric of the test in the row.
 func (r *row) set(m Metric, value *float64) {
 	*map[Metric]**float64{
 		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
