@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 )
@@ -236,7 +237,7 @@ func readCSV(r *lines.Reader, targets *columns, take func(entry) error) error {
 		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
 	}
 	if targets == nil && (column == nil || column(pathNames) < 0 || column(labelNames) < 0) {
-		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
+		return field.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line, or say with {Task} that its columns are labels or values", lines.Short(first))
 	}
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
 	if targets != nil {
