@@ -8,15 +8,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/shell"
 	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/internal/shell"
 )
 
 // idxFile describes one published file of a data set.

@@ -28,6 +28,8 @@ func (e *exporter) moves(n *graph.Node) (known bool, err error) {
 		}
 	case graph.Sum:
 		e.plain(n, "ReduceSum", number("keepdims", 0))
+	case graph.Detach:
+		e.names[n] = e.value(n.Inputs[0])
 	case graph.Expand:
 		e.repeat(n, e.value(n.Inputs[0]), tensor.Shape{})
 	case graph.Take:

@@ -83,3 +83,11 @@ func known(v float64) *float64 {
 	}
 	return &v
 }
+
+// number is 0 for what was not measured: JSON has no NaN.
+func number(v float64) float64 {
+	if k := known(v); k != nil {
+		return *k
+	}
+	return 0
+}

@@ -14,28 +14,6 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// ofClasses reports whether c's images have one class each.
-func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
-
-// columns are those of a list with labels or values.
-func (c Config) columns() folder.Columns {
-	of := folder.Columns{Task: task.Task(c.Task)}
-	for _, name := range strings.Split(c.Columns, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			of.Names = append(of.Names, name)
-		}
-	}
-	return of
-}
-
-// scan lists the user's own images.
-func (c Config) scan(ctx context.Context) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ScanContext(ctx, c.Data)
-	}
-	return folder.ScanTargets(ctx, c.Data, c.columns())
-}
-
 // checkTask reports what of the task does not suit the data.
 func (p plan) checkTask() error {
 	switch of := task.Task(p.Task).Named(); {
@@ -117,42 +95,4 @@ func few(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// recordOf reads the images that a run has, with the targets they had.
-func (c Config) recordOf(r recorded) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ReadRecord(r.path, c.Data, r.names)
-	}
-	of := c.columns()
-	of.Known = r.names
-	return folder.ReadRecordOfTargets(r.path, c.Data, of)
-}
-
-// number is 0 for what was not measured: JSON has no NaN.
-func number(v float64) float64 {
-	if k := known(v); k != nil {
-		return *k
-	}
-	return 0
-}
-
-// set gives the row a metric of the test.
-func (r *row) set(m Metric, value *float64) {
-	*map[Metric]**float64{
-		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
-		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
-	}[m] = value
-}
-
-// extraMetrics lists the metrics that have columns of their own: of classes the one that was asked
-// for, and of other tasks all.
-func (j *job) extraMetrics() (list []Metric) {
-	of := j.native.Targets.Task
-	for _, m := range loop.MetricsOf(of) {
-		if m.Column() != "" && (of.Named() != task.Classes || m == j.metric(of, true)) {
-			list = append(list, m)
-		}
-	}
-	return list
 }

@@ -16,7 +16,7 @@ var ownRecovers = map[string]string{
 	"engine/cpu/pool.go":            "panics again with the same value, on the caller's goroutine",
 	"internal/promptly/promptly.go": "panics again with the same value, on the caller's goroutine",
 	"nn/cut.go":                     "leaves a Forward at the cut, and panics again with any other value",
-	"data/photo/part.go":            "makes an error of a decoder's panic over a damaged file",
+	"data/photo/inspect.go":         "makes an error of a decoder's panic over a damaged file",
 }
 
 // TestRecovers holds the module to one way in which a panic becomes an error: only a
