@@ -220,7 +220,7 @@ func meanOf(x *graph.Node) *graph.Node {
 
 func difference(m fmt.Stringer, outputs, targets *graph.Node) *graph.Node {
 	wantSame(m, outputs, targets)
-	return outputs.Sub(targets)
+	return outputs.Add(targets.Neg()) // as Sub, by operations that every device has
 }
 
 // wantSame panics unless outputs and targets have one shape: to broadcast them would compare
