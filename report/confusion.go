@@ -36,7 +36,7 @@ func (s ClassScore) MarshalJSON() ([]byte, error) {
 	}{s.Class, Known(s.Precision), Known(s.Recall), Known(s.F1), s.Support, s.Predicted})
 }
 
-// Known returns v for use in JSON: nil, which becomes null, where v is NaN.
+// Known returns a pointer to v for use in JSON, or nil, which becomes null, if v is NaN.
 func Known(v float64) *float64 {
 	if math.IsNaN(v) {
 		return nil
@@ -64,8 +64,7 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
-// Met reports whether the class had images or was predicted. All scores of any other class
-// are NaN.
+// Met reports whether the class had images or was predicted. If not, all its scores are NaN.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
 // Unmet returns the names of the classes without images, which an accuracy does not cover.
@@ -246,7 +245,7 @@ func scoreText(scores []ClassScore, counts [][]int, width int) string {
 	return b.String()
 }
 
-// over names the classes that an accuracy covers, where it does not cover all.
+// over names the classes without images, which an accuracy does not cover; "" if it covers all.
 func over(scores []ClassScore) string {
 	const most = 4
 	missing := Unmet(scores)

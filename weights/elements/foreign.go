@@ -2,8 +2,8 @@ package elements
 
 import "strings"
 
-// Foreign recognises, by its first bytes, what is often found in place of a file of
-// weights, and says what to do about it.
+// Foreign recognises, by the first bytes, files that are often mistaken for weights. what
+// describes the file and says what to do.
 func Foreign(head []byte) (what string, ok bool) {
 	text := string(head)
 	switch {
@@ -14,7 +14,7 @@ func Foreign(head []byte) (what string, ok bool) {
 	case strings.HasPrefix(text, "\x1f\x8b"):
 		return "is compressed with gzip; unpack it first", true
 	case strings.HasPrefix(text, "\x93NUMPY"):
-		return "is an array of NumPy and no checkpoint", true
+		return "is a NumPy array and not a checkpoint", true
 	}
 	return "", false
 }
