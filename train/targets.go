@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -26,6 +27,29 @@ func (p plan) checkTask() error {
 		return field.Errorf("{Task} %s: the data set %s has classes; for %s give a .csv or .jsonl list as {Data}", of, p.Data, of)
 	case !folder.IsList(p.Data):
 		return field.Errorf("{Task} %s: %s is no list; give a .csv or .jsonl list, with the path of every image and its %s in columns, as {Data}", of, p.Data, of)
+	}
+	return nil
+}
+
+// checkAnswers reports a metric that is of another task, and a teacher that is not there, before
+// any image is read.
+func (p plan) checkAnswers() error {
+	of := task.Task(p.Task)
+	if all := loop.MetricsOf(of); p.Metric != "" && !slices.Contains(all, Metric(p.Metric)) {
+		words := make([]string, len(all))
+		for i, m := range all {
+			words[i] = string(m)
+		}
+		return field.Errorf("{Metric} %s does not measure %s; choose one of: %s", p.Metric, of.Named(), strings.Join(words, ", "))
+	}
+	if p.Teacher == "" {
+		if p.TeacherModule == nil && (p.TeacherTemperature != 0 || p.TeacherShare != 0) {
+			return field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
+		}
+		return nil
+	}
+	if _, err := os.Stat(p.Teacher); err != nil {
+		return field.Errorf("{Teacher}: %w; name a model file, such as runs/train-1/best.safetensors", err)
 	}
 	return nil
 }
@@ -56,8 +80,6 @@ func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
 	case p.TeacherModule != nil:
 		t.Module = p.TeacherModule
 		return t, nil
-	case p.Teacher == "" && (p.TeacherTemperature != 0 || p.TeacherShare != 0):
-		return nil, field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
 	case p.Teacher == "":
 		return nil, nil
 	}
