@@ -48,7 +48,7 @@ type ExportConfig struct {
 // Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
 // "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch size N; a
 // classifier's output is [N, classes]. The initialisers have the names of m's parameters. If m
-// uses an operation that ONNX does not have, the error names it.
+// uses an operation that ONNX does not have, the error names it and the layer.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
 		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Input.Channels, c.Input.Height, c.Input.Width)
