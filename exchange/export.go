@@ -46,8 +46,8 @@ type ExportConfig struct {
 }
 
 // Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
-// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch size N; a
-// classifier's output is [N, classes]. The initialisers have the names of m's parameters. If m
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch size N; the
+// output of a classifier is [N, classes]. Its initialisers have the names of m's parameters. If m
 // uses an operation that ONNX does not have, the error names it and the layer.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
