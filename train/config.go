@@ -155,7 +155,7 @@ func (c Config) dataset() string {
 	if !c.IsPhotos() {
 		return c.Data
 	}
-	if name := filepath.Base(c.Data); folder.IsList(name) {
+	if name := filepath.Base(c.Data); folder.IsList(c.Data) {
 		return name
 	}
 	return filepath.Base(c.Data) + "/"
