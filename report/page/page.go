@@ -1,6 +1,6 @@
 // Package page writes the evaluation of a model as one self-contained HTML file: it loads
 // nothing from the network or from other files, and it can be read without its script. It
-// is light or dark as the reader's system is, and it can be printed.
+// follows the light or dark theme of the reader's system, and it can be printed.
 //
 // Fill a Report and pass it to Write; package judge does so for a trained model. IsReport
 // recognises such a page.
