@@ -141,7 +141,7 @@ type window struct {
 }
 
 // window reads the attributes of a window. kernelH and kernelW are the kernel that the weight
-// has; they are 0 if only kernel_shape tells.
+// has; they are 0 if only kernel_shape gives it.
 func (a *attributes) window(kernelH, kernelW int) (win window) {
 	h, w := &win.h, &win.w
 	h.kernel, w.kernel = a.pair("kernel_shape", 1, 0)

@@ -19,7 +19,7 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// The names and shapes of weights do not tell strides, activations or kinds of pooling. So
+// The names and shapes of weights do not determine strides, activations or kinds of pooling. So
 // the weights of one network may fit another model, which then computes something else.
 // This file therefore compares what files say about a network with what the model computes.
 
@@ -195,7 +195,7 @@ var networkNames = map[string]rule{
 	"model": calledOther, "model_name": calledOther, "backbone": calledOther, "encoder_name": calledOther, "base_model": calledOther, "base_architecture": calledOther, "net": calledOther,
 	"gp": pooling,
 	// The configuration of mmpretrain, which is Python source. Its caffe style has the strides
-	// of the paper's first version, which no shape tells.
+	// of the paper's first version, which no shape shows.
 	"cfg": caffe, "config": caffe,
 }
 
@@ -205,7 +205,7 @@ func caffe(value any, m models.Match) (bool, string) {
 }
 
 // rules maps the lower-case name of an entry to its rule. nil means that the entry makes no
-// difference to what is computed, or that the tensors tell it. An entry that is not listed
+// difference to what is computed, or that the tensors show it. An entry that is not listed
 // matters only among the arguments of timm's create_model.
 var rules = map[string]rule{
 	// timm's arguments: https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/resnet.py
@@ -314,7 +314,7 @@ func equalNumbers(value any, want []int) bool {
 }
 
 // architecture accepts the names by which timm or the registry knows a network with the same
-// blocks as the match; the tensors tell how many blocks it has.
+// blocks as the match; the tensors determine how many blocks it has.
 func architecture(value any, m models.Match) (bool, string) {
 	name, ok := value.(string)
 	if !ok {

@@ -22,7 +22,7 @@ type ModelConfig struct {
 
 	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
 	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
-	// and one half after the others. Weights do not tell which is right; an ONNX graph does.
+	// and one half after the others. Weights do not show which is right; an ONNX graph does.
 	Zeros string
 
 	// Ignore lists tensors to leave out, by their name in the file or by a prefix of it that

@@ -193,7 +193,7 @@ func filledModel(n *Network, match models.Match) nn.Module {
 	return nil
 }
 
-// sharedNames counts the parameters of m whose names the network has too, behind one common
+// sharedNames counts the parameters of m whose names the network has too, after one common
 // prefix.
 func (n *Network) sharedNames(m nn.Module) (highest int) {
 	have := map[string]bool{}

@@ -30,9 +30,9 @@
 // chain of modules; the layers Conv2d, BatchNorm2d, Linear and so on; Parameter and
 // NamedParameter; CrossEntropyLoss; and Table, the result of Summary.
 //
-// A network is edited and opened by the paths of its modules: ReplaceHead and Replace put
-// another module in the place of one, Cut and CutHead end the network at one, and Activations
-// reads what each gives.
+// Paths such as layer1.0.conv2 address the modules within a network: Replace and ReplaceHead
+// exchange one for another, Cut and CutHead end the network at one, and Activations returns
+// their outputs.
 package nn
 
 import (

@@ -16,7 +16,9 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/train/settings"
@@ -145,6 +147,14 @@ func sayChosen(cmd *cobra.Command, path string, notes []string) {
 var flagOf = map[string]string{
 	"Model": "model", "Output": "logits", "Resize": "resize", "Crop": "crop", "Squash": "squash", "Size": "size",
 	"Interpolation": "interpolation", "Scale": "scale", "Mean": "mean", "Std": "std",
+}
+
+// notesOf returns a model's notes with flags in place of the fields of exchange.ModelConfig.
+func notesOf(m *modelfile.Model) (notes []string) {
+	for _, n := range m.Notes {
+		notes = append(notes, field.InText(n, "ModelConfig", flagFor))
+	}
+	return notes
 }
 
 // asked names the command's flags in an error about something that no file says. If the command

@@ -7,7 +7,6 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	fields "github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // MakeConfig configures Make. The zero value asks for 20 images per class.
@@ -150,7 +150,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 		epoch = 1
 	}
 	rnd.Image(c.Seed, epoch, index)
-	r := rand.New(&rnd)
+	r := rng.Of(&rnd)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
 	for channel := range 3 {

@@ -156,7 +156,7 @@ func (a *array) describe(name string) error {
 	return fmt.Errorf("type %s cannot be read; %s", elements.Quote(name), resave)
 }
 
-// next skips a token and the spaces behind it.
+// next skips a token and the spaces after it.
 func (p *literal) next(token string) bool {
 	rest, ok := strings.CutPrefix(p.rest, token)
 	if ok {
