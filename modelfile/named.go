@@ -24,7 +24,10 @@ func IsPath(name string) bool {
 	if _, err := models.Lookup(name); err == nil {
 		return false
 	}
-	if _, err := os.Stat(name); err == nil || name == checkpoint.Last {
+	if st, err := os.Stat(name); err == nil && !st.IsDir() {
+		return true
+	}
+	if file, err := checkpoint.FindModel(name); err != nil || file != name { // a run folder, or the newest
 		return true
 	}
 	return strings.HasSuffix(name, ".safetensors") || weights.Named(name) == weights.ONNX
