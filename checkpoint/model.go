@@ -141,8 +141,12 @@ func (m Model) Metadata() (map[string]string, error) {
 }
 
 // LoadModel opens a model file and reads its description. The caller reads the weights
-// from the File and closes it. Unknown fields, as from a later version, are ignored.
+// from the File and closes it. Path may also be a run folder; see FindModel. Unknown fields, as from a later version, are ignored.
 func LoadModel(path string) (Model, *safetensors.File, error) {
+	path, err := FindModel(path)
+	if err != nil {
+		return Model{}, nil, err
+	}
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return Model{}, nil, err

@@ -62,7 +62,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 	}
 	machine := append([]page.Fact(nil), s.Machine...)
 	machine = append(machine,
-		page.Fact{Name: "speed", Value: fmt.Sprintf("%s images a second", report.Count(int64(j.ImagesPerSecond)))},
+		page.Fact{Name: "speed", Value: fmt.Sprintf("%s images/s", report.Count(int64(j.ImagesPerSecond)))},
 		page.Fact{Name: "Residual", Value: version}, page.Fact{Name: "Go", Value: goVersion})
 	p.Facts = append(p.Facts, page.Facts{Title: "Measured on", Rows: machine})
 	return p, nil

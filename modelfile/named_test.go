@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
@@ -22,7 +23,7 @@ func TestIsPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{
-		"resnet18": false, "./resnet18": true, `runs\x`: true, "mine": true, "folder": false,
+		"resnet18": false, "./resnet18": true, `runs\x`: true, "mine": true, "folder": true, checkpoint.Last: true,
 		"none": false, "none.safetensors": true, "none.ONNX": true, "none.pth": false,
 	} {
 		if got := modelfile.IsPath(name); got != want {

@@ -59,7 +59,7 @@ func Lookup(name string) (Entry, error) {
 			return Entry{}, err
 		}
 		if !ok {
-			if question := nearest.Question(name, Names(), ""); question != "" {
+			if question := nearest.Question(name, Names(), "%s"); question != "" {
 				return Entry{}, fmt.Errorf("model %q is not known; %s", name, question)
 			}
 			return Entry{}, fmt.Errorf("model %q is not known; choose one of %s", name, strings.Join(Names(), ", "))

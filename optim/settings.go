@@ -60,7 +60,7 @@ func (c Config) check() error {
 		below float64
 		words string
 	}{
-		{"momentum", float64(c.Momentum), math.Inf(1), "a number of at least 0"},
+		{"momentum", float64(c.Momentum), 1, "a number from 0 to below 1, such as 0.9"},
 		{"weight decay", float64(c.WeightDecay), math.Inf(1), "a number of at least 0"},
 		{"beta1", c.Beta1, 1, "a share from 0 to below 1"},
 		{"beta2", c.Beta2, 1, "a share from 0 to below 1"},

@@ -22,7 +22,7 @@ import (
 
 // Source is a trained model and the images it is measured on.
 type Source struct {
-	Model     string `yaml:"model" json:"model"`         // a model file
+	Model     string `yaml:"model" json:"model"`         // a model file, or a run folder; see checkpoint.FindModel
 	Data      string `yaml:"data" json:"data"`           // name of a data set, or a folder or list of images; empty: what the model was trained on
 	TestSize  int    `yaml:"test_size" json:"test_size"` // number of test images; 0: all
 	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it does not change the result
@@ -56,6 +56,9 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 		return nil, err
 	}
 	s.Precision, s.Batch = p.String(), cmp.Or(s.Batch, 128)
+	if s.Model, err = checkpoint.FindModel(s.Model); err != nil {
+		return nil, err
+	}
 	o := &opened{precision: p}
 	if o.classifier, err = inference.Load(s.Model, dev, p); err != nil {
 		return nil, err

@@ -98,6 +98,10 @@ func discard(folder *checkpoint.Run) {
 // openFolder opens a study's folder and reads its settings.
 func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	var s settings[C]
+	dir, err := checkpoint.FindRun(dir)
+	if err != nil {
+		return nil, s.Config, err
+	}
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:

@@ -45,7 +45,8 @@ type Config struct {
 
 	// Weights is a file with the first weights, in place of Init's. Start.Changes says what
 	// exchange.Weights.Load changed of them. An empty Model is the one that the file describes
-	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks.
+	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks. A run folder
+	// stands for its model, and checkpoint.Last for that of the newest run.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`

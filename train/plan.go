@@ -142,7 +142,7 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, "%s"), strings.Join(names, ", "))
 }
 
 // checkImages returns an error for the first setting of Preparation that contradicts another.

@@ -32,9 +32,13 @@ type Saved struct {
 	state  checkpoint.State
 }
 
-// OpenRun reads a run from its folder, or from the path of LastFile or StateFile in it. It
-// changes nothing.
+// OpenRun reads a run from its folder, from the last or state file in it, or from
+// checkpoint.Last for the newest run. It changes nothing.
 func OpenRun(path string) (*Saved, error) {
+	path, err := checkpoint.FindRun(path)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := runDir(path)
 	if err != nil {
 		return nil, err

@@ -18,9 +18,9 @@ import (
 // The files with weights in a run folder: the model of the best epoch, the model of the last
 // epoch, and the state from which the run can be resumed.
 const (
-	BestFile  = "best.safetensors"
-	LastFile  = "last.safetensors"
-	StateFile = "state.safetensors"
+	BestFile  = checkpoint.BestFile
+	LastFile  = checkpoint.LastFile
+	StateFile = checkpoint.StateFile
 )
 
 // row is a row of the metrics: a point of the curves. The last row of an epoch also has the

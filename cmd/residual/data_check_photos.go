@@ -15,20 +15,20 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// photoCheck is what was found of a folder of images.
+// photoCheck is the report of a folder of images.
 type photoCheck struct {
 	*folder.Report
-	// Suspicious are images whose label a model finds unlikely, worst first. With --run
-	// as many of each of its parts.
+	// Suspicious lists images whose label a model finds unlikely, the worst first. With --run
+	// it has as many of each part of the run.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
-	// Run is the folder of --run, and Since says what is no longer as it had it.
+	// Run is the folder of --run, and Since lists what changed since that run.
 	Run   string   `json:"run,omitempty"`
 	Since []string `json:"changed_since_the_run,omitempty"`
 
 	path string // what was examined
 }
 
-// photos examines a folder or a list.
+// photos examines a folder or a list of images.
 func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string) (*photoCheck, error) {
 	x, err := f.targets.scan(ctx, path)
 	if err != nil {
@@ -45,7 +45,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	return c, err
 }
 
-// problem is the error that stands for all that is wrong.
+// problem returns one error for all faults; nil if there are none.
 func (c *photoCheck) problem() error {
 	var all []string
 	if len(c.Broken) > 0 {
@@ -65,11 +65,11 @@ func (c *photoCheck) problem() error {
 	return fmt.Errorf("%s: %s", c.Name, strings.Join(all, "; "))
 }
 
-// imbalanced is the ratio of class sizes from which a training should know of it.
+// imbalanced is the ratio of class sizes from which class weights are recommended.
 const imbalanced = 3
 
-// text shows what was found, with the paths.
-func (c *photoCheck) text() string {
+// text writes the report with the paths, in at most width columns; 0 stands for any width.
+func (c *photoCheck) text(width int) string {
 	var b strings.Builder
 	sum := 0
 	t := report.NewTable(report.Column{Title: "class"}, report.Column{Title: "to train on", Align: report.Right}, report.Column{Title: "to test on", Align: report.Right})
@@ -81,7 +81,7 @@ func (c *photoCheck) text() string {
 	if c.Task != "" {
 		c.answers(&b)
 	} else {
-		fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
+		fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.Fit(width))
 	}
 	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
@@ -124,7 +124,7 @@ func (c *photoCheck) text() string {
 	return b.String()
 }
 
-// lacking names the classes that a part lacks where the user made the parts.
+// lacking names the classes that are missing from a part, if the user made the parts.
 func (c *photoCheck) lacking(b *strings.Builder) {
 	if !c.Tested {
 		return
@@ -146,12 +146,13 @@ func (c *photoCheck) lacking(b *strings.Builder) {
 	}
 }
 
-// areCopies says whether a group of near-duplicates is one of copies, too.
+// areCopies reports whether all images of a group of near-duplicates are copies of each other.
 func (c *photoCheck) areCopies(group []string) bool {
 	return slices.ContainsFunc(c.Copies, func(g []string) bool { return slices.Equal(g, group) })
 }
 
-// harmless is section for what may be of most images and is well: the first are named.
+// harmless is section for lists that may name most images although nothing is wrong: only the
+// first few are shown.
 func harmless(b *strings.Builder, title string, lines []string) {
 	const most = 10
 	if more := len(lines) - most; more > 0 {

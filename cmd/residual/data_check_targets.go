@@ -18,7 +18,7 @@ type targetFlags struct{ task, columns string }
 
 func addTargets(cmd *cobra.Command, f *targetFlags) {
 	cmd.Flags().StringVar(&f.task, "task", "classes", "what a list has of its images: classes, or columns of labels or values, as for train")
-	cmd.Flags().StringVar(&f.columns, "columns", "", settings.Of("Columns").Usage())
+	cmd.Flags().StringVar(&f.columns, "columns", "", settings.Of("Columns").Help)
 	_ = cmd.RegisterFlagCompletionFunc("task", words("classes", "labels", "values"))
 }
 

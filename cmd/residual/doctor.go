@@ -56,8 +56,8 @@ func doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Show what this machine has, what Residual makes of it, and which data is here",
-		Long: `Show what this machine has and what Residual makes of it: CPU features, the kernels
+		Short: "Show what this machine has, how Residual uses it, and which data sets are here",
+		Long: `Show what this machine has and how Residual uses it: CPU features, the kernels
 chosen, cores, memory, caches, the precision that auto stands for, devices, and
 the data sets found, whose digests are verified. Nothing is downloaded.`,
 		Example: "  residual doctor\n  residual doctor --data-dir ~/data --json",
@@ -81,7 +81,7 @@ the data sets found, whose digests are verified. Nothing is downloaded.`,
 	return cmd
 }
 
-// examine looks at the machine.
+// examine describes the machine.
 func examine() *doctorResult {
 	r := &doctorResult{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: host.CPU(), Features: host.Features(),
@@ -104,7 +104,7 @@ func examine() *doctorResult {
 	return r
 }
 
-// findData checks what lies here of every data set that has files.
+// findData checks the files of every data set that are on this machine.
 func findData(ctx context.Context, o data.Options) []foundData {
 	var all []foundData
 	for _, s := range data.Names() {

@@ -86,7 +86,7 @@ func (r *evalResult) showAnswers(cmd *cobra.Command) {
 	for _, row := range a.Rows {
 		t.Row(row...)
 	}
-	printf(cmd, "%s\n", t.String())
+	printf(cmd, "%s\n", t.Fit(report.Columns(cmd.OutOrStdout())))
 	for _, tile := range a.Tiles {
 		printf(cmd, "%s %s (%s)\n", tile.Name, tile.Value, tile.Note)
 	}

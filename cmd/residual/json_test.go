@@ -71,7 +71,7 @@ func TestInterruptedBenchSaysSo(t *testing.T) {
 	}
 }
 
-// full is a disk without room.
+// full is a writer that fails, as a full disk does.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }

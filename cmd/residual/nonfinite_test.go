@@ -119,7 +119,7 @@ func TestBrokenModelIsShown(t *testing.T) {
 	if err := checkpoint.SaveModel(path, about, state); err != nil {
 		t.Fatal(err)
 	}
-	paths, _ := pictures(t, 1)
+	paths, _ := images(t, 1)
 
 	status, stdout, stderr := call("eval", path, "--json", "--no-report")
 	var eval map[string]any

@@ -106,3 +106,11 @@ func (v *trainView) accuracy(s train.Summary) float64 {
 	}
 	return s.Accuracy
 }
+
+// bestBy is the figure by which the best epoch was chosen, unless that is its accuracy.
+func bestBy(s train.Summary) string {
+	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
+		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
+	}
+	return ""
+}

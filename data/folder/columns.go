@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/task"
 )
 
@@ -207,7 +208,8 @@ func (c *columns) finish(l *list) error {
 				continue
 			}
 			if c.Known != nil && !slices.Contains(c.Known, name) {
-				return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), name, firstFew(c.Known))
+				return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
+					e.line, lines.Short(e.path), name, nearest.Aside(name, c.Known, "%q"), firstFew(c.Known))
 			}
 			given[i], used[name] = append(given[i], name), true
 		}

@@ -357,7 +357,7 @@ func TestOptionsRefused(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x": ""})
-	for want, c := range map[string]MakeConfig{"is not empty": {}, "no number below 0": {PerClass: -1}, "3 broken": {PerClass: 2, Broken: 3}} {
+	for want, c := range map[string]MakeConfig{"is not empty": {}, "PerClass -1: must be from 1": {PerClass: -1}, "Broken 3: must be from 0 to the 2 of PerClass": {PerClass: 2, Broken: 3}, "Turned 5: must be a share": {Turned: 5}, "Val -1": {Val: -1}} {
 		if err := Make(context.Background(), dir, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}

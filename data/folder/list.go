@@ -120,7 +120,7 @@ func (l *list) add(e entry) (err error) {
 		label, ok := l.labels[e.label]
 		if !ok {
 			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
-				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, `""`), firstFew(l.known))
+				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, "%q"), firstFew(l.known))
 		}
 		e.label = l.known[label]
 	}

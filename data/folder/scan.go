@@ -154,7 +154,7 @@ func (x *Index) addPart(c candidate, split data.Split, defineClasses bool) error
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
 				return fmt.Errorf("images: %s has a class %q that is not one of the training classes, which are %s; %sthe folders must have the same names",
-					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, "%q"))
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, defin
 		label := labelOf(x.Classes, class)
 		if label < 0 {
 			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename or remove the folder",
-				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
+				dir, class, nearest.Aside(class, x.Classes, "%q"), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, defineClasses); err != nil {
 			return err

@@ -2,6 +2,7 @@
 package nearest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -40,15 +41,15 @@ func Of(word string, names []string) []string {
 }
 
 // Question asks whether one of the names nearest to word was meant, as "did you mean resnet18
-// or resnet34?". It returns "" if none is near. Each name is put between the two halves of quote.
-func Question(word string, names []string, quote string) string {
+// or resnet34?". It returns "" if none is near. Each name is written in form, a format with one verb,
+// such as %q.
+func Question(word string, names []string, form string) string {
 	near := slices.Clone(Of(word, names))
 	if len(near) == 0 {
 		return ""
 	}
-	before, after := quote[:len(quote)/2], quote[len(quote)/2:]
 	for i, name := range near {
-		near[i] = before + name + after
+		near[i] = fmt.Sprintf(form, name)
 	}
 	text, last := "", near[len(near)-1]
 	if len(near) > 1 {
@@ -58,8 +59,8 @@ func Question(word string, names []string, quote string) string {
 }
 
 // Aside returns Question followed by a space, for the middle of a text, or "" if there is no question.
-func Aside(word string, names []string, quote string) string {
-	if question := Question(word, names, quote); question != "" {
+func Aside(word string, names []string, form string) string {
+	if question := Question(word, names, form); question != "" {
 		return question + " "
 	}
 	return ""

@@ -25,14 +25,17 @@ func (o LRFind) resolved() LRFind {
 	return o
 }
 
+// highestRate is as high as a range test goes.
+const highestRate = 1000
+
 // Check returns an error that names the first invalid setting, or nil.
 func (o LRFind) Check() error {
 	o = o.resolved()
 	switch {
 	case !(o.From > 0) || math.IsInf(o.From, 1):
 		return field.Errorf("{From} %v: must be a rate above 0, such as 1e-7", o.From)
-	case !(o.To > o.From) || o.To > math.MaxFloat32:
-		return field.Errorf("{To} %v: must be a rate above {From} %v", o.To, o.From)
+	case !(o.To > o.From) || o.To > highestRate:
+		return field.Errorf("{To} %v: must be a rate above {From} %v, at most %d", o.To, o.From, highestRate)
 	case o.Steps < 20 || o.Steps > 1<<20:
 		return field.Errorf("{Steps} %d: must be from 20 to %d", o.Steps, 1<<20)
 	case !(o.Diverged > 1):
