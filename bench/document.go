@@ -24,13 +24,13 @@ func (l *ledger) write(path string) error {
 
 const preface = `# Benchmarks
 
-This file is written by ` + "`go run ./bench`" + ` from measurements it has recorded beside it; nothing here is typed in.
+` + "`go run ./bench`" + ` writes this file from the measurements in benchmarks.json; do not edit it.
 [bench/README.md](../bench/README.md) says what is measured and how to repeat it.
 
 The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images unless a row says otherwise, on all cores. In a
-row the programs take turns in one sitting, in opposite order every other round; a ratio is taken within a round, and the table
-gives the middle one and the range. Of speed and latency the ratio says by how much Residual is faster; of memory and of what
-comes before the work, which share of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
+row the programs take turns, in opposite order every other round; a ratio is computed within a round, and the table
+gives the median and the range. For speed and latency the ratio is how many times faster Residual is; for memory and for the
+time before the work begins it is Residual's fraction of the other's. The other program runs in its fastest setting, found by trying each on the same work.
 `
 
 // document formats the ledger as Markdown.

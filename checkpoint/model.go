@@ -17,17 +17,17 @@ import (
 type Model struct {
 	Architecture string `json:"architecture"`     // a name in the registry of models
 	Blocks       []int  `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
-	// Task is what the network is asked; empty means task.Classes. Classes, Labels or Values has
-	// the names, in the order of the outputs; Classes also those of the pixels of a mask.
+	// Task says what the network predicts; empty means task.Classes. Classes, Labels or Values
+	// lists the names in the order of the outputs. Classes also names the classes of a mask.
 	Task    task.Task `json:"task,omitempty"`
 	Classes []string  `json:"classes,omitempty"`
 	Labels  []string  `json:"labels,omitempty"`
 	Values  []string  `json:"values,omitempty"`
-	// ValueMean and ValueStd convert the outputs to values: output·std + mean. Both are empty
-	// where the outputs are values already.
+	// ValueMean and ValueStd convert the outputs to values: output·std + mean. Both are empty if
+	// the outputs are values already.
 	ValueMean []float64 `json:"value_mean,omitempty"`
 	ValueStd  []float64 `json:"value_std,omitempty"`
-	// TargetShape is the shape of the values of one image, where that is not one for each name.
+	// TargetShape is the shape of the values of one image, if that is not one value for each name.
 	TargetShape []int `json:"target_shape,omitempty"`
 
 	prepare.Input // the images that the network takes: channels, height, width and preprocess
@@ -44,7 +44,7 @@ type Model struct {
 	Metrics Metrics `json:"metrics,omitempty"`
 }
 
-// Targets describes what the network answers.
+// Targets describes what the network predicts.
 func (m Model) Targets() task.Targets {
 	return task.Targets{Task: m.Task.Named(), Names: m.Names(), Shape: m.TargetShape, Mean: m.ValueMean, Std: m.ValueStd}
 }

@@ -9,15 +9,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/shell"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/internal/shell"
 )
 
 // cifarFile describes one published file of records.

@@ -16,9 +16,8 @@ import (
 
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/filekind"
-	"github.com/residual-ml/residual/internal/shell"
-
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/internal/shell"
 )
 
 // idxFile describes one published file of a data set.

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// answers is a data set of any targets: image i has pixels that count from i, and its targets
-// are what of gives.
+// answers is a data set with any targets: the pixels of image i count from i, and of writes its
+// targets.
 type answers struct {
 	targets task.Targets
 	n, size int
@@ -31,7 +31,7 @@ func (a answers) Get(i int, pix []uint8) (int, error) {
 	for p := range pix {
 		pix[p] = uint8(i + p)
 	}
-	return 99, nil // which says nothing
+	return 99, nil // a label that must be ignored
 }
 func (a answers) Target(i int, out []float32) error {
 	if a.of == nil {
@@ -53,7 +53,7 @@ func masks(n int) answers {
 	}}
 }
 
-// make256 names as many classes as a byte has values.
+// make256 returns 256 class names, one for each value of a byte.
 func make256() (names []string) {
 	for i := range 256 {
 		names = append(names, "class "+string(rune('a'+i)))
@@ -61,7 +61,7 @@ func make256() (names []string) {
 	return names
 }
 
-// all reads an epoch.
+// all reads all batches of an epoch.
 func all(t *testing.T, ds data.Dataset, c data.LoaderConfig) (indices []int, images, targets []float32, shapes []tensor.Shape) {
 	t.Helper()
 	l, err := data.NewLoader(ds, c)
@@ -97,7 +97,7 @@ func TestBatchesHaveTargets(t *testing.T) {
 	}
 }
 
-// Views keep the description and find the targets of their images.
+// Views have the description of the targets, and the targets of their images.
 func TestViewsKeepTargets(t *testing.T) {
 	mean, std, err := data.MeanStd(context.Background(), values(11))
 	if err != nil || mean[0] != 5 || math.Abs(std[0]-math.Sqrt(10)) > 1e-12 || mean[1] != 1010 {
@@ -121,7 +121,7 @@ func TestViewsKeepTargets(t *testing.T) {
 	}
 }
 
-// A mask is moved as its image is, whichever view and transform moves that.
+// Views and transforms move a mask in the same way as its image.
 func TestMasksMoveWithTheirImages(t *testing.T) {
 	still := data.LoaderConfig{Batch: 3}
 	flips := data.LoaderConfig{Batch: 3, Seed: 9, Transform: transforms.Compose{
@@ -193,7 +193,7 @@ func TestTargetErrors(t *testing.T) {
 	}
 }
 
-// untold says that it has labels, and has none.
+// untold describes labels but has no method Target.
 type untold struct{}
 
 func (untold) Len() int { return 1 }

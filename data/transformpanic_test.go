@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// TestTransformPanics checks that a transform's misuse becomes an error, which the loader
-// returns with the image, and that a mistake in the transform passes.
+// A tensor.Misuse of a transform becomes an error with the name of the image, and any other panic
+// passes.
 func TestTransformPanics(t *testing.T) {
 	small := transforms.NewImage(1, 2, 2)
 	_, err := apply(transforms.RandomCrop{Size: 5}, small, new(transforms.Rand))

@@ -2,6 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"path"
+	"runtime"
+	"strings"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
@@ -47,12 +50,32 @@ func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x 
 
 // Trace adds forward(x) to the graph of x. A tensor.Misuse that forward panics with, such as
 // one about shapes, becomes an error, so Trace is the way to build a graph for a shape that a
-// user or a file has chosen. Any other panic passes.
+// user or a file has chosen. The error names the module of the user's own in whose Forward it
+// happened, if there is one. Any other panic passes.
 func Trace(forward func(*graph.Node) *graph.Node, x *graph.Node) (out *graph.Node, err error) {
 	defer func() {
 		if m := tensor.Recovered(recover()); m != nil {
-			out, err = nil, fmt.Errorf("an input of shape %v does not fit: %w", x.Shape, m)
+			out, err = nil, fmt.Errorf("an input of shape %v does not fit: %w%s", x.Shape, m, ownForward())
 		}
 	}()
 	return forward(x), nil
+}
+
+// ownForward names the innermost Forward outside of this module that is running, with its place
+// in the source; it is "" if there is none. A function that recovers may call it.
+func ownForward() string {
+	const module = "github.com/residual-ml/residual/"
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for {
+		f, more := frames.Next()
+		of, name := path.Split(f.Function)
+		test := strings.Contains(name, "_test.")
+		if method := strings.Index(name, ".Forward"); method > 0 && (test || !strings.HasPrefix(of+name, module)) {
+			return fmt.Sprintf("; in %s, %s:%d", name[:method+len(".Forward")], path.Base(f.File), f.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
 }

@@ -105,8 +105,13 @@ func (lo *lowering) node(n *graph.Node) {
 		lo.values[n], _ = lo.store.value(op.Variable)
 	case *graph.Input:
 		v := lo.newValue(n.Shape, defaultLayout(n.Shape))
+		if op.DType == tensor.Int64 { // labels and indices, which bfloat16 would round
+			v.DType = tensor.Float32
+		}
 		v.Place = Fed
 		lo.values[n] = v
+	case graph.Detach:
+		lo.values[n] = lo.in(n, 0)
 	case graph.Conv2d, graph.Linear, graph.Conv2dGradInput, graph.LinearGradInput,
 		graph.Conv2dGradWeight, graph.LinearGradWeight:
 		lo.convolution(n)
@@ -204,6 +209,8 @@ func (lo *lowering) compute(n *graph.Node) {
 				layout = v.Layout
 			}
 			v = lo.as(v, layout, v.DType)
+		} else if l := defaultLayout(v.Shape); i == indexOf(n.Op) {
+			v = lo.as(v, l, v.DType)
 		} else {
 			v = lo.act(n, i)
 		}
@@ -211,6 +218,17 @@ func (lo *lowering) compute(n *graph.Node) {
 	}
 	s.Out = lo.newValue(n.Shape, layout)
 	lo.add(n, s, s.Out)
+}
+
+// indexOf returns which input of op holds indices, or -1.
+func indexOf(op graph.Op) int {
+	switch op.(type) {
+	case graph.GatherElements:
+		return 1
+	case graph.GatherElementsGrad:
+		return 0
+	}
+	return -1
 }
 
 func (lo *lowering) add(n *graph.Node, s Step, out *Value) {

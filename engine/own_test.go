@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -98,5 +99,43 @@ func TestOwnOperationWithoutCompute(t *testing.T) {
 	_, err = engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{y}})
 	if err == nil || !strings.Contains(err.Error(), "no kernel for Own") || !strings.Contains(err.Error(), "Compute") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Integers of several dimensions are fed in their order, and indices are not rounded where activations
+// are bfloat16.
+func TestIndicesOfSeveralDimensions(t *testing.T) {
+	const size = 1000
+	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+		g := graph.New(graph.Eval)
+		x, index := g.Input("x", tensor.Float32, 2, 3, size), g.Input("index", tensor.Int64, 2, 3, 4)
+		y := x.GatherElements(2, index)
+		values, ints := tensor.New(2, 3, size), make([]int64, 24)
+		for i := range values.Data() {
+			values.Data()[i] = float32(i%size%7) + float32(i/size)*8 // exact in bfloat16
+		}
+		for i := range ints {
+			ints[i] = int64(257+i*29) % size
+		}
+		dev, err := cpu.New(cpu.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{y, index}, Precision: precision})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(p.Feed(x, values), p.Feed(index, tensor.FromInts(ints, 2, 3, 4)), p.Run(0)); err != nil {
+			t.Fatal(err)
+		}
+		got, back := tensor.New(2, 3, 4), tensor.New(2, 3, 4)
+		p.Read(y, got)
+		p.Read(index, back)
+		for i, k := range ints {
+			if want := values.Data()[i/4*size+int(k)]; got.Data()[i] != want || back.Data()[i] != float32(k) {
+				t.Errorf("%v: element %d is %v, and its index %v; want %v at %d", precision, i, got.Data()[i], back.Data()[i], want, k)
+			}
+		}
 	}
 }

@@ -123,7 +123,7 @@ func peak(temps []*Value, n int) int {
 // shareRows places a row of a value in the memory of that value, so that no step has to
 // copy it: the gradients of gamma and beta are rows of the result of BatchNormReduce. A
 // second copy of the same row gets memory of its own, since both may be overwritten later.
-// So does a row whose size is no multiple of 16 bytes, since kernels read whole vectors.
+// So does a row whose size is not a multiple of 16 bytes, since kernels read whole vectors.
 func shareRows(steps []Step) {
 	type row struct {
 		of *Value

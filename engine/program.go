@@ -202,7 +202,15 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	if !t.Shape().Equal(n.Shape) {
 		return fmt.Errorf("engine: input %v was fed a tensor of shape %v", n, t.Shape())
 	}
-	p.device.Upload(b, p.values[n], t)
+	v := p.values[n]
+	if t.DType() == tensor.Int64 && !v.RowMajor() { // devices upload lists of labels alone as integers
+		floats := tensor.New(t.Shape()...)
+		for i, x := range t.Ints() {
+			floats.Data()[i] = float32(x)
+		}
+		t = floats
+	}
+	p.device.Upload(b, v, t)
 	p.given(n)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -42,5 +43,31 @@ func TestTracePanics(t *testing.T) {
 			}()
 			t.Errorf("%s became %v", name, trace(forward))
 		}()
+	}
+}
+
+// inner and outer are modules of a user's own, the one within the other.
+type inner struct{}
+
+func (inner) Forward(x *graph.Node) *graph.Node { return x.MatMul(x) }
+
+type outer struct{ Inner inner }
+
+func (o *outer) Forward(x *graph.Node) *graph.Node {
+	return nn.Sequential{nn.ReLU{}, o.Inner}.Forward(x.Scale(2))
+}
+
+// TestTraceNamesTheOwnModule checks that the error of a shape names the operation, the shapes, the layer
+// and the innermost module of the user's own, with its place in the source.
+func TestTraceNamesTheOwnModule(t *testing.T) {
+	_, err := engine.Trace((&outer{}).Forward, graph.New(graph.Eval).Input("x", tensor.Float32, 2, 3))
+	for _, want := range []string{"MatMul: 3 columns of input 0 meet 2 rows", "(inputs [2, 3] [2, 3])", "layer 1 (inner)", "in engine_test.inner.Forward, trace_test.go:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	_, err = engine.Trace(nn.MaxPool2d{Kernel: 5}.Forward, graph.New(graph.Eval).Input("x", tensor.Float32, 1, 1, 3, 3))
+	if err == nil || strings.Contains(err.Error(), "; in ") {
+		t.Errorf("of a layer alone: %v", err)
 	}
 }

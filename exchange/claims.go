@@ -46,8 +46,8 @@ func shown(value any) string {
 	if s, ok := value.(string); ok {
 		return elements.Quote(s)
 	}
-	const most = 100
-	if len(text) > most {
+	const maxBytes = 100
+	if len(text) > maxBytes {
 		return elements.Quote(string(text))
 	}
 	return string(text)
@@ -84,7 +84,7 @@ func claimsOf(f *weights.File) ([]claim, error) {
 	if own, err := checkpoint.ModelIn(f.Metadata); err == nil {
 		return []claim{{file: "its metadata", key: "architecture", value: models.Title(own.Architecture, own.Blocks), rule: func(_ any, m models.Match) (bool, string) {
 			e, err := models.Lookup(own.Architecture)
-			return err != nil || form(e) == form(m.Entry), ""
+			return err != nil || familyKey(e) == familyKey(m.Entry), ""
 		}}}, nil
 	}
 	var all []claim
@@ -169,15 +169,15 @@ func (w *Weights) contradicted(m models.Match) error {
 	return nil
 }
 
-// named reports whether a file names the network of the match.
-func (w *Weights) named(m models.Match) bool {
+// claimsName reports whether a file names the network of the match.
+func (w *Weights) claimsName(m models.Match) bool {
 	return w.contradicted(m) == nil && slices.ContainsFunc(w.claims, func(c claim) bool {
 		return strings.HasSuffix(c.key, "architecture") || strings.HasSuffix(c.key, "arch")
 	})
 }
 
-// called returns, in parentheses, what a file says the network is; "" if it says nothing.
-func (w *Weights) called() string {
+// statedName returns, in parentheses, what a file says the network is; "" if it says nothing.
+func (w *Weights) statedName() string {
 	for _, c := range w.claims {
 		switch key := c.key[strings.LastIndex(c.key, ".")+1:]; key {
 		case "architecture", "arch", "model_type", "model":
@@ -321,7 +321,7 @@ func architecture(value any, m models.Match) (bool, string) {
 		return false, ""
 	}
 	if match, known := networkOf(name); known {
-		return match.Entry.Name != "" && form(match.Entry) == form(m.Entry), ""
+		return match.Entry.Name != "" && familyKey(match.Entry) == familyKey(m.Entry), ""
 	}
 	return plainName(name) == cifarName(m), ""
 }
@@ -333,7 +333,7 @@ func calledOther(value any, m models.Match) (bool, string) {
 		return true, ""
 	}
 	match, known := networkOf(name)
-	return !known || match.Entry.Name != "" && form(match.Entry) == form(m.Entry), ""
+	return !known || match.Entry.Name != "" && familyKey(match.Entry) == familyKey(m.Entry), ""
 }
 
 // cifarName returns the usual name of a CIFAR net, which counts its layers: resnet20.

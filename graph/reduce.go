@@ -50,18 +50,15 @@ func (o Reduce) Shape(in []tensor.Shape) tensor.Shape {
 // Gradient divides dy among equal largest or smallest elements, as PyTorch's amax does.
 func (o Reduce) Gradient(n, dy *Node) []*Node {
 	x := n.Inputs[0]
-	wide := dy.Broadcast(x.Shape...)
 	switch o.Reduction {
 	case Total:
-		return []*Node{wide}
+		return []*Node{dy.Broadcast(x.Shape...)}
 	case Mean:
-		return []*Node{n.Graph.Apply(Scale{float64(n.Shape.Numel()) / float64(x.Shape.Numel())}, wide)}
+		return []*Node{n.Graph.Apply(Scale{float64(n.Shape.Numel()) / float64(x.Shape.Numel())}, dy).Broadcast(x.Shape...)}
 	case Product:
-		return []*Node{n.Graph.Apply(Mul{}, wide, n.Graph.Apply(ProductOfOthers{o.Axes}, x))}
+		return []*Node{n.Graph.Apply(ProductOfOthers{o.Axes}, x).Mul(dy)}
 	}
-	chosen := Equal.Of(x, n)
-	count := chosen.Sum(o.Axes...).Broadcast(x.Shape...)
-	return []*Node{wide.Mul(chosen).Div(count)}
+	return []*Node{n.Graph.Apply(ExtremeGrad{o}, x, dy)}
 }
 
 func (o Reduce) Reference(n *Node, y []float64, in [][]float64) {
@@ -118,6 +115,40 @@ func reducedTo(x, y tensor.Shape, visit func(xi, yi int)) {
 		}
 		visit(xi, yi)
 	}
+}
+
+// ExtremeGrad is the gradient of Reduce for the largest or smallest element: each dy, divided
+// among the elements that equal the extreme one. Inputs x and dy, of the shapes of the input and
+// output of Reduce; the output has the shape of x.
+type ExtremeGrad struct{ Reduce }
+
+func (o ExtremeGrad) Name() string                 { return o.Reduce.Name() + "Grad" }
+func (o ExtremeGrad) Gradient(n, dy *Node) []*Node { return noSecond(o) }
+
+func (o ExtremeGrad) Shape(in []tensor.Shape) tensor.Shape {
+	wantInputs(o, in, 2, 2)
+	wantShape(o, in, 1, "dy", o.Reduce.Shape(in[:1])...)
+	return in[0]
+}
+
+func (o ExtremeGrad) Reference(n *Node, dx []float64, in [][]float64) {
+	to := n.Inputs[1].Shape
+	best, count := make([]float64, to.Numel()), make([]float64, to.Numel())
+	for i := range best {
+		best[i] = o.Start()
+	}
+	reducedTo(n.Shape, to, func(xi, yi int) { best[yi] = o.Join(best[yi], in[0][xi]) })
+	reducedTo(n.Shape, to, func(xi, yi int) { count[yi] += one(o.Chosen(in[0][xi], best[yi])) })
+	reducedTo(n.Shape, to, func(xi, yi int) {
+		if o.Chosen(in[0][xi], best[yi]) {
+			dx[xi] = in[1][yi] / count[yi]
+		}
+	})
+}
+
+// Chosen reports whether x is the extreme element of its group; NaN is if there is one.
+func (ExtremeGrad) Chosen(x, extreme float64) bool {
+	return x == extreme || x != x && extreme != extreme
 }
 
 // ProductOfOthers computes for every element the product of all others along the given axes:

@@ -72,12 +72,12 @@ func (n *Node) Softmax(axis int) *Node {
 	if len(n.Shape) == 2 && d == 1 {
 		return n.Graph.Apply(Softmax{}, n)
 	}
-	e := n.Sub(n.Max(d)).Exp()
+	e := n.Sub(n.Max(d).Detach()).Exp() // the result does not depend on what is subtracted
 	return e.Div(e.Sum(d))
 }
 
 // LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
 func (n *Node) LogSoftmax(axis int) *Node {
-	z := n.Sub(n.Max(axis))
+	z := n.Sub(n.Max(axis).Detach()) // the result does not depend on what is subtracted
 	return z.Sub(z.Exp().Sum(axis).Log())
 }

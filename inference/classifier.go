@@ -38,6 +38,7 @@ import (
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
@@ -367,4 +368,23 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}
 	return r, err
+}
+
+// instead says how models of other tasks than classes and labels are asked.
+var instead = map[task.Task]string{
+	task.Values: "call Values",
+	task.Masks:  "call Logits, which returns [N, classes, H, W]",
+}
+
+// probabilities are those of one image's logits: of classes they sum to 1, and each label has
+// its own.
+func (c *Classifier) probabilities(logits []float32) []float64 {
+	if c.info.Task.Named() == task.Classes {
+		return forward.Probabilities(logits)
+	}
+	p := make([]float64, len(logits))
+	for i, z := range logits {
+		p[i] = metrics.Sigmoid(z)
+	}
+	return p
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -46,6 +47,9 @@ func (c *Classifier) Embedder(config EmbedConfig) (*Embedder, error) {
 		f, err = nn.CutHead(c.module, input)
 	} else {
 		f, err = nn.Cut(c.module, config.Layer, input)
+	}
+	if _, ok := c.module.(*exchange.Network); ok && err != nil {
+		err = fmt.Errorf("%w; of an ONNX graph only layers with parameters have paths", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.path, err)

@@ -17,8 +17,10 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/inference/forward"
+	"github.com/residual-ml/residual/nn"
 )
 
 // painted returns an image whose pixels depend on a seed.
@@ -225,5 +227,63 @@ func TestClassifierSaliency(t *testing.T) {
 	}
 	if _, err := c.Saliency(img, 10); err == nil || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("an unknown class gave %v", err)
+	}
+}
+
+// Graphs of other programs have embeddings, too: what their last linear layer takes.
+func TestEmbeddingsOfForeignGraphs(t *testing.T) {
+	dev, embedded := device(t), 0
+	for _, w := range foreignCases(t) {
+		c, _, err := inference.LoadAs(w.path(), w.config(), dev, engine.FP32)
+		if err != nil {
+			t.Fatal(w.Name, err)
+		}
+		net, ok := c.Module().(*exchange.Network)
+		if !ok {
+			continue
+		}
+		l, ok := net.Layers[nn.Head(net)].(*nn.Linear)
+		if !ok {
+			t.Errorf("%s: the head is %q", w.Name, nn.Head(net))
+			continue
+		}
+		img, err := c.OpenImage("testdata/photo.png")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := c.Embedder(inference.EmbedConfig{})
+		if err != nil {
+			t.Errorf("%s: %v", w.Name, err)
+			continue
+		}
+		v, err := e.Embed(img)
+		if err != nil || len(v) != l.Weight.Value.Shape()[1] {
+			t.Errorf("%s: %d numbers (%v)", w.Name, len(v), err)
+			continue
+		}
+		x, err := c.Prepare([]image.Image{img})
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits, err := c.Logits(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range logits.Data() {
+			got := l.Bias.Value.Data()[i]
+			for j, f := range v {
+				got += f * l.Weight.Value.Data()[i*len(v)+j]
+			}
+			if math.Abs(float64(got-want)) > 1e-4 {
+				t.Errorf("%s: the embedding gives the logit %v, the network %v", w.Name, got, want)
+			}
+		}
+		embedded++
+		if _, err := c.Embedder(inference.EmbedConfig{Layer: "layer4"}); err == nil || !strings.Contains(err.Error(), "of an ONNX graph only layers with parameters") {
+			t.Errorf("%s: an unknown layer gave %v", w.Name, err)
+		}
+	}
+	if embedded == 0 {
+		t.Error("no graph was embedded")
 	}
 }

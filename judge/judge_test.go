@@ -98,7 +98,7 @@ func TestExamine(t *testing.T) {
 		return 0
 	})
 	if !slices.Equal(j.Mistakes, wrong[:10]) {
-		t.Errorf("the surest mistakes are\n%v\nwant\n%v", j.Mistakes, wrong[:10])
+		t.Errorf("the most confident mistakes are\n%v\nwant\n%v", j.Mistakes, wrong[:10])
 	}
 	sum := 0.0
 	for _, a := range all {
@@ -108,13 +108,13 @@ func TestExamine(t *testing.T) {
 		t.Errorf("calibration over %+v, want %v and %d right", got, sum, 150-len(wrong))
 	}
 	if none, err := Examine(context.Background(), c, ds, Config{Mistakes: -1}); err != nil || len(none.Mistakes) != 0 {
-		t.Errorf("no mistakes were wanted, and %d kept (%v)", len(none.Mistakes), err)
+		t.Errorf("%d mistakes were collected, want none (%v)", len(none.Mistakes), err)
 	}
 }
 
 // A mistake with probability NaN is left out.
-func TestSurestSkipsNaN(t *testing.T) {
-	s := surest{most: 2}
+func TestMostConfidentSkipsNaN(t *testing.T) {
+	s := mostConfident{most: 2}
 	for i, p := range []float64{0.5, math.NaN(), 0.9, 0.9, 0.1} {
 		s.add(inference.Answer{Index: i, Class: 1, Probability: p})
 	}
@@ -123,7 +123,7 @@ func TestSurestSkipsNaN(t *testing.T) {
 		got = append(got, a.Index)
 	}
 	if !slices.Equal(got, []int{2, 3}) {
-		t.Errorf("kept %v", got)
+		t.Errorf("collected %v", got)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestWrite(t *testing.T) {
 	if err := os.WriteFile(mine, []byte("<html>mine</html>"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html is there and is no report") {
+	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html exists and is not a report") {
 		t.Errorf("over another file: %v", err)
 	}
 	if err := Write(t.TempDir(), p); err == nil {

@@ -151,7 +151,7 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	return out, nil
 }
 
-// steady reports whether a curve never leaves its first value.
+// steady reports whether all values of a curve are equal.
 func steady(points []report.Point) bool {
 	for _, p := range points {
 		if p.Y != points[0].Y {
@@ -199,9 +199,9 @@ func Replaceable(path string) error {
 		return field.Errorf("report: %w; name another file ({Report}), or write no report ({NoReport})", err)
 	}
 	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // reading a folder fails, so head is empty and it is no report
+	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // reading a folder fails; then head is empty and it is not a report
 	if !page.IsReport(bytes.NewReader(head)) {
-		return field.Errorf("report: %s is there and is no report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
+		return field.Errorf("report: %s exists and is not a report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// Answers returns the measures of a model that answers with labels, values or masks; nil for one
-// that answers with classes.
+// Answers returns the measures of a model that predicts labels, values or masks, and nil for one
+// that predicts classes.
 func (j *Judgement) Answers() *page.Answers {
 	names := j.model.Info().Names()
 	a := &page.Answers{Count: j.Count}

@@ -4,27 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference/forward"
 )
-
-// Feed is where the batch of a step comes from.
-type Feed string
-
-// The sources of batches.
-const (
-	FeedMemory Feed = "memory" // the same batch of random images in every step, from the host's memory
-	FeedLoader Feed = "loader" // a new one from the loader, as in training
-	FeedPhotos Feed = "photos" // a new one from the loader, of JPEG files that are decoded in every epoch
-	FeedNone   Feed = "none"   // the batch stays on the device
-)
-
-// DrawnPhotos is what a Result calls the photos that FeedPhotos draws.
-const DrawnPhotos = "drawn photos of 500x375"
 
 // FeedNone leaves the batch of the first step on the device.
 func (w *Workload) FeedNone() { w.feed, w.next = FeedNone, nil }
@@ -50,11 +34,11 @@ func (w *Workload) FeedLoader(ctx context.Context, ds data.Dataset, name string)
 	})
 }
 
-// FeedPhotos feeds the photos in the folder or list at path, decoded, cropped and resized by
-// a loader as in training. An empty path stands for photos that are drawn in a temporary
-// folder, which Close removes. It returns a *ConfigError for a model that takes no square
-// colour images and for fewer photos than a batch has. A photo of more than maxPixels is
-// refused; 0 is the limit of package data/folder.
+// FeedPhotos feeds the images in the folder or list at path, which a loader decodes, crops and
+// resizes as in training. An empty path stands for images that are generated in a temporary
+// folder, which Close removes. FeedPhotos returns a *ConfigError for a model that does not take
+// square colour images, and for fewer images than a batch has. An image of more than maxPixels
+// is an error; 0 stands for the limit of package data/folder.
 func (w *Workload) FeedPhotos(ctx context.Context, path string, maxPixels int64) error {
 	e, shape := w.config.Model, w.images.Shape
 	if shape[1] != 3 || shape[2] != shape[3] {
@@ -74,7 +58,7 @@ func (w *Workload) FeedPhotos(ctx context.Context, path string, maxPixels int64)
 	})
 }
 
-// fits refuses a data set that does not fill one batch.
+// fits returns an error for a data set that does not fill a batch.
 func (w *Workload) fits(ds data.Dataset) error {
 	if w.config.Batch > ds.Len() {
 		return wrong("Batch", "a batch of %d images is more than the %d that there are; choose a smaller batch or more images", w.config.Batch, ds.Len())
@@ -82,8 +66,8 @@ func (w *Workload) fits(ds data.Dataset) error {
 	return nil
 }
 
-// feedBy feeds the steps from the loader that open returns. Its argument is how many
-// goroutines prepare batches, 0 for as many as there are cores.
+// feedBy feeds the steps from the loader that open returns. The argument of open is the number
+// of goroutines that prepare batches; 0 stands for the number of cores.
 func (w *Workload) feedBy(ctx context.Context, feed Feed, name string, open func(workers int) (*data.Loader, error)) error {
 	l, err := open(0)
 	if err != nil {
@@ -95,18 +79,18 @@ func (w *Workload) feedBy(ctx context.Context, feed Feed, name string, open func
 	}
 	w.feed, w.source, w.next = feed, name, f.next
 	w.alone = func() (*data.Loader, error) { return open(1) }
-	w.close = append([]func(){f.batches.close}, w.close...) // before the photos are removed
+	w.close = append([]func(){f.batches.close}, w.close...) // before the images are removed
 	return nil
 }
 
 // loaderFeed feeds a Workload from a loader, one epoch after the other. A device that takes
-// uint8 batches receives the next one while it computes.
+// uint8 batches receives the next batch while it computes.
 type loaderFeed struct {
 	batches
 	w      *Workload
-	uint8s engine.Feed // nil where batches are float32 images
+	uint8s engine.Feed // nil if batches are float32
 	ahead  *data.Batch // the uint8 batch that was sent for the next step
-	err    error       // of ahead
+	err    error       // error of loading or sending ahead
 }
 
 // next feeds the batch of a step.
@@ -138,34 +122,4 @@ func (f *loaderFeed) send() {
 	if f.ahead, f.err = f.batches.next(); f.err == nil {
 		f.uint8s.Send(f.ahead.Pixels)
 	}
-}
-
-// openPhotos opens the photos at path, or draws some in a temporary folder; the function that
-// it returns removes these. Nothing that is decoded is kept, so every photo is decoded in
-// every epoch.
-func openPhotos(ctx context.Context, path string, size int, maxPixels int64) (set *folder.Set, remove func(), err error) {
-	remove = func() {}
-	if path == "" {
-		if path, err = os.MkdirTemp("", "residual-photos"); err != nil {
-			return nil, nil, err
-		}
-		drawn := path
-		remove = func() { os.RemoveAll(drawn) }
-		if err = folder.MakePhotos(ctx, path, folder.PhotoConfig{Count: 64}); err != nil {
-			remove()
-			return nil, nil, err
-		}
-	}
-	x, err := folder.ScanContext(ctx, path)
-	if err == nil {
-		for i := range x.Items {
-			x.Items[i].Split = data.Train
-		}
-		set, err = x.Set(data.Train, folder.Options{Size: size, CacheBytes: -1, MaxPixels: maxPixels, Context: ctx})
-	}
-	if err != nil {
-		remove()
-		return nil, nil, err
-	}
-	return set, remove, nil
 }

@@ -1,6 +1,6 @@
-// Package measure measures speed: how many images a second a model trains on or classifies
-// on a device, how many photos a second the loader prepares, and how long weights take to
-// load. It is what `residual bench` and `residual models --measure` print.
+// Package measure measures speed: how many images per second a model trains on or classifies
+// on a device, how many images per second the loader prepares from files, and how long weights
+// take to load. `residual bench` and `residual models --measure` print its results.
 //
 //	w, err := measure.New(measure.Config{Model: entry, Mode: measure.Train, Batch: 64, Repeat: 10}, device)
 //	if err != nil {
@@ -10,22 +10,27 @@
 //	r, err := w.Measure(ctx)
 //	fmt.Println(r.ImagesPerSecond)
 //
-// A Workload is a compiled training or inference step with a batch to feed it, and Result is
-// what was measured. Photos measures the loader, Weights the loading of weights, and Speeds
-// is a file with the speeds of many models on one machine. The least time that the steps
-// need comes from package engine/roofline.
+// The important types are:
+//
+//   - Workload, a compiled training or inference step with a batch to feed it; Workload.Measure
+//     returns a Result;
+//   - PhotosResult and WeightsResult, which the functions Photos and Weights return;
+//   - Speeds, a file with the speeds of many models on one machine.
+//
+// Package engine/roofline computes the least time that the steps need.
 package measure
 
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/roofline"
 	"github.com/residual-ml/residual/models"
 )
 
-// Mode is what a step does.
+// Mode says what a step does.
 type Mode string
 
 // The modes of a Workload.
@@ -38,16 +43,16 @@ const (
 type Config struct {
 	Model     models.Entry
 	Mode      Mode
-	Batch     int // images, above 0
-	Size      int // height and width of the images in pixels; 0 is the model's own
+	Batch     int // images in a batch, above 0
+	Size      int // height and width of the images in pixels; 0: the model's own
 	Precision engine.Precision
-	Recompute bool // activations are computed again in the backward pass; of training alone
+	Recompute bool // recompute activations in the backward pass; only in training
 
-	Repeat int // measurements, above 0; the median counts
+	Repeat int // number of measurements, above 0; the result is their median
 	Warmup int // steps before the first measurement
 
 	Profile bool            // Measure also times every step of the program
-	Peaks   *roofline.Peaks // the rates that the floor is computed by; nil: on a GPU they are measured, on the CPU there is no floor
+	Peaks   *roofline.Peaks // rates from which the floor is computed; nil: on a GPU they are measured, on the CPU there is no floor
 }
 
 // A ConfigError says that the value of a setting cannot be used.
@@ -83,7 +88,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Result is what was measured of a Workload.
+// Result has the measurements of a Workload.
 type Result struct {
 	Model     string `json:"model"`
 	Mode      Mode   `json:"mode"`
@@ -92,28 +97,28 @@ type Result struct {
 	Height    int    `json:"height"`
 	Width     int    `json:"width"`
 	Device    string `json:"device"`
-	Threads   int    `json:"threads"` // of the CPU; 0 of a GPU
+	Threads   int    `json:"threads"` // of the CPU; 0 for a GPU
 	Kernels   string `json:"kernels"` // the instruction set of the CPU's kernels, or a description of the GPU
 	Precision string `json:"precision"`
 	Recompute bool   `json:"recompute"`
 	Feed      Feed   `json:"feed"`
-	Data      string `json:"data,omitempty"` // of the loader
+	Data      string `json:"data,omitempty"` // of the loader; empty without one
 
 	Repeat             int       `json:"repeat"`
 	Warmup             int       `json:"warmup"`
 	StepsPerRepeat     int       `json:"steps_per_repeat"`
-	ImagesPerSecond    float64   `json:"images_per_second"` // the median
+	ImagesPerSecond    float64   `json:"images_per_second"` // the median of the measurements
 	ImagesPerSecondMin float64   `json:"images_per_second_min"`
 	ImagesPerSecondMax float64   `json:"images_per_second_max"`
 	Spread             float64   `json:"spread"` // (max - min) / median
 	Measurements       []float64 `json:"measurements"`
-	StepMilliseconds   float64   `json:"step_milliseconds"` // at the median
+	StepMilliseconds   float64   `json:"step_milliseconds"` // in the median measurement
 
-	LoaderImagesPerSecond float64 `json:"loader_images_per_second,omitempty"` // of the loader alone on one core
+	LoaderImagesPerSecond float64 `json:"loader_images_per_second,omitempty"` // of the loader without the model, on one core
 
 	GFLOPPerImage      float64 `json:"gflop_per_image"`
 	GFLOPPerSecond     float64 `json:"gflop_per_second"`
-	PeakGFLOPPerSecond float64 `json:"peak_gflop_per_second"` // mean of before and after; 0 where it is not measured, as on a GPU
+	PeakGFLOPPerSecond float64 `json:"peak_gflop_per_second"` // mean of the peaks before and after; 0 if it is not measured, as on a GPU
 	PeakBefore         float64 `json:"peak_gflop_per_second_before"`
 	PeakAfter          float64 `json:"peak_gflop_per_second_after"`
 	FractionOfPeak     float64 `json:"fraction_of_peak"`
@@ -123,18 +128,18 @@ type Result struct {
 	OwnBytes           int64   `json:"own_bytes"`
 	ScratchBytes       int64   `json:"scratch_bytes"`
 	VariableBytes      int64   `json:"variable_bytes"`
-	PeakRSSBytes       int64   `json:"peak_rss_bytes"`       // of the process; 0 where the system does not tell
-	AllocationsPerStep float64 `json:"allocations_per_step"` // objects on Go's heap, the median
+	PeakRSSBytes       int64   `json:"peak_rss_bytes"`       // of the process; 0 if the system does not report it
+	AllocationsPerStep float64 `json:"allocations_per_step"` // objects on Go's heap, the median of the measurements
 
 	roofline.Work
 
 	// Profile and Steps are two views of the program's steps. Measure and Describe return
-	// all steps in Steps; who shows them by kind moves them to Profile by roofline.ByKind.
+	// all steps in Steps; to show them by kind, move them to Profile with roofline.ByKind.
 	Profile []roofline.Kind `json:"profile,omitempty"`
 	Steps   []roofline.Step `json:"steps,omitempty"`
 }
 
-// summarise computes what follows from the measurements of steps of flops operations.
+// summarise computes the other numbers from the measurements, for steps of so many operations.
 func (r *Result) summarise(flops float64) {
 	r.ImagesPerSecond = median(r.Measurements)
 	r.ImagesPerSecondMin, r.ImagesPerSecondMax = slices.Min(r.Measurements), slices.Max(r.Measurements)
@@ -148,13 +153,13 @@ func (r *Result) summarise(flops float64) {
 	}
 }
 
-// median is the middle value, or the mean of the two in the middle.
+// median returns the middle value, or the mean of the two in the middle.
 func median(values []float64) float64 {
 	sorted, n := slices.Sorted(slices.Values(values)), len(values)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// interrupted is the error of a measurement that ended with its context.
+// interrupted is the error of measurements that the end of the context interrupted.
 type interrupted struct {
 	done, of int // measurements
 	cause    error
@@ -168,3 +173,17 @@ func (e *interrupted) Error() string {
 }
 
 func (e *interrupted) Unwrap() error { return e.cause }
+
+// Feed is where the batch of a step comes from.
+type Feed string
+
+// The sources of batches.
+const (
+	FeedMemory Feed = "memory" // the same batch of random images in every step, from the host's memory
+	FeedLoader Feed = "loader" // a new one from the loader, as in training
+	FeedPhotos Feed = "photos" // a new one from the loader, of JPEG files that are decoded in every epoch
+	FeedNone   Feed = "none"   // the batch stays on the device
+)
+
+// shortest is the least duration of a measurement.
+const shortest = 200 * time.Millisecond

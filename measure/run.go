@@ -11,11 +11,8 @@ import (
 	"github.com/residual-ml/residual/internal/host"
 )
 
-// shortest is how long a measurement takes at least.
-const shortest = 200 * time.Millisecond
-
-// Describe returns what a step has to do, and runs nothing: of the Result everything that is
-// measured is zero.
+// Describe returns a Result that says what a step computes. It runs nothing, so everything that
+// Measure measures is zero.
 func (w *Workload) Describe() *Result {
 	r := w.newResult(0)
 	r.Measurements = []float64{}
@@ -24,9 +21,10 @@ func (w *Workload) Describe() *Result {
 	return r
 }
 
-// Measure warms up and takes Config.Repeat measurements, at least one, each of as many steps
-// as fill a fifth of a second. Just before and after it measures the CPU's own peak. It
-// returns an error that wraps ctx's when ctx ends, and the device's where that failed.
+// Measure warms up and takes Config.Repeat measurements, at least one, each with as many steps
+// as take a fifth of a second. Immediately before and after these it measures the peak of the
+// CPU. If ctx ends, Measure returns an error that wraps that of ctx, and if the device fails,
+// the device's error.
 func (w *Workload) Measure(ctx context.Context) (*Result, error) {
 	c, dev := w.config, w.program.Device()
 	for range c.Warmup {
@@ -70,15 +68,15 @@ func (w *Workload) Measure(ctx context.Context) (*Result, error) {
 	return r, dev.Err()
 }
 
-// repeat takes the measurements and counts the objects that are allocated meanwhile. Of these
-// too the median counts, because now and then the runtime allocates one of its own.
+// repeat takes the measurements and counts the objects that are allocated during each. The
+// median is used for the objects, too, since the runtime occasionally allocates its own.
 func (w *Workload) repeat(ctx context.Context, r *Result) error {
 	repeat := max(1, w.config.Repeat)
 	var before, after runtime.MemStats
 	r.Measurements = make([]float64, 0, repeat)
 	allocations := make([]float64, 0, repeat)
 	runtime.GC()
-	if err := w.Step(); err != nil { // the collection emptied the pools of the runtime: this fills them
+	if err := w.Step(); err != nil { // the collection emptied the pools of the runtime, and this step fills them again
 		return err
 	}
 	for range repeat {

@@ -24,15 +24,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Speeds are the measured speeds of models on one machine, as a JSON file keeps them. A nil
-// *Speeds knows no model.
+// Speeds has the measured speeds of models on one machine, and is stored as a JSON file. A nil
+// *Speeds has no model.
 type Speeds struct {
 	Machine string       `json:"machine"` // the processor and the device
 	Go      string       `json:"go"`      // the version of Go
 	Models  []ModelSpeed `json:"models"`  // in the order of models.Names
 }
 
-// ModelSpeed is how many images a second a model takes in fp32.
+// ModelSpeed says how many images per second a model trains on and classifies in fp32.
 type ModelSpeed struct {
 	Model string  `json:"model"`
 	Batch int     `json:"batch"`
@@ -41,15 +41,15 @@ type ModelSpeed struct {
 	Date  string  `json:"date"` // such as 2026-01-31, in UTC
 }
 
-// How the speeds of all models are measured. Batches are small where images are large, and a
-// mode whose step takes long is measured once: every model together would otherwise take
-// hours on a processor of two cores, and not minutes.
+// How the speeds of all models are measured. Batches of large images are small, and a mode
+// with long steps is measured only once, so that measuring all models on a processor with two
+// cores takes minutes and not hours.
 const (
 	LargeBatch   = 64        // images
-	SmallBatch   = 8         // images, where one has more than SmallImage pixels
+	SmallBatch   = 8         // images, if each has more than SmallImage pixels
 	SmallImage   = 128 * 128 // pixels
-	SpeedRepeats = 3         // measurements, of which the median counts
-	LongStep     = 200e9     // operations of a step from which on there is one measurement
+	SpeedRepeats = 3         // number of measurements; the result is their median
+	LongStep     = 200e9     // operations of a step; longer steps are measured once
 )
 
 // SpeedPlan says how the speed of a model will be measured.
@@ -99,7 +99,7 @@ func planMode(step float64) (repeat int, work float64) {
 	return repeat, step * float64(repeat+2) // Measure takes two more before
 }
 
-// ErrNoSpeeds is what ReadSpeeds returns, wrapped, for a file of something else.
+// ErrNoSpeeds is wrapped by the error of ReadSpeeds for a file with other content.
 var ErrNoSpeeds = errors.New("no record of speeds")
 
 // ReadSpeeds reads the file that Speeds.Save wrote.
@@ -115,8 +115,8 @@ func ReadSpeeds(path string) (*Speeds, error) {
 	return &s, nil
 }
 
-// SpeedsOf returns the record at path, which must be one of this machine with dev, or a new
-// one where there is no such file.
+// SpeedsOf reads the file at path, which must be of this machine with dev, or returns new
+// Speeds if there is no such file.
 func SpeedsOf(dev engine.Device, path string) (*Speeds, error) {
 	s := &Speeds{Machine: fmt.Sprintf("%s, %s", host.CPU(), dev.Describe()), Go: runtime.Version()}
 	old, err := ReadSpeeds(path)
@@ -132,12 +132,12 @@ func SpeedsOf(dev engine.Device, path string) (*Speeds, error) {
 	return s, nil
 }
 
-// Save writes the record whole or not at all.
+// Save writes the file atomically.
 func (s *Speeds) Save(path string) error {
 	return checkpoint.WriteFile(path, func(w io.Writer) error { return number.Write(w, s, "  ") })
 }
 
-// Of returns the speed of a model, and false where it was not measured.
+// Of returns the speed of a model, and false if it was not measured.
 func (s *Speeds) Of(name string) (m ModelSpeed, ok bool) {
 	if s == nil {
 		return m, false
@@ -166,19 +166,18 @@ func (s *Speeds) Missing() []string {
 	})
 }
 
-// SpeedProgress tells how far Speeds.Measure has come.
+// SpeedProgress is the progress of Speeds.Measure.
 type SpeedProgress struct {
 	Done, Of int           // models
-	Speed    ModelSpeed    // of the last one; of no model when Done is 0
-	Left     time.Duration // an estimate for the rest; 0 where it is not known
+	Speed    ModelSpeed    // speed of the last model; zero if Done is 0
+	Left     time.Duration // estimated time for the remaining models; 0 if it is not known
 }
 
-// Measure measures the models of plans, each on a device that open returns and that is closed
-// after it, and saves the record at path after every model. At first, and after every model,
-// it calls progress. Before the first model the time that is left is estimated from the CPU's
-// peak.
+// Measure measures the models of plans and saves the file at path after each. Each model runs
+// on a new device from open, which Measure closes. It calls progress at the beginning and after
+// every model. Before the first model the remaining time is estimated from the CPU's peak.
 func (s *Speeds) Measure(ctx context.Context, path string, plans []SpeedPlan, open func() (engine.Device, error), progress func(SpeedProgress)) error {
-	if err := s.Save(path); err != nil { // before there is anything to lose
+	if err := s.Save(path); err != nil { // so that a path that cannot be written is noticed first
 		return err
 	}
 	peak, err := peakOf(open)
@@ -216,7 +215,7 @@ func (p SpeedPlan) Measure(ctx context.Context, open func() (engine.Device, erro
 	return m, err
 }
 
-// measure returns the images a second in one mode, to four significant digits.
+// measure returns the images per second in one mode, rounded to four significant digits.
 func (p SpeedPlan) measure(ctx context.Context, open func() (engine.Device, error), mode Mode, repeat int) (float64, error) {
 	dev, err := open()
 	if err != nil {
@@ -235,7 +234,7 @@ func (p SpeedPlan) measure(ctx context.Context, open func() (engine.Device, erro
 	return strconv.ParseFloat(strconv.FormatFloat(r.ImagesPerSecond, 'g', 4, 64), 64)
 }
 
-// peakOf returns the peak of a device in operations a second; 0 of one that is no CPU.
+// peakOf returns the peak of the CPU in operations per second, or 0 for another device.
 func peakOf(open func() (engine.Device, error)) (float64, error) {
 	dev, err := open()
 	if err != nil {
@@ -245,8 +244,8 @@ func peakOf(open func() (engine.Device, error)) (float64, error) {
 	return 1e9 * roofline.CPUPeak(dev, engine.FP32), nil
 }
 
-// duration is how long work takes at a speed, both in operations; 0 where the speed is not
-// known or nothing is left.
+// duration returns how long so many operations take at a speed in operations per second. It is
+// 0 if the speed is not known or there are none.
 func duration(work, speed float64) time.Duration {
 	if speed <= 0 || work <= 0 {
 		return 0

@@ -16,32 +16,32 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// WeightsConfig says how the loading of weights is measured.
+// WeightsConfig configures a measurement of how fast weights are loaded.
 type WeightsConfig struct {
 	Model   models.Entry
-	Path    string // file of the weights in any format that modelfile.OpenWeights reads; empty: one is written for the time that it takes
-	Threads int    // GOMAXPROCS meanwhile; 0 leaves it as it is
-	Repeat  int    // measurements, of which the median counts; at least one is taken
+	Path    string // file of weights in any format that modelfile.OpenWeights reads; empty: a temporary file
+	Threads int    // GOMAXPROCS during the measurement; 0: unchanged
+	Repeat  int    // number of measurements, at least 1; the result is their median
 	Warmup  int    // loads before the first measurement
 }
 
-// WeightsResult is how long it takes to build a model with weights from a file.
+// WeightsResult says how long it takes to build a model with the weights of a file.
 type WeightsResult struct {
 	Mode         string    `json:"mode"` // always weights
 	Model        string    `json:"model"`
-	Bytes        int64     `json:"bytes"` // of the file
+	Bytes        int64     `json:"bytes"` // size of the file
 	Threads      int       `json:"threads"`
 	Repeat       int       `json:"repeat"`
 	Warmup       int       `json:"warmup"`
-	First        float64   `json:"first_milliseconds"` // of the first load, which may be one of the warmup
+	First        float64   `json:"first_milliseconds"` // the first load, which may be part of the warmup
 	Median       float64   `json:"load_milliseconds"`
 	Min          float64   `json:"load_milliseconds_min"`
 	Max          float64   `json:"load_milliseconds_max"`
 	Measurements []float64 `json:"measurements"`
 }
 
-// Weights measures how long it takes to build a model with weights from a file that is in
-// the system's cache. It returns an error that wraps ctx's when ctx ends.
+// Weights measures how long it takes to build a model with the weights of a file that is in the
+// system's cache. If ctx ends, it returns an error that wraps that of ctx.
 func Weights(ctx context.Context, c WeightsConfig) (*WeightsResult, error) {
 	if c.Threads > 0 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.Threads))

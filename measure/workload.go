@@ -17,25 +17,25 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// A Workload is a compiled step of a model on random weights, with a batch to feed it. At
-// first the batch is one of random images in memory; FeedLoader, FeedPhotos and FeedNone
-// choose another source. A Workload is used by one goroutine.
+// A Workload is a compiled step of a model with random weights. New feeds it a batch of random
+// images from memory; FeedLoader, FeedPhotos and FeedNone choose another source. A Workload
+// must be used by one goroutine at a time.
 type Workload struct {
 	config  Config
 	program *engine.Program
-	flops   float64 // of a step
+	flops   float64 // operations of a step
 
 	images, labels, output *graph.Node // output is the loss in training and the logits in inference
 	updates                []engine.Update
 	optimizer              optim.Optimizer
 	passes                 []engine.Pass  // a training step, for a device that runs it as one piece of work
-	read                   []*graph.Node  // output, as such a device takes it
+	read                   []*graph.Node  // output, in the form that such a device takes
 	result                 *tensor.Tensor // the value of output
 	key                    int64          // counts the steps
 
 	feed      Feed
 	source    string                       // names the data of the loader
-	next      func() error                 // feeds the batch of a step; nil where it stays on the device
+	next      func() error                 // feeds the batch of a step; nil if it stays on the device
 	meanwhile func()                       // work for the host while the device computes the next step; may be nil
 	alone     func() (*data.Loader, error) // opens the same loader with one worker; nil without a loader
 	close     []func()
@@ -46,8 +46,8 @@ type Workload struct {
 const rate = 0.01
 
 // New compiles the step of a model on dev and feeds it random images. It returns a
-// *ConfigError for a Config that cannot be used, and an *engine.MemoryError when the memory
-// does not suffice.
+// *ConfigError for a Config that cannot be used, and an *engine.MemoryError if there is too
+// little memory.
 func New(c Config, dev engine.Device) (*Workload, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (w *Workload) Close() {
 // linear layers.
 func (w *Workload) FLOPs() float64 { return w.flops }
 
-// feedMemory draws a batch of random images, feeds it, and feeds it again in every step.
+// feedMemory generates a batch of random images and feeds it in every step.
 func (w *Workload) feedMemory() error {
 	r := rng.PCG(1, 2)
 	images := tensor.New(w.images.Shape...)
@@ -127,7 +127,7 @@ func (w *Workload) feedLabels(labels *tensor.Tensor) error {
 	return w.program.Feed(w.labels, labels)
 }
 
-// Step runs what is measured once: it feeds a batch, computes, and waits for the device by
+// Step runs once what Measure times: it feeds a batch, computes, and waits for the device by
 // reading the loss or the logits.
 func (w *Workload) Step() error {
 	if w.next != nil {
@@ -169,7 +169,8 @@ func (w *Workload) describe(p *roofline.Peaks) []roofline.Step {
 	return steps
 }
 
-// newResult is what is known of a Workload before it is measured, in repetitions of steps.
+// newResult returns the part of a Result that is known before the measurement, for measurements
+// of so many steps.
 func (w *Workload) newResult(steps int) *Result {
 	c, shape, m, dev := w.config, w.images.Shape, w.program.Memory(), w.program.Device()
 	return &Result{

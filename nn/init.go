@@ -58,7 +58,7 @@ type Initialiser interface {
 // (see Named), so adding a layer does not change the values of others. Variables of modules
 // that do not implement Initialiser keep their values.
 func Init(m Module, seed uint64, s Scheme) {
-	for _, p := range walk(m).modules {
+	for _, p := range walkFields(m).modules {
 		if i, ok := p.module.(Initialiser); ok {
 			i.Init(s, func(name string) *Source { return NewSource(seed, join(p.path, name)) })
 		}

@@ -179,3 +179,10 @@ func misfit(layer fmt.Stringer, p *Parameter, x *graph.Node, why string, args ..
 	}
 	panic(tensor.Misusef("nn: %v%s: input %v: %s", layer, where, x.Shape, fmt.Sprintf(why, args...)))
 }
+
+var (
+	variableType = reflect.TypeFor[*graph.Variable]()
+	moduleType   = reflect.TypeFor[Module]()
+	nodeType     = reflect.TypeFor[*graph.Node]() // a node leads to modules outside of m
+	graphType    = reflect.TypeFor[*graph.Graph]()
+)

@@ -60,6 +60,33 @@ func (m *reversed) Forward(x *graph.Node) *graph.Node {
 	return m.Act.Forward(m.First.Forward(m.Second.Forward(x)))
 }
 
+// siamese calls one network on its input twice, and then its head. Nothing records its call.
+type siamese struct {
+	Body *again
+	Act  nn.ReLU
+	Head *again
+}
+
+func (m *siamese) Forward(x *graph.Node) *graph.Node {
+	a, b := m.Act.Forward(m.Body.Forward(x)), m.Act.Forward(m.Body.Forward(x))
+	return m.Head.Forward(a.Add(b))
+}
+
+// inception calls its branches on the same input, each with an activation of its own.
+type inception struct {
+	Branches map[string]nn.Module
+	Pool     nn.MaxPool2d
+	Act      nn.ReLU
+}
+
+func (m *inception) Forward(x *graph.Node) *graph.Node {
+	y := m.Branches["b"].Forward(x)
+	for _, name := range []string{"a", "c"} {
+		y = y.Add(m.Branches[name].Forward(x))
+	}
+	return m.Act.Forward(m.Pool.Forward(y))
+}
+
 // embedding calls an embedded Sequential.
 type embedding struct{ nn.Sequential }
 
@@ -125,6 +152,16 @@ func TestPathsOfCalls(t *testing.T) {
 		"fields that record themselves": {
 			&reversed{newExcited(true), newExcited(true), relu, newExcited(true)},
 			at("second") + " act " + at("second") + " " + at("first") + " act",
+		},
+		"one network called twice": {
+			&siamese{&again{Conv1: conv, Conv2: nn.NewConv2d(4, 4, 1)}, relu, &again{Conv1: nn.NewConv2d(4, 4, 1), Conv2: nn.NewConv2d(4, 4, 1)}},
+			"body.conv1 body.act body.conv2 body.act act body.conv1 body.act body.conv2 body.act act head.conv1 head.act head.conv2 head.act",
+		},
+		"branches in another order": {
+			nn.Sequential{&inception{map[string]nn.Module{
+				"a": &silent{A: nn.NewConv2d(4, 4, 1), B: relu}, "b": &silent{A: nn.NewConv2d(4, 4, 1), B: relu}, "c": nn.Sequential{nn.NewConv2d(4, 4, 1), relu},
+			}, nn.MaxPool2d{Kernel: 2}, relu}, nn.MaxPool2d{Kernel: 1}, relu},
+			"0.branches.b.a 0.branches.b.b 0.branches.a.a 0.branches.a.b 0.branches.c.0 0.branches.c.1 0.pool 0.act 1 2",
 		},
 		"embedded layers": {
 			&embedding{nn.Sequential{conv, relu, newExcited(false), relu}},

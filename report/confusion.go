@@ -47,8 +47,7 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
-// Met reports whether the class had images or was predicted. All scores of any other class
-// are NaN.
+// Met reports whether the class had images or was predicted. If not, all its scores are NaN.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
 // Unmet returns the names of the classes without images, which an accuracy does not cover.
@@ -229,7 +228,7 @@ func scoreText(scores []ClassScore, counts [][]int, width int) string {
 	return b.String()
 }
 
-// over names the classes that an accuracy covers, where it does not cover all.
+// over names the classes without images, which an accuracy does not cover; "" if it covers all.
 func over(scores []ClassScore) string {
 	const most = 4
 	missing := Unmet(scores)

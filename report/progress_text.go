@@ -21,9 +21,9 @@ func (p *Progress) stepLine() string {
 	parts := append([]string{p.epochName(s.Epoch), batch}, scores(s)...)
 	epoch, run, ok := p.pace.left(p.o.Now())
 	if ok {
-		parts = append(parts, "left "+whole(epoch))
+		parts = append(parts, "left "+wholeSeconds(epoch))
 		if p.o.Epochs > s.Epoch {
-			parts = append(parts, "run "+whole(run))
+			parts = append(parts, "run "+wholeSeconds(run))
 		}
 	}
 	return strings.Join(parts, "  ")
@@ -123,10 +123,10 @@ func (p *Progress) timeLeft() (left, run string) {
 	case p.testing:
 		left = "testing"
 	case ok && p.pace.epoch == p.step.Epoch:
-		left = "left " + whole(epoch)
+		left = "left " + wholeSeconds(epoch)
 	}
 	if ok && p.o.Epochs > p.step.Epoch {
-		run = "run " + whole(all)
+		run = "run " + wholeSeconds(all)
 	}
 	return left, run
 }
@@ -172,8 +172,8 @@ func of(n, total int) string {
 	return pad(strconv.Itoa(n), len(t), Right) + "/" + t
 }
 
-// whole formats a time left without tenths of a second, which would flicker.
-func whole(d time.Duration) string {
+// wholeSeconds formats a remaining time without tenths of a second, which would flicker.
+func wholeSeconds(d time.Duration) string {
 	if s := d.Round(time.Second); s < 10*time.Second {
 		return strconv.Itoa(int(s/time.Second)) + "s"
 	}

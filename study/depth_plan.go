@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -47,7 +48,7 @@ func (p DepthPlan) of(n Net) NetPlan {
 }
 
 // plan measures a step of every net that remains to be trained.
-func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb DepthCallbacks) (DepthPlan, error) {
+func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb train.Callbacks) (DepthPlan, error) {
 	plan := DepthPlan{Pixels: d.Config.Train.Resize}
 	if len(todo) == 0 {
 		return plan, nil
@@ -103,9 +104,6 @@ func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb Dept
 	}
 	for _, p := range plan.Nets {
 		plan.Total += time.Duration(p.Left) * p.Run
-	}
-	if cb.OnPlan != nil {
-		cb.OnPlan(plan)
 	}
 	return plan, nil
 }

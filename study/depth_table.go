@@ -9,13 +9,6 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// DepthRun is the result of one training.
-type DepthRun struct {
-	Net
-	Diverged bool    `json:"diverged"` // ended in NaN or infinite values
-	Epochs   []Epoch `json:"epochs"`
-}
-
 // DepthRow is a line of the table: a net at the end of its training, over its seeds.
 // A training that diverged counts with the error of guessing.
 type DepthRow struct {

@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,4 +181,26 @@ func (c Config) input(native data.Info) prepare.Input {
 		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
 	}
 	return prepare.Input{Channels: native.Channels, Height: c.Resize, Width: c.Resize, Preprocess: p}
+}
+
+// ofClasses reports whether c's images have one class each.
+func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
+
+// columns are those of a list with labels or values.
+func (c Config) columns() folder.Columns {
+	of := folder.Columns{Task: task.Task(c.Task)}
+	for _, name := range strings.Split(c.Columns, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			of.Names = append(of.Names, name)
+		}
+	}
+	return of
+}
+
+// scan lists the user's own images.
+func (c Config) scan(ctx context.Context) (*folder.Index, error) {
+	if c.ofClasses() {
+		return folder.ScanContext(ctx, c.Data)
+	}
+	return folder.ScanTargets(ctx, c.Data, c.columns())
 }

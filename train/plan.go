@@ -111,9 +111,9 @@ func (c Config) checkOwn() error {
 	case c.Module == nil:
 		return nil
 	case c.Weights != "":
-		return fmt.Errorf("Weights %s beside a Module: the training starts with the values of the Module; load the weights into it (nn.TakeStateDict) and leave Weights out", c.Weights)
+		return field.Errorf("{Weights} %s beside a Module: the training starts with the values of the Module; load the weights into it (nn.TakeStateDict) and leave Weights out", c.Weights)
 	case c.Blocks != nil || c.ZeroInit || c.StochasticDepth != 0:
-		return errors.New("Blocks, ZeroInit and StochasticDepth change models that have a name; with a Module leave them out")
+		return field.Errorf("{Blocks}, {ZeroInit} and {StochasticDepth} change models that have a name; with a Module leave them out")
 	}
 	return nil
 }

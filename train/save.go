@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // The files with weights in a run folder: the model of the best epoch, the model of the last
@@ -141,4 +142,12 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	}
 	j.summary.Best = path
 	return nil
+}
+
+// set gives the row a metric of the test.
+func (r *row) set(m Metric, value *number.Float) {
+	*map[Metric]**number.Float{
+		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
+		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
+	}[m] = value
 }

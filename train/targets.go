@@ -9,33 +9,10 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
 )
-
-// ofClasses reports whether c's images have one class each.
-func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
-
-// columns are those of a list with labels or values.
-func (c Config) columns() folder.Columns {
-	of := folder.Columns{Task: task.Task(c.Task)}
-	for _, name := range strings.Split(c.Columns, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			of.Names = append(of.Names, name)
-		}
-	}
-	return of
-}
-
-// scan lists the user's own images.
-func (c Config) scan(ctx context.Context) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ScanContext(ctx, c.Data)
-	}
-	return folder.ScanTargets(ctx, c.Data, c.columns())
-}
 
 // checkTask reports what of the task does not suit the data.
 func (p plan) checkTask() error {
@@ -118,34 +95,4 @@ func few(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// recordOf reads the images that a run has, with the targets they had.
-func (c Config) recordOf(r recorded) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ReadRecord(r.path, c.Data, r.names)
-	}
-	of := c.columns()
-	of.Known = r.names
-	return folder.ReadRecordOfTargets(r.path, c.Data, of)
-}
-
-// set gives the row a metric of the test.
-func (r *row) set(m Metric, value *number.Float) {
-	*map[Metric]**number.Float{
-		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
-		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
-	}[m] = value
-}
-
-// extraMetrics lists the metrics that have columns of their own: of classes the one that was asked
-// for, and of other tasks all.
-func (j *job) extraMetrics() (list []Metric) {
-	of := j.native.Targets.Task
-	for _, m := range loop.MetricsOf(of) {
-		if m.Column() != "" && (of.Named() != task.Classes || m == j.metric(of, true)) {
-			list = append(list, m)
-		}
-	}
-	return list
 }

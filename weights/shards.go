@@ -34,8 +34,8 @@ const IndexEnding = ".index.json"
 var inFolder = []string{"model.safetensors", "model.safetensors" + IndexEnding, "pytorch_model.bin", "pytorch_model.bin" + IndexEnding}
 
 const (
-	largestIndex = 16 << 20 // bytes
-	mostShards   = 512
+	maxIndexBytes = 16 << 20 // bytes
+	maxShards     = 512
 )
 
 // Locate returns the file of weights at path: path itself or, for a folder, its
@@ -79,8 +79,8 @@ func readIndex(path string) (in index, err error) {
 		return in, err
 	}
 	defer file.Close()
-	if size > largestIndex {
-		return in, fmt.Errorf("%s: %d bytes are too many for an index of shards; at most %d are read", path, size, largestIndex)
+	if size > maxIndexBytes {
+		return in, fmt.Errorf("%s: %d bytes are too many for an index of shards; at most %d are read", path, size, maxIndexBytes)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, size))
 	if err != nil {
@@ -93,8 +93,8 @@ func readIndex(path string) (in index, err error) {
 		return in, fmt.Errorf("%s: has no weight_map, as an index of shards has; give the path of a file of weights", path)
 	}
 	files := in.files()
-	if len(files) > mostShards {
-		return in, fmt.Errorf("%s: names %d files; at most %d are read", path, len(files), mostShards)
+	if len(files) > maxShards {
+		return in, fmt.Errorf("%s: names %d files; at most %d are read", path, len(files), maxShards)
 	}
 	for _, name := range files {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\:`) || strings.HasSuffix(name, IndexEnding) {

@@ -106,7 +106,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"<html>":                "web page",
 		"version https://git-lfs.github.com/spec/v1\n": "git lfs pull",
 		"\x1f\x8b":                          "gzip",
-		"\x93NUMPY\x01":                     "array of NumPy",
+		"\x93NUMPY\x01":                     "NumPy array",
 		"PK\x03\x04":                        "zip",
 		"\x80\x04\x95":                      "pickle",
 		"\xff\x00\x00\x00\x00\x00\x00\x00{": "header of 255 bytes",

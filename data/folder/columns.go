@@ -54,7 +54,7 @@ func (c *columns) choose(have []string) error {
 		h := find(name)
 		switch {
 		case h == "" && len(have) == 0:
-			return field.Errorf("has no column %q ({Columns}): it has only those of the path and the part", name)
+			return field.Errorf("has no column %q ({Columns}): it has only those of the path and the split", name)
 		case h == "":
 			return field.Errorf("has no column %q ({Columns}); its other columns are %s", name, firstFew(have))
 		case slices.Contains(c.names, h):
@@ -72,7 +72,7 @@ func (c *columns) choose(have []string) error {
 		}
 	}
 	if len(c.names) == 0 {
-		return fmt.Errorf("has no column of %s beside those of the path and the part; add one for each of the %s", c.Task, c.Task)
+		return fmt.Errorf("has no column of %s besides those of the path and the split; add one for each of the %s", c.Task, c.Task)
 	}
 	for i, name := range c.names {
 		if lines.Name(name) == "" || slices.Contains(c.names[:i], name) {
@@ -214,7 +214,7 @@ func (c *columns) finish(l *list) error {
 	if c.Known == nil {
 		x.Targets.Names = slices.Sorted(maps.Keys(used))
 		for _, names := range lines.Alike(x.Targets.Names) {
-			x.note("%s are different labels, whose names differ in case or spaces alone; if they are one, give them one name", quoted(names))
+			x.note("%s are different labels, whose names differ only in case or spaces; if they are the same label, give them the same name", quoted(names))
 		}
 	}
 	for i, names := range given {
@@ -234,7 +234,7 @@ func (c *columns) finish(l *list) error {
 func targetsIn(text string, names int) ([]float32, error) {
 	parts := strings.Split(text, separator)
 	if len(parts) != names {
-		return nil, fmt.Errorf("%s has %d targets, where there are %d", quotedShort(text), len(parts), names)
+		return nil, fmt.Errorf("%s has %d targets, not %d", quotedShort(text), len(parts), names)
 	}
 	values := make([]float32, len(parts))
 	for i, part := range parts {

@@ -87,7 +87,7 @@ func TestColumnErrors(t *testing.T) {
 		{"path,age\na.jpg,1\nb.jpg,\n", `line 3: column "age" is empty; every image needs a number`, Columns{Task: task.Values}},
 		{"path,age\na.jpg,1\nb.jpg\n", "record on line 3: wrong number of fields", Columns{Task: task.Values}},
 		{"path,age\na.jpg,1\n", `has no column "weight" (Columns); its other columns are age`, Columns{Task: task.Values, Names: []string{"weight"}}},
-		{"path\na.jpg\n", "has no column of values beside those of the path and the part", Columns{Task: task.Values}},
+		{"path\na.jpg\n", "has no column of values besides those of the path and the split", Columns{Task: task.Values}},
 		{"age,b\n1,2\n", "path must be among them, and one column for each of the values", Columns{Task: task.Values}},
 		{"path,age,age\na.jpg,1,2\n", `names the column "age" twice`, Columns{Task: task.Values}},
 		{"path,cat,dog\na.jpg,1,2\n", `line 2: column "dog": "2" is neither 0 nor 1`, Columns{Task: task.Labels}},

@@ -130,7 +130,7 @@ func TestScanLists(t *testing.T) {
 	}
 	for list, want := range map[string]string{
 		"no.csv": "path and label must be among them", "empty.csv": "is empty", "twice.csv": "line 3 names ./a.jpg again, after line 2",
-		"missing.csv": "paths count from the list's folder", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is no JSON object",
+		"missing.csv": "paths are relative to the folder of the list", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is not a JSON object",
 		"split.csv": `line 2: unknown split "tset"`, "folder.csv": "line 2: ", "short.csv": "wrong number of fields",
 		"one.csv": `all images the label "1"`, "list.txt": "neither a folder nor", "none": "name a folder",
 	} {
@@ -150,10 +150,10 @@ func TestScanRefuses(t *testing.T) {
 		"untested/train/a/1.jpg": "", "untested/train/b/1.jpg": "", "untested/val/a/notes.txt": "",
 	})
 	for folder, want := range map[string]string{
-		"empty": `no image of class "b"`, "other": `has a class "c" that the training part has not`, "one": `has one class, "a"; make`, "none": "holds no folders",
+		"empty": `no image of class "b"`, "other": `has a class "c" that is not one of the training classes`, "one": `has one class, "a"; make`, "none": "holds no folders",
 		"flat": "holds images (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
 		"phone":    "(2 .heic, 1 without an ending; convert .heic to JPEG or PNG)",
-		"untested": "none of", "absent": "no such file",
+		"untested": "has no test images", "absent": "no such file",
 	} {
 		if _, err := Scan(filepath.Join(dir, folder)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: want %q, got %v", folder, want, err)

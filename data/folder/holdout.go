@@ -27,7 +27,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		return nil
 	}
 	if !(share > 0 && share < 1) {
-		return fmt.Errorf("images: a share of %v to test on; it must be between 0 and 1, such as 0.2", share)
+		return fmt.Errorf("images: the share of test images is %v; it must be between 0 and 1, such as 0.2", share)
 	}
 	if groups != nil && len(groups) != len(x.Items) {
 		panic(tensor.Misusef("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
@@ -52,7 +52,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		h.holdOutSome(label)
 	}
 	if x.count(data.Test) == 0 {
-		return fmt.Errorf("images: %s has too few images to hold some out for testing, near-duplicates counted once; add images, or a folder val beside train", x.Root)
+		return fmt.Errorf("images: %s has too few images to hold some out for testing (near-duplicates count once); add images, or a folder val beside train", x.Root)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestHoldoutOfGroups(t *testing.T) {
 		}
 	}
 	x, groups := grouped([]int{9}, []int{5}, []int{1})
-	if err := x.Holdout(0.2, 0, groups); err == nil || !strings.Contains(err.Error(), "near-duplicates counted once") {
+	if err := x.Holdout(0.2, 0, groups); err == nil || !strings.Contains(err.Error(), "near-duplicates count once") {
 		t.Error(err)
 	}
 }

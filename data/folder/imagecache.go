@@ -95,11 +95,11 @@ func (ic *ImageCache) register(images []*cachedImage) {
 // damaged removes a damaged file and adds a note.
 func (ic *ImageCache) damaged(path string) {
 	if ic.c.ReadOnly {
-		ic.note("%s %v; a training writes it anew", path, errDamagedCache)
+		ic.note("%s %v; a training writes it again", path, errDamagedCache)
 		return
 	}
 	os.Remove(path)
-	ic.note("%s %v; it is removed and written anew", path, errDamagedCache)
+	ic.note("%s %v; it is removed and written again", path, errDamagedCache)
 }
 
 // tidy removes all files when two thirds or more of their bytes belong to images that are not
@@ -372,7 +372,7 @@ func (ic *ImageCache) read(it *Item, form int, choose func(height, width int) tr
 		// The file is removed so that the next Check writes it again. Its other images have
 		// CRCs of their own and can be read as long as it is open.
 		if !ic.c.ReadOnly && os.Remove(q.file.path) == nil {
-			ic.note("%s: its image of %s cannot be used (%v): the image is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
+			ic.note("%s: its image of %s cannot be used (%v): the image is decoded from its file, and the cache file is removed and written again by the next run", q.file.path, it.Name, err)
 		}
 	}
 	return m, false

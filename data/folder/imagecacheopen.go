@@ -32,7 +32,7 @@ func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
 		c:   c, format: o.format(), settings: o.format().cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, stopped: c.ReadOnly,
 	}
 	if err := ic.open(); err != nil {
-		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or keep none", err)
+		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or use no cache", err)
 	}
 	ic.tidy(x)
 	return ic, nil

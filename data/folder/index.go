@@ -69,7 +69,7 @@ func (x *Index) note(format string, a ...any) { x.Notes = append(x.Notes, fmt.Sp
 // similar adds notes about classes whose names differ only in case and spaces.
 func (x *Index) similar() {
 	for _, names := range lines.Alike(x.Classes) {
-		x.note("%s are different classes, whose names differ in case or spaces alone; if they are one, give them one name", quoted(names))
+		x.note("%s are different classes, whose names differ only in case or spaces; if they are the same class, give them the same name", quoted(names))
 	}
 }
 

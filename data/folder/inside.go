@@ -24,7 +24,7 @@ func (x *Index) noteSameFolders() {
 	if len(inside) < 2 || len(inside[0]) < 2 || slices.ContainsFunc(inside, func(m map[string]bool) bool { return !maps.Equal(m, inside[0]) }) {
 		return
 	}
-	x.note("the folders %s are taken as classes, and all hold the folders %s; if those are the classes, call the folder to train on train and the other one val",
+	x.note("the folders %s are taken as classes, and all contain the folders %s; if those are the classes, rename the training folder to train and the other one to val",
 		firstFew(x.Classes), firstFew(slices.Sorted(maps.Keys(inside[0]))))
 }
 
@@ -55,10 +55,10 @@ func (x *Index) divideInside() {
 		x.noteSameFolders()
 		return
 	case count[noPart] > 0:
-		x.note("folders in those of the classes, %s, are not used as parts, as other images lie beside them; put the classes into folders train and val, or all images of the classes into such folders", quoted(names))
+		x.note("the folders %s inside the class folders are not used as parts, since other images are beside them; put the classes into folders train and val, or all images of the classes into such folders", quoted(names))
 		return
 	}
-	x.note("%s in the folders of the classes are the parts", quoted(names))
+	x.note("the folders %s inside the class folders are taken as parts of the data set", quoted(names))
 	x.Tested = true
 	if n := count[testPart]; n > 0 && count[valPart] > 0 {
 		x.Layout = append(x.Layout, Part{Name: "test", Images: n})

@@ -162,7 +162,7 @@ func (l layout) withoutTrain(root string, tests, others []candidate) (layout, er
 		slices.Sort(l.classes)
 		return l, nil
 	}
-	return l, fmt.Errorf("images: %s has %s to test on, with class folders, and none to train on; put a folder train with the same class folders there, or name the one to train on: %s",
+	return l, fmt.Errorf("images: %s has %s with class folders for testing but no training folder; put a folder train with the same class folders there, or name the training folder: %s",
 		root, quoted(namesOf(tests)), tests[0].inside)
 }
 
@@ -176,7 +176,7 @@ func (l layout) noClasses(root string, all []candidate, known []string) error {
 	if known != nil || kinds[noPart] || !kinds[trainPart] || len(kinds) < 2 {
 		return nil
 	}
-	return fmt.Errorf("images: the folders of %s, %s, have the names of parts and no class folders inside; put one folder a class into them, or name the images and their labels in a .csv list",
+	return fmt.Errorf("images: the folders of %s, %s, have the names of parts and no class folders inside; put one folder per class into them, or name the images and their labels in a .csv list",
 		root, quoted(namesOf(all)))
 }
 

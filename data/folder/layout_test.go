@@ -102,7 +102,7 @@ func TestScanLayouts(t *testing.T) {
 		"an empty val":           {with(both("train", "test"), "val 0"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"val", "", 0, 0}}, ""},
 		"train alone":            {[]string{"training/a 3", "training/b 3", "unlabelled 7"}, "a b", [2][]int{{3, 3}, {0, 0}}, []Part{{"unlabelled", "", 7, 0}}, ""},
 		"vehicles":               {[]string{"train 3", "car 3", "bus 3"}, "bus car train", [2][]int{{3, 3, 3}, {0, 0, 0}}, nil, `"train" is taken as a class`},
-		"unknown parts":          {[]string{"prueba/cat 1", "prueba/dog 1", "todo/cat 3", "todo/dog 3"}, "prueba todo", [2][]int{{2, 6}, {0, 0}}, nil, "prueba, todo are taken as classes, and all hold the folders cat, dog"},
+		"unknown parts":          {[]string{"prueba/cat 1", "prueba/dog 1", "todo/cat 3", "todo/dog 3"}, "prueba todo", [2][]int{{2, 6}, {0, 0}}, nil, "prueba, todo are taken as classes, and all contain the folders cat, dog"},
 		"folders inside":         {[]string{"car/day 1", "car/night 1", "bus/day 3"}, "bus car", [2][]int{{3, 2}, {0, 0}}, nil, ""},
 		"train and val":          {append(both("trainval", "test"), "extra/cat 2"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"extra", "", 2, 1}}, ""},
 		"a class test":           {[]string{"control 3", "test/monday 3", "test/friday 3"}, "control test", [2][]int{{3, 6}, {0, 0}}, nil, `"test" is taken as a class`},
@@ -110,8 +110,8 @@ func TestScanLayouts(t *testing.T) {
 		"classes beside test":    {[]string{"cat 3", "dog 3", "test/cat 1", "test/dog 2"}, "cat dog", [2][]int{{3, 3}, {1, 2}}, nil, ""},
 		"loose images":           {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "/train itself, beside the folders of the classes, are not used: 2"},
 		"loose beside":           {[]string{"cat 3", "dog 3", ". 4"}, "cat dog", [2][]int{{3, 3}, {0, 0}}, nil, "itself, beside the folders, are not used: 4"},
-		"parts in classes":       {[]string{"cat/train 3", "cat/test 1", "dog/Train 2", "dog/Test 2"}, "cat dog", [2][]int{{3, 2}, {1, 2}}, nil, "in the folders of the classes are the parts"},
-		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4, 0}}, "in the folders of the classes are the parts"},
+		"parts in classes":       {[]string{"cat/train 3", "cat/test 1", "dog/Train 2", "dog/Test 2"}, "cat dog", [2][]int{{3, 2}, {1, 2}}, nil, "inside the class folders are taken as parts of the data set"},
+		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4, 0}}, "inside the class folders are taken as parts of the data set"},
 		"parts in one class":     {[]string{"cat/train 3", "cat/test 1", "dog 2"}, "cat dog", [2][]int{{4, 2}, {0, 0}}, nil, "are not used as parts"},
 		"a word in a class":      {[]string{"cat/train 3", "dog/park 2"}, "cat dog", [2][]int{{3, 2}, {0, 0}}, nil, ""},
 		"spaces":                 {[]string{"cat 3", "cat~ 2", "dog 3"}, "cat dog", [2][]int{{5, 3}, {0, 0}}, nil, `the folders "cat" and "cat "`},
@@ -139,14 +139,14 @@ func TestScanRefusesLayouts(t *testing.T) {
 		want    string
 	}{
 		"two to train on":      {append(both("train", "val"), "training/cat 1"), `has "train" and "training", each with the name of a part to train on`},
-		"none to train on":     {both("val", "test"), "and none to train on"},
+		"none to train on":     {both("val", "test"), "but no training folder"},
 		"only flat parts":      {[]string{"train 3", "test 3", "valid 2"}, "have the names of parts and no class folders inside"},
-		"a flat train":         {[]string{"train 3", "test/cat 3", "test/dog 3"}, "and none to train on"},
+		"a flat train":         {[]string{"train 3", "test/cat 3", "test/dog 3"}, "but no training folder"},
 		"a part or a class":    {[]string{"train/day 2", "train/night 2", "car/day 2", "car/night 2"}, `"train" may be the part to train on or a class`},
 		"a test or a class":    {[]string{"test/day 2", "test/night 2", "all/day 2", "all/night 2"}, `"test" may be the part to test on or a class`},
-		"a class of test only": {append(both("Train", "Test"), "Test/owl 1"), `has a class "owl" that the training part has not, whose classes are cat, dog, fox`},
+		"a class of test only": {append(both("Train", "Test"), "Test/owl 1"), `has a class "owl" that is not one of the training classes, which are cat, dog, fox`},
 		"case":                 {[]string{"train/Cat 2", "train/Dog 2", "val/cat 1"}, `has a class "cat"`},
-		"nothing in val":       {[]string{"train/cat 2", "train/dog 2", "val 0"}, "none of"},
+		"nothing in val":       {[]string{"train/cat 2", "train/dog 2", "val 0"}, "has no test images"},
 	} {
 		if x, err := Scan(folders(t, c.folders...)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: want %q, got %v, %+v", name, c.want, err, x)

@@ -156,7 +156,7 @@ func (l *list) find(e *entry) error {
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
 			err = e.Err // without the path, which may be long
 		}
-		return fmt.Errorf("%s: %w; paths count from the list's folder", lines.Short(at(written)), err)
+		return fmt.Errorf("%s: %w; paths are relative to the folder of the list", lines.Short(at(written)), err)
 	case !st.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", lines.Short(at(written)))
 	}
@@ -278,7 +278,7 @@ func readJSONLines(r *lines.Reader, targets *columns, take func(entry) error) er
 		d := json.NewDecoder(strings.NewReader(text))
 		d.UseNumber()
 		if err := d.Decode(&values); err != nil {
-			return fmt.Errorf("line %d is no JSON object: %w", n, err)
+			return fmt.Errorf("line %d is not a JSON object: %w", n, err)
 		}
 		if d.More() {
 			return fmt.Errorf("line %d holds more than one JSON object", n)

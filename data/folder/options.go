@@ -10,6 +10,11 @@ import (
 
 // Options says how images are read and prepared. The zero value gives colour images of 224 by
 // 224 pixels, prepared as torchvision prepares them for evaluation.
+//
+// Channels, Size, ResizeSize and Interpolation are the part of a prepare.Input that concerns
+// the pixels of an image; a Set returns bytes, and the rest is done with them later. They are
+// plain fields so that a program can give a Size alone. Package train sets them from the one
+// prepare.Input of a training, in one place.
 type Options struct {
 	Channels      int // 1 for grey, 3 for colour; 0 means 3
 	Size          int // height and width of prepared images in pixels; 0 means 224
@@ -85,7 +90,7 @@ func (o Options) check() error {
 	case o.Size < 1 || o.Size > 1<<14:
 		return fmt.Errorf("images of %d pixels a side; use 1 to %d", o.Size, 1<<14)
 	case o.ResizeSize < o.Size:
-		return fmt.Errorf("images resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
+		return fmt.Errorf("images resized to %d pixels and cropped to %d; the crop cannot be larger", o.ResizeSize, o.Size)
 	case o.Shrink < 0:
 		return fmt.Errorf("images shrunk to %d pixels; use 0 for none", o.Shrink)
 	}

@@ -41,7 +41,7 @@ func Kinds(names []string) string {
 // have meant.
 func (x *Index) tooFew() error {
 	if x.list != "" {
-		return fmt.Errorf("list %s: gives all images the label %q; two labels at least are needed", x.list, strings.Join(x.Classes, ", "))
+		return fmt.Errorf("list %s: gives all images the label %q; at least two labels are needed", x.list, strings.Join(x.Classes, ", "))
 	}
 	if len(x.Classes) == 0 {
 		loose := 0
@@ -52,13 +52,13 @@ func (x *Index) tooFew() error {
 			}
 		}
 		if loose > 0 {
-			return fmt.Errorf("images: %s holds images (%d) and no folders; make one folder a class, two at least, and put them into these, or name the folder above if this is one of the classes", x.Root, loose)
+			return fmt.Errorf("images: %s holds images (%d) and no folders; make one folder per class, at least two, and put the images into them, or name the parent folder if this is one of the classes", x.Root, loose)
 		}
-		return fmt.Errorf("images: %s holds no folders; make one folder a class, two at least, and put the images into them", x.Root)
+		return fmt.Errorf("images: %s holds no folders; make one folder per class, at least two, and put the images into them", x.Root)
 	}
 	only := filepath.Join(x.Root, x.Classes[0])
 	if inner, err := foldersOf(only); err == nil && len(inner) > 1 {
 		return fmt.Errorf("images: %s has one class, %q; if the classes are the folders in that, name it: %s", x.Root, x.Classes[0], only)
 	}
-	return fmt.Errorf("images: %s has one class, %q; make one folder a class, two at least, and put the images into them", x.Root, x.Classes[0])
+	return fmt.Errorf("images: %s has one class, %q; make one folder per class, at least two, and put the images into them", x.Root, x.Classes[0])
 }

@@ -74,7 +74,7 @@ func Scan(path string) (*Index, error) {
 func ScanAs(path string, classes []string) (*Index, error) {
 	x, err := scan(path, classes)
 	if err == nil && len(x.Items) == 0 {
-		err = fmt.Errorf("images: none is in %s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there, one folder a class", path)
+		err = fmt.Errorf("images: %s has no images; put JPEG, PNG, GIF, WebP, BMP or TIFF files there, in one folder per class", path)
 	}
 	return x, err
 }
@@ -86,7 +86,7 @@ func scan(path string, known []string) (*Index, error) { return scanBy(path, kno
 func scanBy(path string, known []string, c *Columns) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
+		return nil, fmt.Errorf("images: %w; name a folder with one folder per class, or a .csv or .jsonl list", err)
 	}
 	switch {
 	case st.IsDir() && c != nil:
@@ -143,7 +143,7 @@ func scanFolder(root string, known []string) (*Index, error) {
 func (x *Index) asClasses(folders []string) {
 	for _, name := range folders {
 		if kind, stem := partName(name); kind != noPart && stem == "" {
-			x.note("%q is taken as a class, as it has no folders of the other classes inside; if it is a part of the data set, put it elsewhere", name)
+			x.note("%q is taken as a class, since it does not contain folders of the other classes; if it is a part of the data set, put it elsewhere", name)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func (x *Index) addPart(c candidate, split data.Split, defineClasses bool) error
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; %sthe folders must have the same names",
+				return fmt.Errorf("images: %s has a class %q that is not one of the training classes, which are %s; %sthe folders must have the same names",
 					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
 			}
 		}
@@ -191,14 +191,14 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, defin
 	for _, class := range slices.Sorted(maps.Keys(same)) {
 		label := labelOf(x.Classes, class)
 		if label < 0 {
-			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename the folder or take it away",
+			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename or remove the folder",
 				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, defineClasses); err != nil {
 			return err
 		}
 		if len(same[class]) > 1 {
-			x.note("the folders %s in %s are one class, %q: their names differ in spaces, or in how their letters are composed", ascii(same[class]), dir, class)
+			x.note("the folders %s in %s are one class, %q: their names differ only in spaces or in how their letters are composed", ascii(same[class]), dir, class)
 		}
 	}
 	return nil
@@ -271,10 +271,10 @@ func (x *Index) check() error {
 		return fmt.Errorf("images: no image of %s has a label", x.list)
 	}
 	if x.Tested && x.count(data.Test) == 0 {
-		return fmt.Errorf("images: none of %s is to be tested on; fill that part or leave it out", x.Root)
+		return fmt.Errorf("images: %s has no test images; add some to its validation or test folder, or remove that folder", x.Root)
 	}
 	if x.count(data.Train) == 0 {
-		return errors.New("images: none of " + x.Root + " is to be trained on")
+		return fmt.Errorf("images: %s has no training images; add some", x.Root)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func DecodePart(ctx context.Context, content []byte, choose func(width, height i
 // scan.
 func (d *decoder) markers(headers bool) error {
 	if len(d.in) < 2 || d.in[0] != 0xff || d.in[1] != 0xd8 {
-		return damaged("it does not begin as one")
+		return damaged("it does not begin like a JPEG file")
 	}
 	for d.at = 2; ; {
 		if err := d.ctx.Err(); err != nil {

@@ -235,7 +235,7 @@ func (d *decoder) readScan(s *scanHeader) error {
 				return d.missingCodes("the codes end before unit %d, %d", x, y)
 			}
 			if !ok {
-				return damaged("a code that there is not, in unit %d, %d", x, y)
+				return damaged("an invalid code in unit %d, %d", x, y)
 			}
 		}
 	}

@@ -4,14 +4,14 @@ package jpeg
 func (d *decoder) huffmanTables(b []byte) error {
 	for len(b) > 0 {
 		if len(b) < 17 {
-			return damaged("a table of codes is not whole")
+			return damaged("a table of codes is incomplete")
 		}
 		class, index, n := b[0]>>4, int(b[0]&15), 0
 		for _, c := range b[1:17] {
 			n += int(c)
 		}
 		if class > 1 || index > 3 || n > 256 || len(b) < 17+n {
-			return damaged("a table of codes is not whole")
+			return damaged("a table of codes is incomplete")
 		}
 		t := &d.dcs[index]
 		if class == 1 {
@@ -31,7 +31,7 @@ func (d *decoder) quantTables(b []byte) error {
 		wide, index := int(b[0]>>4), int(b[0]&15)
 		size := 64 * (1 + wide)
 		if wide > 1 || index > 3 || len(b) < 1+size {
-			return damaged("a quantization table is not whole")
+			return damaged("a quantization table is incomplete")
 		}
 		for k := range 64 {
 			v := uint16(b[1+k])

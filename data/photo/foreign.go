@@ -27,9 +27,9 @@ func foreign(content []byte) error {
 		return fmt.Errorf("is %s, not an image; give an image in its place", kind)
 	}
 	if len(bytes.Trim(content[:min(len(content), 1<<16)], "\x00")) == 0 {
-		return errors.New("holds zeros and no image, as a copy that failed leaves it; give another copy")
+		return errors.New("contains only zeros, as after a failed copy; give another copy")
 	}
-	return fmt.Errorf("is no %s file; convert it to one of these", formatNames)
+	return fmt.Errorf("is not a %s file; convert it to one of these", formatNames)
 }
 
 const formatNames = "JPEG, PNG, GIF, WebP, BMP or TIFF"

@@ -152,7 +152,7 @@ func TestDamaged(t *testing.T) {
 		{"white.webp", "VP8 ", "VP9 ", "it holds no image"},
 		{"planes8.tif", "\x1c\x01\x03\x00\x01\x00\x00\x00\x02", "\x1c\x01\x03\x00\x01\x00\x00\x00\x01", "cut short"},
 		{"rgb8-3-None.tif", "\x06\x01\x03\x00\x01\x00\x00\x00\x02", "\x06\x01\x03\x00\x01\x00\x00\x00\x09", "of a kind that is not read (unsupported: colours of kind 9); convert it to JPEG or PNG"},
-		{"rgb-tiff_lzw.tif", "\x03\x01\x03\x00\x01\x00\x00\x00\x05", "\x03\x01\x03\x00\x01\x00\x00\x00\x06", "compression JPEG of an old kind); convert it"},
+		{"rgb-tiff_lzw.tif", "\x03\x01\x03\x00\x01\x00\x00\x00\x05", "\x03\x01\x03\x00\x01\x00\x00\x00\x06", "compression old-style JPEG); convert it"},
 		{"header40-24.bmp", "\x01\x00\x18\x00", "\x01\x00\x17\x00", "23 bits a pixel); convert it"},
 	} {
 		content := string(contents[c.name])
@@ -242,9 +242,9 @@ func TestForeignFilesAreNamed(t *testing.T) {
 		"\n<!DOCTYPE html><html>not found":           "is a web page, not an image",
 		"<html><svg></svg></html>":                   "is a web page",
 		"version https://git-lfs.github.com/spec/v1": "is a pointer of Git LFS",
-		strings.Repeat("\x00", 99):                   "holds zeros and no image",
+		strings.Repeat("\x00", 99):                   "contains only zeros",
 		"":                                           "is empty",
-		"BMW and Mercedes build cars":                "is no JPEG, PNG, GIF, WebP, BMP or TIFF file; convert it to one of these",
+		"BMW and Mercedes build cars":                "is not a JPEG, PNG, GIF, WebP, BMP or TIFF file; convert it to one of these",
 		"RIFF\x04\x00\x00\x00WEBP":                   "it holds no image",
 		pngSignature + "\x00\x00\x00\x04CgBI\x30\x00\x20\x06\x2c\xb8\x77\x66": "Xcode made it for iPhones); convert it",
 	} {

@@ -106,7 +106,7 @@ func TestReadRefuses(t *testing.T) {
 		want    string
 	}{
 		"cut.jpg":     {good[:len(good)/2], Options{}, "is a jpeg file that cannot be decoded"},
-		"text.jpg":    {[]byte("no image"), Options{}, "is no JPEG, PNG, GIF, WebP, BMP or TIFF file"},
+		"text.jpg":    {[]byte("no image"), Options{}, "is not a JPEG, PNG, GIF, WebP, BMP or TIFF file"},
 		"empty.png":   {nil, Options{}, "is empty"},
 		"huge.png":    {hugePNG(1<<20, 1<<20), Options{}, "is too large: 1048576x1048576"},
 		"limited.jpg": {good, Options{MaxPixels: 100}, "where 100 pixels are possible"},

@@ -46,11 +46,11 @@ func pngSize(content []byte) (width, height int, err error) {
 // Pillow clips at 255.
 func pngImage(content []byte) (transforms.Image, error) {
 	var f pngFile
-	rest, err := f.header(content)
+	remaining, err := f.header(content)
 	if err != nil {
 		return transforms.Image{}, err
 	}
-	if err := f.beforePixels(rest); err != nil {
+	if err := f.beforePixels(remaining); err != nil {
 		return transforms.Image{}, err
 	}
 	if _, rowBytes, _ := f.size(pngPass{0, 0, 1, 1}); rowBytes > maxRowBytes {
@@ -111,13 +111,13 @@ func (f *pngFile) header(content []byte) (remaining []byte, err error) {
 	f.depth, f.colour, f.interlaced = int(b[8]), int(b[9]), b[12] != 0
 	allowed := map[int][]byte{pngGrey: {1, 2, 4, 8, 16}, pngRGB: {8, 16}, pngPalette: {1, 2, 4, 8}, pngGreyAlpha: {8, 16}, pngRGBA: {8, 16}}
 	if !bytes.Contains(allowed[f.colour], b[8:9]) || b[11] != 0 {
-		return nil, damaged("%d bits, colour type %d and filter method %d make no PNG", f.depth, f.colour, b[11])
+		return nil, damaged("%d bits, colour type %d and filter method %d are not valid in PNG", f.depth, f.colour, b[11])
 	}
 	return remaining, nil
 }
 
 // nextPNGChunk splits off the first chunk and verifies its checksum.
-func nextPNGChunk(b []byte) (name string, chunk, rest []byte, err error) {
+func nextPNGChunk(b []byte) (name string, chunk, remaining []byte, err error) {
 	if len(b) < 12 {
 		return "", nil, nil, io.ErrUnexpectedEOF
 	}
@@ -138,7 +138,7 @@ func (f *pngFile) beforePixels(b []byte) error {
 			f.chunks = b
 			return nil
 		}
-		name, chunk, rest, err := nextPNGChunk(b)
+		name, chunk, remaining, err := nextPNGChunk(b)
 		switch {
 		case err != nil:
 			return err
@@ -149,7 +149,7 @@ func (f *pngFile) beforePixels(b []byte) error {
 				f.palette[i] = [3]uint8(chunk[3*i:])
 			}
 		}
-		b = rest
+		b = remaining
 	}
 }
 
@@ -205,10 +205,10 @@ func (r *idat) ReadByte() (byte, error) {
 
 // total returns the number of bytes in all chunks.
 func (r *idat) total() (n int64) {
-	for rest := r.remaining; len(rest) >= 8 && string(rest[4:8]) == "IDAT"; {
-		length := min(int64(binary.BigEndian.Uint32(rest)), int64(len(rest)-8))
+	for after := r.remaining; len(after) >= 8 && string(after[4:8]) == "IDAT"; {
+		length := min(int64(binary.BigEndian.Uint32(after)), int64(len(after)-8))
 		n += length
-		rest = rest[min(12+length, int64(len(rest))):]
+		after = after[min(12+length, int64(len(after))):]
 	}
 	return n
 }

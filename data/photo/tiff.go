@@ -178,7 +178,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 		return in, nil
 	case 3, 4:
 		if f.bits != 1 || f.first(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
-			return nil, unsupported("facsimile in two dimensions")
+			return nil, unsupported("two-dimensional fax encoding")
 		}
 		kind := ccitt.Group4
 		if f.compression == 3 {
@@ -193,7 +193,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	case 32773:
 		return &packBits{in: data}, nil
 	}
-	names := map[int]string{2: "facsimile", 6: "JPEG of an old kind", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+	names := map[int]string{2: "CCITT fax", 6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 	return nil, unsupported("compression %s", cmp.Or(names[f.compression], "of another kind"))
 }
 

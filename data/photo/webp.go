@@ -76,11 +76,11 @@ func parseWebP(content []byte) (f webpFrame, err error) {
 		f.width, f.height = f.canvasWidth, f.canvasHeight
 	}
 	for len(b) > 0 {
-		name, chunk, rest, err := riffChunk(b)
+		name, chunk, remaining, err := riffChunk(b)
 		if err != nil {
 			return f, err
 		}
-		b = rest
+		b = remaining
 		switch name {
 		case "VP8 ", "VP8L":
 			return f, f.setData(name, chunk)
@@ -92,7 +92,7 @@ func parseWebP(content []byte) (f webpFrame, err error) {
 }
 
 // riffChunk splits off the first chunk.
-func riffChunk(b []byte) (name string, chunk, rest []byte, err error) {
+func riffChunk(b []byte) (name string, chunk, remaining []byte, err error) {
 	if len(b) < 8 {
 		return "", nil, nil, io.ErrUnexpectedEOF
 	}
@@ -112,14 +112,14 @@ func (f *webpFrame) animation(b []byte) error {
 	f.x, f.y = 2*uint24(b), 2*uint24(b[3:])
 	f.width, f.height = 1+uint24(b[6:]), 1+uint24(b[9:])
 	for b = b[16:]; len(b) > 0; {
-		name, chunk, rest, err := riffChunk(b)
+		name, chunk, remaining, err := riffChunk(b)
 		if err != nil {
 			return err
 		}
 		if name == "VP8 " || name == "VP8L" {
 			return f.setData(name, chunk)
 		}
-		b = rest
+		b = remaining
 	}
 	return damaged("its first frame holds no image")
 }

@@ -133,7 +133,7 @@ type RandAugment struct {
 	Magnitude        int // a bin in 1..NumMagnitudeBins-1; 0 means 9
 	NumMagnitudeBins int // 0 means 31
 	Sampling         Sampling
-	Fill             []uint8 // the colour outside; none is black
+	Fill             []uint8 // the colour outside the image; nil means black
 }
 
 // Apply implements Transform.
@@ -160,7 +160,7 @@ func (t RandAugment) Draw(m Image, r rand.Source) Transform {
 type TrivialAugmentWide struct {
 	NumMagnitudeBins int // 0 means 31
 	Sampling         Sampling
-	Fill             []uint8 // the colour outside; none is black
+	Fill             []uint8 // the colour outside the image; nil means black
 }
 
 // Apply implements Transform.

@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// coordinates is an image whose pixels say where they are, and a mask that says the same.
+// coordinates returns an image whose pixels encode their positions, and an equal mask.
 func coordinates(h, w int) (m, mask transforms.Image) {
 	m, mask = transforms.NewImage(3, h, w), transforms.NewImage(1, h, w)
 	for i := range h * w {
@@ -22,8 +22,8 @@ func coordinates(h, w int) (m, mask transforms.Image) {
 	return m, mask
 }
 
-// Whatever moves the pixels of an image moves those of its mask to the same places, with the
-// same random numbers.
+// Transforms move the pixels of a mask to the same positions as those of its image, with the same
+// random numbers.
 func TestMasksMoveWithImages(t *testing.T) {
 	nearest := []transforms.Transform{
 		transforms.RandomHorizontalFlip{}, transforms.RandomCrop{Size: 9, Padding: 3}, transforms.CenterCrop{Size: 7},
@@ -60,7 +60,7 @@ func TestMasksMoveWithImages(t *testing.T) {
 	}
 }
 
-// Colours change without the mask, and a class is never mixed with another.
+// Changes of colours do not change the mask, and classes are never interpolated.
 func TestMasksKeepTheirClasses(t *testing.T) {
 	m, _ := coordinates(16, 16)
 	mask := transforms.NewImage(1, 16, 16)
@@ -93,26 +93,26 @@ func TestMasksKeepTheirClasses(t *testing.T) {
 	}
 }
 
-// upset is a transform of a program's own that says nothing of masks; told does.
-type upset struct{}
+// plain is a user's own transform, and masked one that also implements MaskTransform.
+type plain struct{}
 
-func (upset) Apply(m transforms.Image, _ rand.Source) transforms.Image { return m }
+func (plain) Apply(m transforms.Image, _ rand.Source) transforms.Image { return m }
 
-type told struct{ upset }
+type masked struct{ plain }
 
-func (told) ApplyMasked(m, mask transforms.Image, _ rand.Source) (transforms.Image, transforms.Image) {
+func (masked) ApplyMasked(m, mask transforms.Image, _ rand.Source) (transforms.Image, transforms.Image) {
 	return transforms.Invert{}.Apply(m, nil), mask
 }
 
 func TestOwnTransformsOfMasks(t *testing.T) {
 	m, mask := coordinates(4, 4)
-	if _, _, err := transforms.ApplyMasked(transforms.Compose{upset{}}, m, mask, nil); err == nil || !strings.Contains(err.Error(), "transforms_test.upset does not say what it does to a mask") {
+	if _, _, err := transforms.ApplyMasked(transforms.Compose{plain{}}, m, mask, nil); err == nil || !strings.Contains(err.Error(), "transforms_test.plain does not say what it does to a mask") {
 		t.Error(err)
 	}
-	if image, _, err := transforms.ApplyMasked(told{}, m, mask, nil); err != nil || image.Pix[0] != 254 {
+	if image, _, err := transforms.ApplyMasked(masked{}, m, mask, nil); err != nil || image.Pix[0] != 254 {
 		t.Error(err)
 	}
-	if _, _, err := transforms.ApplyMasked(told{}, m, transforms.NewImage(1, 3, 4), nil); err == nil || !strings.Contains(err.Error(), "a mask of 3 by 4 pixels for an image of 4 by 4") {
+	if _, _, err := transforms.ApplyMasked(masked{}, m, transforms.NewImage(1, 3, 4), nil); err == nil || !strings.Contains(err.Error(), "a mask of 3 by 4 pixels for an image of 4 by 4") {
 		t.Error(err)
 	}
 }

@@ -28,7 +28,7 @@ type Mix struct {
 func (x Mix) Images(images *tensor.Tensor) {
 	s := images.Shape()
 	if len(s) != 4 || x.Top < 0 || x.Left < 0 || x.Top+x.Height > s[2] || x.Left+x.Width > s[3] {
-		panic(tensor.Misusef("transforms.Mix: images %v and a rectangle of %d by %d at (%d, %d): [N, C, H, W] that hold it", s, x.Height, x.Width, x.Top, x.Left))
+		panic(tensor.Misusef("transforms.Mix: images %v and a rectangle of %d by %d at (%d, %d): images must be [N, C, H, W] and contain it", s, x.Height, x.Width, x.Top, x.Left))
 	}
 	if x.Lambda == 1 || s[0] < 2 {
 		return

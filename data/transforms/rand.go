@@ -28,6 +28,8 @@ func (r *Rand) Image(seed uint64, epoch, index int) { r.begin(seed, epoch, index
 // from 0 in each epoch. The numbers differ from those of every image.
 func (r *Rand) Batch(seed uint64, epoch, batch int) { r.begin(seed, epoch, batch, "batch...") }
 
+// begin keys the generator. kind is a part of the key and has 8 bytes; it must never change,
+// since the random numbers depend on it.
 func (r *Rand) begin(seed uint64, epoch, index int, kind string) {
 	if epoch < 0 || index < 0 {
 		panic(tensor.Misusef("transforms.Rand: epoch %d, index %d", epoch, index))

@@ -102,6 +102,14 @@ func reductions(t *testing.T, check Check) {
 				Of(t, r, check, func(in []*graph.Node) *graph.Node { return kind.Of(in[0], d) }, s)
 			}
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].LogSoftmax(d) }, s)
+			// Of what is row-major, and in float32 where activations are bfloat16.
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Exp().Max(d).Mul(in[0].Softmax(d)) }, s)
+			if len(s) > 1 && s[len(s)-1] < 32 {
+				Of(t, r, check, func(in []*graph.Node) *graph.Node {
+					y := in[0].MatMul(in[1])
+					return y.Softmax(d).Mul(y.Max(d)).Mul(y.Min(d))
+				}, s, tensor.Shape{s[len(s)-1], 7})
+			}
 		}
 		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Mean() }, s)
 	}

@@ -126,3 +126,34 @@ func (r *reduction) write(lanes [2]int, so []float64) {
 		r.dst.set(r.ends[lanes[0]+j], float32(v))
 	}
 }
+
+// extremeGrad binds the gradient of the largest or smallest element. It finds that element again,
+// in the type in which x is stored.
+func (b *binder) extremeGrad(op graph.ExtremeGrad, s *engine.Compute) func() {
+	x, dy := s.In[0], s.In[1]
+	strides := x.Layout.Strides(x.Shape)
+	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
+	kept := func(d int) bool { return !reduced(d) }
+	starts, within := places(x.Shape, strides, kept), places(x.Shape, strides, reduced)
+	from := places(dy.Shape, dy.Layout.Strides(dy.Shape), kept)
+	src, gradient, dst := b.act(x), b.act(dy), b.act(s.Out)
+	return b.rows(len(starts), func(i int) {
+		best, count := op.Start(), 0
+		for _, at := range within {
+			best = op.Join(best, float64(src.get(starts[i]+at)))
+		}
+		for _, at := range within {
+			if op.Chosen(float64(src.get(starts[i]+at)), best) {
+				count++
+			}
+		}
+		share := float32(float64(gradient.get(from[i])) / float64(count))
+		for _, at := range within {
+			if op.Chosen(float64(src.get(starts[i]+at)), best) {
+				dst.set(starts[i]+at, share)
+			} else {
+				dst.set(starts[i]+at, 0)
+			}
+		}
+	})
+}

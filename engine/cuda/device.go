@@ -309,7 +309,7 @@ func (d *Device) leave() {
 // check records the first failure and reports whether there has been none.
 func (d *Device) check(call string, r driver.Result) bool {
 	if r != driver.Success && d.err == nil {
-		d.err = fmt.Errorf("%s stopped working: %w; what was saved before is whole", d.title(), d.api.Check(call, r))
+		d.err = fmt.Errorf("%s stopped working: %w; files that were saved before are complete", d.title(), d.api.Check(call, r))
 	}
 	return d.err == nil
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/conformance"
 	"github.com/residual-ml/residual/engine/cuda/driver"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // The embedded kernels must be those of the sources, whose digest make.py writes.
@@ -95,4 +97,22 @@ func TestBindsEverything(t *testing.T) {
 // apart are the kernels that no case uses.
 var apart = []string{
 	"sgd", "adamw", "lars", "lars_norms", "scale_gradients", "average", "sum_gradients", "squares", "total", "gate", "resize", "pictures",
+}
+
+// An operation that the device lacks is named by the error, also one of a user's own.
+func TestLackingOperationsAreNamed(t *testing.T) {
+	d := newFake().open(t)
+	for name, build := range map[string]func(x *graph.Node) *graph.Node{
+		"GELU": (*graph.Node).GELU, "GroupNorm": func(x *graph.Node) *graph.Node {
+			one := x.Graph.Constant(1, x.Shape[1])
+			return x.GroupNorm(1, one, one, 1e-5)
+		},
+	} {
+		g := graph.New(graph.Eval)
+		y := build(g.Input("x", tensor.Float32, 2, 3, 4, 5))
+		_, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: []*graph.Node{y}})
+		if err == nil || !strings.Contains(err.Error(), "no kernel for "+name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -146,3 +146,27 @@ func (r *Runner) trace(x *graph.Node) (*graph.Node, error) {
 	}
 	return logits, CheckOutputs(r.config.Targets, r.module, logits.Shape, x.Shape[0])
 }
+
+// New is NewRunner for a model that answers with anything: [N, labels], [N, values] or masks.
+func New(m nn.Module, store *engine.Store, p engine.Precision, c Config) *Runner {
+	r := NewRunner(m, store, p)
+	r.config = c
+	return r
+}
+
+// Targets describes what the model answers.
+func (r *Runner) Targets() task.Targets { return r.config.Targets }
+
+// explanation is a program that computes the gradient of one logit of each image, compiled for
+// one batch shape.
+type explanation struct {
+	*engine.Program
+	images, chosen       *graph.Node // chosen [N, classes] is 1 for the explained class of each image
+	logits, of, gradient *graph.Node // gradient is that with respect to of
+}
+
+// lossProgram computes the loss of a batch of outputs on the device.
+type lossProgram struct {
+	*engine.Program
+	outputs, targets, loss *graph.Node
+}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// ownRecovers are the files that call recover without tensor.Recovered, and why they may.
+// ownRecovers lists the files that call recover without tensor.Recovered, with the reason.
 var ownRecovers = map[string]string{
 	"cmd/residual/main.go":          "prints the last line of a program that fails",
 	"engine/cpu/pool.go":            "panics again with the same value, on the caller's goroutine",
@@ -19,8 +19,8 @@ var ownRecovers = map[string]string{
 	"data/photo/inspect.go":         "makes an error of a decoder's panic over a damaged file",
 }
 
-// TestRecovers holds the module to one way in which a panic becomes an error: only a
-// tensor.Misuse does, by tensor.Recovered, so that a mistake never looks like bad input.
+// TestRecovers checks that only a tensor.Misuse becomes an error, by tensor.Recovered, so that
+// a bug never looks like bad input.
 func TestRecovers(t *testing.T) {
 	found := map[string]bool{}
 	eachSource(t, func(name string, f *ast.File) {

@@ -95,7 +95,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	return t
 }
 
-// over names the classes that an accuracy covers, where it does not cover all.
+// over says how many classes an accuracy covers; "" if it covers all.
 func over(r *Report, untested []string) string {
 	if len(untested) == 0 {
 		return ""

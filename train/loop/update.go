@@ -7,16 +7,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// gradientSum accumulates the gradients of several batches, each with a weight that depends
-// on its images.
-type gradientSum struct {
-	optim.Sum
-	mean    optim.Sum // replaces the gradient by the mean
-	batches int       // number of batches so far
-	total   float64   // sum of the weights
-	program *stepProgram
-}
-
 // prepare assigns the slots of the optimiser, the sum and the average.
 func (t *Trainer) prepare() {
 	t.update = optim.Averaged{Scaled: optim.Scaled{Optimizer: t.options.Optimizer, Factor: 1}}

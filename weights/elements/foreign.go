@@ -6,8 +6,8 @@ import (
 	"github.com/residual-ml/residual/internal/filekind"
 )
 
-// Foreign recognises, by its first bytes, what is often found in place of a file of
-// weights, and says what to do about it.
+// Foreign recognises, by the first bytes, files that are often mistaken for weights. what
+// describes the file and says what to do.
 func Foreign(head []byte) (what string, ok bool) {
 	switch filekind.Of(head) {
 	case filekind.GitLFS:
@@ -17,7 +17,7 @@ func Foreign(head []byte) (what string, ok bool) {
 	case filekind.Gzip:
 		return "is compressed with gzip; unpack it first", true
 	case filekind.Array:
-		return "is an array of NumPy and no checkpoint", true
+		return "is a NumPy array and not a checkpoint", true
 	}
 	return "", false
 }

@@ -77,7 +77,8 @@ func (e *emitter) pass(spill operand.Mem, round string, shift int) {
 		e.VPUNPCKLWD(y[p[1]], y[p[0]], y[8+i])
 		e.VPUNPCKHWD(y[p[1]], y[p[0]], y[12+i])
 	}
-	// half leaves the outputs to put, in sums of 32 bits shifted, using y[0..7].
+	// half computes the outputs of one half, as shifted sums of 32 bits, and passes them to put.
+	// It overwrites y[0..7].
 	half := func(in []reg.VecPhysical, put func(k int, v reg.VecPhysical)) {
 		e.VPMADDWD(t["sum04"], in[0], y[0])
 		e.VPMADDWD(t["diff04"], in[0], y[1])
@@ -102,7 +103,7 @@ func (e *emitter) pass(spill operand.Mem, round string, shift int) {
 		}
 	}
 	half(y[12:16], func(k int, v reg.VecPhysical) { e.VMOVDQU(v, spill.Offset(32*k)) })
-	// The rows go to y[4..7] and y[12..15], which the low half does not need.
+	// The results go to y[4..7] and y[12..15], which the low half does not use.
 	free := [8]reg.VecPhysical{y[4], y[5], y[6], y[7], y[12], y[13], y[14], y[15]}
 	half(y[8:12], func(k int, v reg.VecPhysical) { e.VPACKSSDW(spill.Offset(32*k), v, free[k]) })
 	for k := range 4 {
