@@ -17,9 +17,7 @@ import (
 
 // tangled are the packages whose files still need each other in a circle of more than two.
 // The list only gets shorter.
-var tangled = []string{
-	"data/folder",
-}
+var tangled = []string{"data/folder"}
 
 // TestCircles checks that the files of a package need each other in one direction, as
 // packages do: a file needs another where it names a package-level name or a method that the
