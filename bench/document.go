@@ -105,18 +105,6 @@ func (r record) when(f facts) string {
 	return r.Date
 }
 
-func (u unit) text(v float64) string {
-	switch {
-	case u == memory:
-		return report.Bytes(int64(v))
-	case v < 10:
-		return fmt.Sprintf("%.2f %s", v, u)
-	case v < 1000:
-		return fmt.Sprintf("%.1f %s", v, u)
-	}
-	return report.Count(int64(v+0.5)) + " " + string(u)
-}
-
 // setting is the precision, and the kernels of Residual, that a side used.
 func (s side) setting() string {
 	text := s.Precision
@@ -128,9 +116,6 @@ func (s side) setting() string {
 	}
 	return text
 }
-
-// setting is the contender's name without the program.
-func (c contender) setting() string { return strings.TrimPrefix(c.name(), c.Program+" ") }
 
 // trialText shows how the settings of the peers were chosen.
 func (l *ledger) trialText(b *strings.Builder, f facts) {
@@ -172,23 +157,3 @@ func commands(rows []record) []string {
 	}
 	return list
 }
-
-// markdown is a table of a Markdown file.
-type markdown struct{ b strings.Builder }
-
-func newMarkdown(titles ...string) *markdown {
-	t := &markdown{}
-	t.row(titles...)
-	t.b.WriteString(strings.Repeat("|---", len(titles)) + "|\n")
-	return t
-}
-
-func (t *markdown) row(cells ...string) {
-	for _, c := range cells {
-		c = strings.NewReplacer("|", `\|`, "\n", " ").Replace(c)
-		t.b.WriteString("| " + c + " ")
-	}
-	t.b.WriteString("|\n")
-}
-
-func (t *markdown) String() string { return t.b.String() }

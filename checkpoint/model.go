@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
@@ -77,50 +76,34 @@ func (m Model) Names() []string {
 	return m.Classes
 }
 
-// Metrics are numbers by name, such as test_accuracy. In JSON, which cannot represent
-// them as numbers, NaN and the infinities are the strings NaN, +Inf and -Inf.
+// Metrics are numbers by name, such as test_accuracy. In JSON, NaN is null and the infinities
+// are the strings "+Inf" and "-Inf", as of a Number.
 type Metrics map[string]float64
 
 // MarshalJSON implements json.Marshaler.
 func (m Metrics) MarshalJSON() ([]byte, error) {
 	values := make(map[string]json.RawMessage, len(m))
 	for name, v := range m {
-		values[name] = appendNumber(nil, v, 64)
+		values[name] = number.Append(nil, v, 64)
 	}
 	return json.Marshal(values)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *Metrics) UnmarshalJSON(b []byte) error {
-	var values map[string]any
+	var values map[string]json.RawMessage
 	if err := json.Unmarshal(b, &values); err != nil {
 		return err
 	}
 	*m = make(Metrics, len(values))
-	for name, v := range values {
-		switch v := v.(type) {
-		case float64:
-			(*m)[name] = v
-		case string:
-			f, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				return fmt.Errorf("metric %q: %q is not a number", name, v)
-			}
-			(*m)[name] = f
-		default:
-			return fmt.Errorf("metric %q is not a number", name)
+	for name, text := range values {
+		v, err := number.Parse(text)
+		if err != nil {
+			return fmt.Errorf("metric %q: %w", name, err)
 		}
+		(*m)[name] = v
 	}
 	return nil
-}
-
-// appendNumber appends a JSON number, or a string if JSON cannot represent the number.
-func appendNumber(b []byte, v float64, bits int) []byte {
-	text := strconv.FormatFloat(v, 'g', -1, bits)
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		text = strconv.Quote(text)
-	}
-	return append(b, text...)
 }
 
 // metadataKey is the key of the Model, as JSON, in a model file's metadata.
@@ -150,7 +133,7 @@ func (m Model) Metadata() (map[string]string, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(m)
+	text, err := number.Marshal(m)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func schedule(steps []Step) []Step {
 // plan gives every temporary value a place in one arena and returns the arena's size in
 // words. Values whose lifetimes do not overlap share memory. A step that may work in place
 // writes to the memory of an input that no later step reads. concurrent, if it is not nil,
-// selects the concurrent steps of a Sider.
+// selects the concurrent steps of a AsyncDevice.
 func plan(steps []Step, concurrent func(Step) bool) int {
 	temps := lives(steps)
 	if concurrent != nil {

@@ -25,7 +25,7 @@ const (
 )
 
 const zerosNote = "where shortcuts add channels of zeros, these are taken to come last, as in the code of He et al.; " +
-	"nothing in the file tells whether half of them come before the others, for which residual import has --zeros both"
+	"nothing in the file tells whether half of them come before the others, as ModelConfig.Zeros both says"
 
 // widens reports whether a model has shortcuts that add channels of zeros.
 func widens(e models.Entry) bool {

@@ -139,7 +139,7 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 	case e.Preprocess.Mean == nil:
 		return nil, nil
 	case len(e.Preprocess.Mean) != to.Channels:
-		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; --mean and --std give others",
+		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; ModelConfig.Mean and ModelConfig.Std give others",
 			e.Name, len(e.Preprocess.Mean), to.Channels)}, nil
 	}
 	p.Mean, p.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)

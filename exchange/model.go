@@ -159,11 +159,14 @@ func (w *Weights) chooseModel(model string) (models.Match, error) {
 }
 
 // headlessError is the error of a backbone: it says what is missing and how to make a classifier.
-// flags holds the --model flag for the command, if the file does not name the model.
-func (w *Weights) headlessError(m models.Match, flags string) error {
+// model is the name to give, if the file does not name the model.
+func (w *Weights) headlessError(m models.Match, model string) error {
 	head := m.Entry.Head
-	return fmt.Errorf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier; "+
-		"`residual train%s --weights %s --data IMAGES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
+	lacks := fmt.Sprintf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier", head, head, m.Title())
+	if model != "" {
+		return field.Errorf("%s; a training with {Weights} %s and {Model} %s gives it a new last layer for the classes of {Data}", lacks, w.Path, model)
+	}
+	return field.Errorf("%s; a training with {Weights} %s gives it a new last layer for the classes of {Data}", lacks, w.Path)
 }
 
 // fill makes the model of a match and gives it the weights. It reads the tensors only now,
@@ -203,7 +206,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			continue
 		}
 		if m.Headless {
-			return match, w.headlessError(m, " --model "+e.Name)
+			return match, w.headlessError(m, e.Name)
 		}
 		return m, nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -43,6 +44,10 @@ type Judgement struct {
 	model *inference.Classifier
 	data  data.Dataset
 }
+
+// MarshalJSON implements json.Marshaler. A number that is NaN becomes null, and an infinite
+// one the string "+Inf" or "-Inf".
+func (j Judgement) MarshalJSON() ([]byte, error) { return number.Object(j) }
 
 // Examine measures c on ds, whose images are prepared as they were for the training.
 // It returns ctx's error when ctx ends.

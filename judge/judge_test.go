@@ -135,7 +135,10 @@ func TestReportOfARun(t *testing.T) {
 	dir := filepath.Dir(path)
 	for name, text := range map[string]string{
 		"settings.yaml": "model: d2l-bnlenet\nblocks: [2, 1]\nweight_decay: 0.5\n",
-		"metrics.csv":   "epoch,lr,train_loss,train_acc,test_loss,test_acc\n0.5,0.1,2,0.2,,\n1,0.1,1.5,0.4,1.7,0.3\n2,0.1,1,0.5,1.2,0.45\n2.5,0.1,0.",
+		"metrics.jsonl": `{"epoch":0.5,"lr":0.1,"train_loss":2,"train_acc":0.2}
+{"epoch":1,"lr":0.1,"train_loss":1.5,"train_acc":0.4,"test_loss":1.7,"test_acc":0.3}
+{"epoch":2,"lr":0.1,"train_loss":1,"train_acc":0.5,"test_loss":1.2,"test_acc":0.45}
+{"epoch":2.5,"lr":0.1,"train_loss":0.`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)

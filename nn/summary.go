@@ -43,6 +43,13 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	return t, nil
 }
 
+// Shallow returns the table without the rows of this depth and below; 1 leaves the whole model.
+func (t *Table) Shallow(depth int) *Table {
+	shallow := *t
+	shallow.Rows = slices.DeleteFunc(slices.Clone(t.Rows), func(r Row) bool { return r.Depth >= depth })
+	return &shallow
+}
+
 // trace runs m's Forward and returns a tensor.Misuse, such as one about shapes, as an error.
 func trace(g *graph.Graph, m Module, input tensor.Shape) error {
 	_, err := traceOn(g.Input("input", tensor.Float32, input...), m)

@@ -2,7 +2,6 @@ package report
 
 import (
 	"io"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -250,5 +249,3 @@ func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
 
 // said records that another line was written.
 func (r *lineRhythm) said(now time.Time) { r.last = now }
-
-func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

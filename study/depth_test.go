@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 	if w := r.Rows[1]; w.Diverged != 1 || w.Seeds != 2 || w.TrainError.Max != guessing || w.FirstGradient.Mean != 1 {
 		t.Errorf("%+v", w)
 	}
-	if s := spreadOf([]Value{Value(math.NaN())}); s.Mean.known() {
+	if s := spreadOf([]Value{Value(math.NaN())}); known(s.Mean) {
 		t.Errorf("of nothing: %+v", s)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
@@ -221,7 +222,7 @@ func readShard(file *os.File, size int64, name string) (*shard, Format, map[stri
 		return nil, "", nil, err
 	}
 	one := &shard{name: name, file: file}
-	if isSafetensors(head, size) {
+	if is, _ := elements.Safetensors(head, size); is {
 		s, err := safetensors.Read(file, size, name)
 		if err != nil {
 			return nil, "", nil, err
@@ -265,5 +266,14 @@ func (s *shards) Close() (err error) {
 	return err
 }
 
-// isIndex recognises an index by its name, since its content begins like any other JSON.
-func isIndex(path string) bool { return strings.HasSuffix(path, IndexEnding) }
+// IsIndex reports whether the file at path is an index of shards: JSON, as no file of weights
+// is.
+func IsIndex(path string) bool {
+	file, size, err := elements.OpenFile(path, "")
+	if err != nil {
+		return false // whoever opens the file reports the error
+	}
+	defer file.Close()
+	head := make([]byte, min(size, 64))
+	return elements.ReadFull(file, head, 0) == nil && filekind.Of(head) == filekind.JSON
+}

@@ -20,14 +20,14 @@ import (
 
 // suspicion is what data check --json says of an audit.Suspect.
 type suspicion struct {
-	Name                 string `json:"name"`
-	Path                 string `json:"path"`
-	Label                string `json:"label"`
-	Part                 string `json:"part,omitempty"` // of the run: train, test, or new where it had no such image
-	Loss                 number `json:"loss"`           // of the label, -ln of its probability
-	Probability          number `json:"probability"`    // of the label
-	Likeliest            string `json:"likeliest"`
-	LikeliestProbability number `json:"likeliest_probability"`
+	Name                 string  `json:"name"`
+	Path                 string  `json:"path"`
+	Label                string  `json:"label"`
+	Part                 string  `json:"part,omitempty"` // of the run: train, test, or new where it had no such image
+	Loss                 float64 `json:"loss"`           // of the label, -ln of its probability
+	Probability          float64 `json:"probability"`    // of the label
+	Likeliest            string  `json:"likeliest"`
+	LikeliestProbability float64 `json:"likeliest_probability"`
 }
 
 // runParts are the parts of a run with the titles of their sections: those of its record,
@@ -50,7 +50,7 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 		for _, s := range c.Suspicious {
 			if s.Part == part.name {
 				lines = append(lines, fmt.Sprintf("%s: labelled %s (%.4f, loss %.2f), looks like %s (%.4f)",
-					s.Name, s.Label, float64(s.Probability), float64(s.Loss), s.Likeliest, float64(s.LikeliestProbability)))
+					s.Name, s.Label, s.Probability, s.Loss, s.Likeliest, s.LikeliestProbability))
 			}
 		}
 		section(b, part.title, lines)
@@ -91,7 +91,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	for _, s := range audit.Worst(all, mostSuspicious) {
 		c.Suspicious = append(c.Suspicious, suspicion{
-			s.Name, s.Path, s.Label, s.Part, number(s.Loss), number(s.Probability), s.Likeliest, number(s.LikeliestProbability),
+			s.Name, s.Path, s.Label, s.Part, s.Loss, s.Probability, s.Likeliest, s.LikeliestProbability,
 		})
 	}
 	if f.csv == "" {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/internal/host"
@@ -95,10 +95,7 @@ func examine() *doctorResult {
 	}
 	r.Version, r.Go = checkpoint.Versions()
 	set := kernel.For(kernel.Best())
-	r.Paths, r.Precision = set.Paths(), engine.FP32.String()
-	if set.BF16.Native {
-		r.Precision = engine.BF16.String()
-	}
+	r.Paths, r.Precision = set.Paths(), cpu.PreferredBy(set).String()
 	m := host.ReadMemory()
 	r.MemoryBytes, r.AvailableBytes, r.MemoryLimit = m.Total, m.Available, m.Limit
 	for _, isa := range kernel.Available() {
@@ -158,7 +155,7 @@ func (r *doctorResult) write(w io.Writer) error {
 	}
 	precision := r.Precision + " is what auto chooses"
 	if len(r.Devices) > 1 {
-		precision += " on the CPU, bf16 on a GPU"
+		precision += fmt.Sprintf(" on the CPU, %v on a GPU", cuda.Preferred)
 	}
 	t.Row("precision", precision)
 	t.Row("devices", strings.Join(r.Devices, ", ")+"; "+r.GPU)

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/task"
@@ -42,8 +41,8 @@ type evalResult struct {
 	Data            string              `json:"data"`
 	Split           string              `json:"split"`
 	Accuracy        float64             `json:"accuracy"`
-	Top5Accuracy    *float64            `json:"top5_accuracy"` // null for five classes or fewer
-	Loss            number              `json:"loss"`          // mean cross-entropy
+	Top5Accuracy    *number.Float       `json:"top5_accuracy"` // null for five classes or fewer
+	Loss            float64             `json:"loss"`          // mean cross-entropy
 	Count           int                 `json:"count"`
 	ImagesPerSecond float64             `json:"images_per_second"`
 	Device          string              `json:"device"`
@@ -64,15 +63,15 @@ type evalResult struct {
 
 // calibration is how sure the model is, beside how right it is.
 type calibration struct {
-	Confidence    *float64 `json:"confidence"`     // mean probability of the class it says
-	ExpectedError *float64 `json:"expected_error"` // over 15 bins
-	MaximumError  *float64 `json:"maximum_error"`  // of a bin
+	Confidence    *number.Float `json:"confidence"`     // mean probability of the class it says
+	ExpectedError *number.Float `json:"expected_error"` // over 15 bins
+	MaximumError  *number.Float `json:"maximum_error"`  // of a bin
 }
 
 // calibrationOf is null throughout where no answer is a number.
 func calibrationOf(c *report.Calibration) (r calibration) {
 	if all := c.All(); all.Count > 0 {
-		r = calibration{report.Known(all.Confidence()), report.Known(c.ExpectedError()), report.Known(c.MaximumError())}
+		r = calibration{number.Known(all.Confidence()), number.Known(c.ExpectedError()), number.Known(c.MaximumError())}
 	}
 	return r
 }
@@ -196,7 +195,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
 	}
-	printf(cmd, "loss %.4f\n", float64(r.Loss))
+	printf(cmd, "loss %.4f\n", r.Loss)
 	if c := r.Calibration; c.Confidence != nil {
 		printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
 	}
@@ -214,7 +213,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
-	if err := sameOutputs(path, about, ds.Info()); err != nil {
+	if err := c.CheckClasses(ds.Info()); err != nil {
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())
@@ -228,7 +227,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	return &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
-		Accuracy: got.Accuracy, Top5Accuracy: report.Known(got.Top5Accuracy()), Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
+		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Precision: f.device.on(dev).String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
 		Calibration: calibrationOf(&got.Calibration),
@@ -290,31 +289,4 @@ func (r *evalResult) runText() string {
 		text += "left out: " + plural(n.LeftOut, "image") + " that the model was trained on\n"
 	}
 	return text
-}
-
-// sameClasses refuses a data set whose classes are others than the model's; how
-// many there are, inference checks.
-func sameClasses(path string, classes []string, info data.Info) error {
-	if len(classes) != len(info.Classes) {
-		return nil
-	}
-	for i, class := range classes {
-		if class != info.Classes[i] {
-			return fmt.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with --data",
-				path, i, class, info.Name, info.Classes[i])
-		}
-	}
-	return nil
-}
-
-// number is a figure that may be no number: JSON has no word for those, so they
-// are the strings NaN, +Inf and -Inf.
-type number float64
-
-// MarshalJSON implements json.Marshaler.
-func (n number) MarshalJSON() ([]byte, error) {
-	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
-		return json.Marshal(fmt.Sprint(v))
-	}
-	return json.Marshal(float64(n))
 }

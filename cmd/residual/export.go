@@ -163,7 +163,7 @@ func (f *exportFlags) open(path string) (*modelfile.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.notes = chosen(m.Info, m.Notes)
+	f.notes = chosen(m.Info, notesOf(m))
 	return m, nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 )
@@ -138,6 +140,14 @@ func sayChosen(cmd *cobra.Command, path string, notes []string) {
 var flagOf = map[string]string{
 	"Model": "model", "Output": "logits", "Resize": "resize", "Crop": "crop", "Squash": "squash", "Size": "size",
 	"Interpolation": "interpolation", "Scale": "scale", "Mean": "mean", "Std": "std",
+}
+
+// notesOf returns a model's notes with flags in place of the fields of exchange.ModelConfig.
+func notesOf(m *modelfile.Model) (notes []string) {
+	for _, n := range m.Notes {
+		notes = append(notes, field.InText(n, "ModelConfig", flagFor))
+	}
+	return notes
 }
 
 // asked puts the command's flags into an error that asks for something; of a command that

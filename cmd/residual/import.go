@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -124,28 +122,15 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 	if err != nil {
 		return nil, err
 	}
-	switch graph := m.Graph != nil; {
-	case graph && !endsInONNX(out):
-		return nil, fmt.Errorf("%s: the graph is none of the networks known by name, so it stays an ONNX file; give -o a name that ends in .onnx, in place of %s", path, out)
-	case graph:
-		err = exchange.SaveGraph(out, path, m.Info)
-	case endsInONNX(out):
-		_, err = exchange.Save(out, m.Module, m.Info, exchange.ExportConfig{})
-	default:
-		err = checkpoint.SaveModel(out, m.Info, nn.StateDict(m.Module))
-	}
-	if err != nil {
+	if err := m.Save(out); err != nil {
 		return nil, err
 	}
 	st, err := os.Stat(out)
 	if err != nil {
 		return nil, err
 	}
-	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: m.Notes}, nil
+	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: notesOf(m)}, nil
 }
-
-// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
-func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
 
 func (r *importResult) text() string {
 	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",

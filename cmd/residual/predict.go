@@ -215,15 +215,6 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	return bad, errors.Join(err, out.end())
 }
 
-// likelyEnough keeps the classes of at least this probability.
-func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
-	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
-}
-
 // stdinPaths puts the lines of standard input in the place of -.
 type stdinPaths struct {
 	r    io.Reader

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"image/jpeg"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 )
@@ -35,9 +35,7 @@ func newAnswers(format string, w io.Writer, classes int, cams bool) answers {
 	case "csv":
 		return &csvAnswers{w: csv.NewWriter(w), classes: classes, cams: cams}
 	case "jsonl":
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		return lineAnswers{e}
+		return lineAnswers{w}
 	case "json":
 		return &jsonAnswers{w: w}
 	}
@@ -127,9 +125,9 @@ func (a *csvAnswers) end() error {
 }
 
 // lineAnswers is JSON lines.
-type lineAnswers struct{ e *json.Encoder }
+type lineAnswers struct{ w io.Writer }
 
-func (a lineAnswers) add(p prediction) error { return a.e.Encode(p) }
+func (a lineAnswers) add(p prediction) error { return number.Write(a.w, p, "") }
 func (lineAnswers) end() error               { return nil }
 
 // jsonAnswers is one array, as printJSON would write it.
@@ -139,20 +137,17 @@ type jsonAnswers struct {
 }
 
 func (a *jsonAnswers) add(p prediction) error {
-	var b bytes.Buffer
-	b.WriteString(",\n  ")
+	before := ",\n"
 	if a.count == 0 {
-		b.Reset()
-		b.WriteString("[\n  ")
+		before = "[\n"
 	}
 	a.count++
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("  ", "  ")
-	if err := e.Encode(p); err != nil {
+	var b bytes.Buffer
+	if err := number.Write(&b, p, "  "); err != nil {
 		return err
 	}
-	_, err := a.w.Write(bytes.TrimRight(b.Bytes(), "\n"))
+	text := strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\n  ") // no string in JSON has a line end
+	_, err := io.WriteString(a.w, before+"  "+text)
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -164,7 +163,7 @@ func sizeHint(err error) error {
 
 // pullWeights fetches what an ONNX file or an index has its weights in, beside it.
 func pullWeights(ctx context.Context, c hub.Cache, r hub.Ref, f hub.File) ([]hub.File, error) {
-	if strings.HasSuffix(f.Path, weights.IndexEnding) {
+	if weights.IsIndex(f.Path) {
 		names, err := weights.Shards(f.Path)
 		if err != nil {
 			return nil, err

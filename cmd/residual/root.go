@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
@@ -138,12 +138,7 @@ func hearing(ctx context.Context, work func() error) error {
 }
 
 // printJSON writes a result for programs: keys are lower_snake and stay as they are.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
+func printJSON(w io.Writer, v any) error { return number.Write(w, v, "  ") }
 
 // jsonFlag adds --json.
 func jsonFlag(cmd *cobra.Command, to *bool) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
@@ -250,7 +251,7 @@ func showDepth(v *studyView, r study.DepthResult) {
 
 // spreadText writes 12.1 (11.8 to 12.6).
 func spreadText(s study.Spread, times float64, format string) string {
-	if s.Mean.String() == "" {
+	if !number.Finite(float64(s.Mean)) {
 		return "unknown"
 	}
 	f := func(v study.Value) string { return fmt.Sprintf(format, times*float64(v)) }

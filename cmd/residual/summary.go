@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 
@@ -76,7 +74,7 @@ layer that holds them and again in the modules around it.`,
 				return usagef("the input does not suit %s: %w; choose another --input", args[0], err)
 			}
 			if depth > 0 {
-				t = shallow(t, depth)
+				t = t.Shallow(depth)
 			}
 			if asJSON {
 				r := summaryJSON(args[0], about, shape, t)
@@ -107,7 +105,7 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
 		return nil, none, nil, nil, err
 	}
-	if !looksLikeFile(name) {
+	if !modelfile.IsPath(name) {
 		e, err := lookupModel(name)
 		if err != nil {
 			return fail(fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err))
@@ -134,7 +132,7 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	if err != nil {
 		return fail(asked(nil, err))
 	}
-	module, about, notes := m.Module, m.Info, m.Notes
+	module, about, notes := m.Module, m.Info, notesOf(m)
 	if m.Graph != nil { // which is shown as it stands, whatever computes the same
 		module = m.Graph
 	}
@@ -142,40 +140,9 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 		notes = []string{strings.TrimPrefix(asked(nil, m.Undescribed).Error(), name+": ")}
 	}
 	if input == nil {
-		input = inputOf(m)
+		input = m.ImageShape()
 	}
 	return module, about, input, notes, nil
-}
-
-// inputOf is the shape of one image of a model: of the size that its file says, or that the
-// network was made for.
-func inputOf(m *modelfile.Model) tensor.Shape {
-	channels, height, width := m.Info.Channels, m.Info.Height, m.Info.Width
-	if m.Graph != nil {
-		in := m.Graph.Input
-		channels, height, width = in.Channels, cmp.Or(in.Height, height), cmp.Or(in.Width, width)
-	}
-	e, err := models.Lookup(m.Info.Architecture)
-	if err != nil || m.Graph != nil {
-		e.Height, e.Width = 224, 224
-	}
-	return tensor.Shape{1, channels, cmp.Or(height, e.Height), cmp.Or(width, e.Width)}
-}
-
-// looksLikeFile tells a model file from the name of a model. A file that is called as a
-// model is given with its folder. The ending matters only where there is no such file: the
-// error then names the file.
-func looksLikeFile(name string) bool {
-	if strings.ContainsAny(name, `/\`) {
-		return true
-	}
-	if _, err := models.Lookup(name); err == nil {
-		return false
-	}
-	if st, err := os.Stat(name); err == nil && !st.IsDir() {
-		return true
-	}
-	return strings.HasSuffix(name, ".safetensors") || endsInONNX(name)
 }
 
 // parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.
@@ -200,18 +167,6 @@ func parseInput(text string) (tensor.Shape, error) {
 		return nil, usagef("--input %q has %d sizes; give batch,channels,height,width such as 1,1,224,224", text, len(shape))
 	}
 	return shape, nil
-}
-
-// shallow keeps the rows above a depth.
-func shallow(t *nn.Table, depth int) *nn.Table {
-	kept := *t
-	kept.Rows = nil
-	for _, r := range t.Rows {
-		if r.Depth < depth {
-			kept.Rows = append(kept.Rows, r)
-		}
-	}
-	return &kept
 }
 
 func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.Table) summaryResult {

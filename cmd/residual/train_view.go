@@ -35,8 +35,8 @@ type trainView struct {
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
 
-	last     []string            // the last epoch's measures as text, of tasks other than classes
-	measured map[string]*float64 // and by their columns
+	last     []string           // the last epoch's measures as text, of tasks other than classes
+	measured map[string]float64 // and by their columns
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
@@ -199,33 +199,33 @@ func chosenFor(pictures int) string {
 
 // trainResult is what train --json prints. What was not measured is null.
 type trainResult struct {
-	Model           string              `json:"model"`
-	Data            string              `json:"data"`
-	Loss            number              `json:"loss"`
-	TrainAccuracy   *number             `json:"train_accuracy"`
-	TestAccuracy    *float64            `json:"test_accuracy"`
-	Untested        []string            `json:"untested_classes,omitempty"` // which that accuracy is not of
-	Task            string              `json:"task"`
-	Measures        map[string]*float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
-	BestAccuracy    *float64            `json:"best_accuracy"`
-	BestScore       *float64            `json:"best_score"` // by the metric of the settings
-	BestEpoch       int                 `json:"best_epoch"`
-	Early           bool                `json:"ended_early"` // by the patience of the settings
-	Epochs          int                 `json:"epochs"`      // completed
-	Steps           int                 `json:"steps"`
-	ImagesPerSecond float64             `json:"images_per_second"`
-	Device          string              `json:"device"`
-	Seconds         float64             `json:"seconds"`
-	PlannedBytes    int64               `json:"planned_memory_bytes"`
-	PeakBytes       *int64              `json:"peak_memory_bytes"`
-	Dir             string              `json:"dir"`
-	Best            string              `json:"best"`
-	Last            string              `json:"last"`
-	State           *string             `json:"state"`   // what --resume goes on from; null before the end of an epoch
-	Report          *string             `json:"report"`  // null where none was written
-	Stopped         bool                `json:"stopped"` // by Ctrl-C
-	Settings        train.Config        `json:"settings"`
-	Estimate        *foreseen           `json:"estimate"` // before the start; null where nothing was measured
+	Model           string             `json:"model"`
+	Data            string             `json:"data"`
+	Loss            float64            `json:"loss"`
+	TrainAccuracy   float64            `json:"train_accuracy"`
+	TestAccuracy    float64            `json:"test_accuracy"`
+	Untested        []string           `json:"untested_classes,omitempty"` // which that accuracy is not of
+	Task            string             `json:"task"`
+	Measures        map[string]float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
+	BestAccuracy    float64            `json:"best_accuracy"`
+	BestScore       float64            `json:"best_score"` // by the metric of the settings
+	BestEpoch       int                `json:"best_epoch"`
+	Early           bool               `json:"ended_early"` // by the patience of the settings
+	Epochs          int                `json:"epochs"`      // completed
+	Steps           int                `json:"steps"`
+	ImagesPerSecond float64            `json:"images_per_second"`
+	Device          string             `json:"device"`
+	Seconds         float64            `json:"seconds"`
+	PlannedBytes    int64              `json:"planned_memory_bytes"`
+	PeakBytes       *int64             `json:"peak_memory_bytes"`
+	Dir             string             `json:"dir"`
+	Best            string             `json:"best"`
+	Last            string             `json:"last"`
+	State           *string            `json:"state"`   // what --resume goes on from; null before the end of an epoch
+	Report          *string            `json:"report"`  // null where none was written
+	Stopped         bool               `json:"stopped"` // by Ctrl-C
+	Settings        train.Config       `json:"settings"`
+	Estimate        *foreseen          `json:"estimate"` // before the start; null where nothing was measured
 }
 
 // untested names the classes without test images.
@@ -238,8 +238,8 @@ func (v *trainView) untested() []string {
 
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
-		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: v.accuracy(s),
-		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestScore: measured(s.BestScore), Early: s.Early, BestEpoch: s.BestEpoch,
+		Model: s.Config.Model, Data: s.Config.Data, Loss: s.Loss, TrainAccuracy: v.accuracy(s),
+		TestAccuracy: s.TestAccuracy, BestAccuracy: s.BestAccuracy, BestScore: s.BestScore, Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
@@ -252,13 +252,6 @@ func (v *trainView) json(s train.Summary) error {
 		r.State = &s.State
 	}
 	return printJSON(v.cmd.OutOrStdout(), r)
-}
-
-func measured(x float64) *float64 {
-	if math.IsNaN(x) {
-		return nil
-	}
-	return &x
 }
 
 // result prints d2l's last lines, and what lies where.

@@ -7,13 +7,13 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // MakeConfig configures Make. The zero value asks for 20 images per class.
@@ -132,7 +132,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 		epoch = 1
 	}
 	rnd.Image(c.Seed, epoch, index)
-	r := rand.New(&rnd)
+	r := rng.Of(&rnd)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
 	for channel := range 3 {

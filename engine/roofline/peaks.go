@@ -1,7 +1,6 @@
 package roofline
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -63,9 +63,9 @@ func measureRates(dev engine.Device, precision engine.Precision, g *graph.Graph,
 	if err != nil {
 		return r, err
 	}
-	images, rng := tensor.New(x.Shape...), rand.New(rand.NewPCG(1, 2))
+	images, numbers := tensor.New(x.Shape...), rng.PCG(1, 2)
 	for i := range images.Data() {
-		images.Data()[i] = rng.Float32() - 0.5
+		images.Data()[i] = numbers.Float32() - 0.5
 	}
 	if err := p.Feed(x, images); err != nil {
 		return r, err

@@ -111,3 +111,10 @@ func unwrapped(err error) []error {
 	}
 	return nil
 }
+
+// InText returns a text, such as a note, with name(Field) in place of each TYPE.Field of the
+// struct type named.
+func InText(text, structType string, name func(field string) string) string {
+	named := regexp.MustCompile(`\b` + regexp.QuoteMeta(structType) + `\.([A-Z]\w*)`)
+	return named.ReplaceAllStringFunc(text, func(m string) string { return name(m[len(structType)+1:]) })
+}

@@ -81,5 +81,3 @@ func noTotals() Totals {
 
 // Place is a batch of a training, such as the last one before it was stopped.
 type Place struct{ Epoch, Batch int }
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

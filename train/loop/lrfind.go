@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // LRFind holds the settings of Trainer.FindLR. The zero value stands for fastai's: from 1e-7
@@ -48,6 +49,10 @@ type LRPoint struct {
 	Loss   float64 `json:"loss"`
 	Smooth float64 `json:"smoothed_loss"`
 }
+
+// MarshalJSON implements json.Marshaler. A loss that is NaN becomes null, and an infinite one
+// the string "+Inf".
+func (p LRPoint) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
 // LRCurve is the loss as a function of the rising learning rate, with the rates that fastai's
 // rules suggest. A suggestion is 0 if the loss never fell.

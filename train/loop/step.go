@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -47,7 +48,7 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		return math.NaN(), 0, err
 	}
 	loss, hits = float64(t.values[0]), int(t.values[1])
-	if !finite(loss) {
+	if !number.Finite(loss) {
 		return loss, 0, ErrNotFinite
 	}
 	if t.first != nil {

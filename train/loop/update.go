@@ -19,7 +19,7 @@ func (t *Trainer) prepare() {
 		t.update.At, t.average.at = n, n
 		n++
 	}
-	t.update.Kept, t.sum.Kept, t.sum.mean.Kept = n, n, n
+	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
 	if w := t.options.ClassWeights; len(w) > 0 {
 		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
 	}
@@ -93,7 +93,7 @@ func (t *Trainer) updater() engine.Updater {
 	if t.plain() {
 		return t.options.Optimizer
 	}
-	t.update.Factor, t.update.Rest = 1, t.average.weightFactor(t)
+	t.update.Factor, t.update.AverageWeight = 1, t.average.weightFactor(t)
 	return &t.update
 }
 

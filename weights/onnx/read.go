@@ -179,9 +179,6 @@ func (g *Graph) dropInitialised() {
 	g.Inputs = kept
 }
 
-// mostAttributes is far more than any operation has.
-const mostAttributes = 100
-
 // read reads a NodeProto. After an error n holds what was read so far, so that the error
 // can name the node.
 func (n *Node) read(b []byte) error {

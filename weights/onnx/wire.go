@@ -215,3 +215,9 @@ func quoteless(s string) string {
 	}
 	return q
 }
+
+// mostBytes is the longest possible message of a protocol buffer.
+const mostBytes = 1<<31 - 1
+
+// mostAttributes is far more than any operation has.
+const mostAttributes = 100

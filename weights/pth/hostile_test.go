@@ -291,7 +291,7 @@ func hostileArchives() []hostileFile {
 		{"a web page", []byte("\n<!DOCTYPE html><html>"), "is a web page"},
 		{"a pointer of Git LFS", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0"), "is a Git LFS pointer"},
 		{"gzip", []byte("\x1f\x8b\x08\x00\x00"), "is compressed with gzip"},
-		{"safetensors", []byte("\x08\x00\x00\x00\x00\x00\x00\x00{}      "), "looks like a safetensors file"},
+		{"safetensors", []byte("\x08\x00\x00\x00\x00\x00\x00\x00{}      "), "is a safetensors file"},
 		{"a NumPy array", []byte("\x93NUMPY\x01\x00"), "is a NumPy array"},
 	}
 }
