@@ -370,14 +370,14 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	return r, err
 }
 
-// instead says how models of other tasks than classes and labels are asked.
+// instead says which method to call for models of other tasks than classes and labels.
 var instead = map[task.Task]string{
 	task.Values: "call Values",
 	task.Masks:  "call Logits, which returns [N, classes, H, W]",
 }
 
-// probabilities are those of one image's logits: of classes they sum to 1, and each label has
-// its own.
+// probabilities returns the probabilities for one image's logits. Those of classes sum to 1, and
+// those of labels are independent.
 func (c *Classifier) probabilities(logits []float32) []float64 {
 	if c.info.Task.Named() == task.Classes {
 		return forward.Probabilities(logits)

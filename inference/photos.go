@@ -207,7 +207,7 @@ var (
 	_ data.Targeted = (*Photos)(nil)
 )
 
-// columns are those of a list with what the model answers.
+// columns returns the columns of a list that have what the model answers with.
 func (c *Classifier) columns() folder.Columns {
 	return folder.Columns{Task: c.info.Task.Named(), Known: c.info.Names()}
 }

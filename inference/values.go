@@ -11,14 +11,14 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Value is a value that a model estimates of an image, in the units of its training.
+// Value is a value that a model estimates for an image, in the units of its training.
 type Value struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 }
 
-// Values returns the values that the model estimates of an image, in the model's order. It is
-// an error for a model that answers with classes or labels.
+// Values returns the values that the model estimates for an image, in the model's order. It
+// returns an error if the model answers with classes or labels.
 func (c *Classifier) Values(img image.Image) ([]Value, error) {
 	x, err := c.Prepare([]image.Image{img})
 	if err != nil {

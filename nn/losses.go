@@ -221,7 +221,7 @@ func meanOf(x *graph.Node) *graph.Node {
 // checkedDifference returns outputs - targets, which must have the same shape.
 func checkedDifference(m fmt.Stringer, outputs, targets *graph.Node) *graph.Node {
 	checkSameShape(m, outputs, targets)
-	return outputs.Sub(targets)
+	return outputs.Add(targets.Neg()) // with operations that every device has
 }
 
 // checkSameShape panics unless outputs and targets have the same shape: broadcasting would

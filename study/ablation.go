@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/task"
 )
 
 // Source is a trained model and the images it is measured on.
@@ -59,6 +61,9 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 		return nil, err
 	}
 	about := o.classifier.Info()
+	if of := about.Task.Named(); of != task.Classes {
+		return nil, fmt.Errorf("%s answers with %s, and this is measured by the accuracy of classes", s.Model, of)
+	}
 	if o.net, err = residualNet(s.Model, about.Architecture, o.classifier.Module()); err != nil {
 		return nil, err
 	}

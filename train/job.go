@@ -140,8 +140,8 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	}.Answering(info.Describes())
 }
 
-// extraMetrics lists the metrics that have columns of their own: of classes the one that was asked
-// for, and of other tasks all.
+// extraMetrics lists the metrics that have columns of their own: all for tasks other than
+// classes, and for classes only the one that chooses the best epoch.
 func (j *job) extraMetrics() (list []Metric) {
 	of := j.native.Targets.Task
 	for _, m := range loop.MetricsOf(of) {

@@ -215,7 +215,7 @@ func changed(changes []string, err error) error {
 	return fmt.Errorf("the images are not those that the run began with: %s; put them back to resume it, or start a new run", text)
 }
 
-// recordOf reads the images that a run has, with the targets they had.
+// recordOf reads the images in the record of a run, with their targets.
 func (c Config) recordOf(r recorded) (*folder.Index, error) {
 	if c.ofClasses() {
 		return folder.ReadRecord(r.path, c.Data, r.names)

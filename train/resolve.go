@@ -220,7 +220,7 @@ func (c Config) trainImages() (n int) {
 		x = &folder.Index{}
 	}
 	counts := x.Counts(data.Train)
-	if !c.ofClasses() { // a share of all images is held out, as of one class
+	if !c.ofClasses() { // a share of all images is held out, as if they were one class
 		all := 0
 		for _, count := range counts {
 			all += count

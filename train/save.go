@@ -144,7 +144,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	return nil
 }
 
-// set gives the row a metric of the test.
+// set sets a metric of the test in the row.
 func (r *row) set(m Metric, value *number.Float) {
 	*map[Metric]**number.Float{
 		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,

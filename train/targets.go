@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// checkTask reports what of the task does not suit the data.
+// checkTask returns an error if the task does not suit the data.
 func (p plan) checkTask() error {
 	switch of := task.Task(p.Task).Named(); {
 	case of == task.Classes && p.Columns != "":
@@ -30,8 +31,32 @@ func (p plan) checkTask() error {
 	return nil
 }
 
-// standardized are the images of a training with their values standardised by the mean and std
-// of those that are trained on; test may be nil. Others are as they are.
+// checkAnswers reports a metric that is of another task, and a teacher that is not there, before
+// any image is read.
+func (p plan) checkAnswers() error {
+	of := task.Task(p.Task)
+	if all := loop.MetricsOf(of); p.Metric != "" && !slices.Contains(all, Metric(p.Metric)) {
+		words := make([]string, len(all))
+		for i, m := range all {
+			words[i] = string(m)
+		}
+		return field.Errorf("{Metric} %s does not measure %s; choose one of: %s", p.Metric, of.Named(), strings.Join(words, ", "))
+	}
+	if p.Teacher == "" {
+		if p.TeacherModule == nil && (p.TeacherTemperature != 0 || p.TeacherShare != 0) {
+			return field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
+		}
+		return nil
+	}
+	if _, err := os.Stat(p.Teacher); err != nil {
+		return field.Errorf("{Teacher}: %w; name a model file, such as runs/train-1/best.safetensors", err)
+	}
+	return nil
+}
+
+// standardized returns the data sets of a training with their values standardised by the mean
+// and std of the training set; test may be nil. Data sets without values are returned as they
+// are.
 func standardized(ctx context.Context, train, test data.Dataset) (_, _ data.Dataset, err error) {
 	t := train.Info().Targets
 	if t.Task != task.Values || t.Std != nil || t.Shape != nil || len(t.Names) == 0 {
@@ -47,16 +72,14 @@ func standardized(ctx context.Context, train, test data.Dataset) (_, _ data.Data
 	return data.Standardized(train, mean, std), test, nil
 }
 
-// teacher opens the network that the training learns from; nil without one. It must answer the
-// same about the same images.
+// teacher returns the network that the training learns from, or nil if there is none. It must
+// take the same images and answer with the same classes, labels or values.
 func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
 	t := &loop.Teacher{Temperature: p.TeacherTemperature, Share: p.TeacherShare}
 	switch {
 	case p.TeacherModule != nil:
 		t.Module = p.TeacherModule
 		return t, nil
-	case p.Teacher == "" && (p.TeacherTemperature != 0 || p.TeacherShare != 0):
-		return nil, field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
 	case p.Teacher == "":
 		return nil, nil
 	}
@@ -88,7 +111,7 @@ func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
 	return t, nil
 }
 
-// few lists the first of many names.
+// few lists names, or the first of many.
 func few(names []string) string {
 	const most = 8
 	if more := len(names) - most; more > 0 {

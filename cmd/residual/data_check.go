@@ -15,13 +15,14 @@ import (
 
 // checkFlags are the settings of data check.
 type checkFlags struct {
-	files  dataFlags
-	device deviceFlags
-	model  string
-	run    string // folder of a training
-	csv    string // file of suspicious labels
-	pixels int64
-	json   bool
+	targets targetFlags
+	files   dataFlags
+	device  deviceFlags
+	model   string
+	run     string // folder of a training
+	csv     string // file of suspicious labels
+	pixels  int64
+	json    bool
 }
 
 func dataCheckCommand() *cobra.Command {
@@ -50,6 +51,7 @@ a CSV file, whose first columns are those of a list of images.`,
 		Example: `  residual data check fashion-mnist
   residual data check fashion-mnist --data-dir ~/data --json
   residual data check photos/
+  residual data check list.csv --task labels
   residual data check photos/ --model runs/train-1/best.safetensors
   residual data check photos/ --run runs/train-1 --suspects wrong.csv`,
 		Args:              f.sources,
@@ -60,6 +62,7 @@ a CSV file, whose first columns are those of a list of images.`,
 			return hearing(ctx, func() error { return f.check(ctx, cmd, args) })
 		},
 	}
+	addTargets(cmd, &f.targets)
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")
 	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on images, whose best model is asked, and whose parts are told apart")
 	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 )
 
 // photoCheck is what was found of a folder of images.
@@ -29,7 +30,7 @@ type photoCheck struct {
 
 // photos examines a folder or a list.
 func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string) (*photoCheck, error) {
-	x, err := folder.ScanContext(ctx, path)
+	x, err := f.targets.scan(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,9 @@ func (c *photoCheck) problem() error {
 	if c.Tested && len(c.Leaks) > 0 {
 		all = append(all, fmt.Sprintf("%s of near-duplicates on both sides of the division; move each to one", plural(len(c.Leaks), "group")))
 	}
-	if len(c.Contradictory) > 0 {
+	if len(c.Contradictory) > 0 && c.Task == task.Labels {
+		all = append(all, fmt.Sprintf("%s of near-duplicates with different labels; some of them are wrong", plural(len(c.Contradictory), "group")))
+	} else if len(c.Contradictory) > 0 && c.Task == "" {
 		all = append(all, fmt.Sprintf("%s of near-duplicates in two classes; one of the labels is wrong", plural(len(c.Contradictory), "group")))
 	}
 	if len(all) == 0 {
@@ -75,7 +78,11 @@ func (c *photoCheck) text() string {
 		t.Row(k.Name, report.Count(int64(k.Train)), report.Count(int64(k.Test)))
 		sum += k.Train + k.Test
 	}
-	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
+	if c.Task != "" {
+		c.answers(&b)
+	} else {
+		fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
+	}
 	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
 	}
@@ -101,7 +108,11 @@ func (c *photoCheck) text() string {
 	if c.Tested {
 		groups(&b, "groups of near-duplicates on both sides of the division", c.Leaks)
 	}
-	groups(&b, "groups of near-duplicates in two classes", c.Contradictory)
+	contradictory := "groups of near-duplicates in two classes"
+	if c.Task != "" {
+		contradictory = "groups of near-duplicates with different " + string(c.Task)
+	}
+	groups(&b, contradictory, c.Contradictory)
 	c.suspects(&b)
 	groups(&b, "groups of copies", c.Copies)
 	groups(&b, "groups of near-duplicates that are not all copies", slices.DeleteFunc(slices.Clone(c.Alike), c.areCopies))

@@ -16,7 +16,7 @@ func foundTargets(x *folder.Index) string {
 	names := x.Targets.Names
 	text := fmt.Sprintf("%s: %s images with %d %s: ", x.Path(), report.Count(int64(len(x.Items))), len(names), x.Targets.Task)
 	if x.Targets.Task == task.Labels {
-		return text + eachClass(names, x.CountLabels()) + "\n"
+		return text + eachClass(names, x.CountLabels("")) + "\n"
 	}
 	return text + few(names) + "\n"
 }

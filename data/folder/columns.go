@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/task"
@@ -247,10 +248,14 @@ func targetsIn(text string, names int) ([]float32, error) {
 	return values, nil
 }
 
-// CountLabels returns how many images of the index have each of its labels.
-func (x *Index) CountLabels() []int {
+// CountLabels returns how many images of a part have each label of the index; of both parts for
+// an empty split.
+func (x *Index) CountLabels(split data.Split) []int {
 	counts := make([]int, len(x.Targets.Names))
 	for _, it := range x.Items {
+		if split != "" && it.Split != split {
+			continue
+		}
 		values, err := targetsIn(x.Classes[it.Label], len(counts))
 		if err != nil {
 			continue // impossible, since readRecord and columns.text have checked the text

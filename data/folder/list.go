@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 )
@@ -216,7 +217,7 @@ func readCSV(r *lines.Reader, first string, before int, targets *columns, take f
 	case !ok && targets != nil:
 		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
 	case !ok:
-		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
+		return field.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line, or say with {Task} that its columns are labels or values", lines.Short(first))
 	}
 	c := csv.NewReader(r)
 	c.Comma, c.TrimLeadingSpace = head.separator, head.separator != '\t'

@@ -59,10 +59,10 @@ func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 	return &Runner{module: m, store: store, precision: p}
 }
 
-// Logits returns the model's output, [N, classes] unless its Config says otherwise, for a batch of images [N, C, H, W]. The
-// tensor belongs to the runner and is valid until the next call with the same N. The first
-// batch of a shape compiles the model for it. If the model does not accept the size of the
-// images, Logits returns an error.
+// Logits returns the model's output, [N, classes] unless its Config says otherwise, for a batch
+// of images [N, C, H, W]. The tensor belongs to the runner and is valid until the next call
+// with the same N. The first batch of a shape compiles the model for it. If the model does not
+// accept the size of the images, Logits returns an error.
 func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	p, err := r.shaped(images.Shape())
 	if err != nil {

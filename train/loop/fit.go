@@ -186,7 +186,9 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 		}
 	}
 	e.Score = f.options.Metric.of(e)
-	if e.Best = f.totals.BestEpoch == 0 || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
+	// Where no epoch has a score, as with a test part of one image, the latest is the best.
+	unknown := !f.ofClasses() && math.IsNaN(e.Score) && math.IsNaN(f.totals.BestScore)
+	if e.Best = f.totals.BestEpoch == 0 || unknown || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
 		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.Measured(), e.Score, epoch
 	}
 	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy

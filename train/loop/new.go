@@ -52,7 +52,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, err
 		}
 	}
-	if err := t.hire(dev); err != nil {
+	if err := t.prepareTeacher(dev); err != nil {
 		return nil, err
 	}
 	for _, n := range t.loader.Sizes() {

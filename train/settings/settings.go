@@ -265,6 +265,9 @@ func same(x, y reflect.Value) bool {
 
 // text writes a value as its flag takes it; empty stands for a slice without elements.
 func text(v reflect.Value, empty string) string {
+	if v.Kind() == reflect.String && v.Len() == 0 && empty != "" {
+		return empty
+	}
 	if v.Kind() != reflect.Slice {
 		return fmt.Sprint(v.Interface())
 	}
