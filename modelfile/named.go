@@ -14,8 +14,9 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// IsPath tells a model file or a run folder from the name of a model, where a user may give either. A file
-// that is called as a model is given with its folder. The ending of the name matters only
+// IsPath reports whether name is a model file or a run folder (or checkpoint.Last), and not the
+// name of a model, where a user may give either. A file or folder that has the name of a model
+// must be given with its folder. The ending of the name matters only
 // where there is no such file, so that the error names the file.
 func IsPath(name string) bool {
 	if strings.ContainsAny(name, `/\`) {
@@ -24,10 +25,7 @@ func IsPath(name string) bool {
 	if _, err := models.Lookup(name); err == nil {
 		return false
 	}
-	if st, err := os.Stat(name); err == nil && !st.IsDir() {
-		return true
-	}
-	if file, err := checkpoint.FindModel(name); err != nil || file != name { // a run folder, or the newest
+	if _, err := os.Stat(name); err == nil || name == checkpoint.Last {
 		return true
 	}
 	return strings.HasSuffix(name, ".safetensors") || weights.Named(name) == weights.ONNX

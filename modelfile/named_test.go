@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
@@ -18,16 +19,11 @@ func TestIsPath(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"folder", "run"} {
-		if err := os.Mkdir(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile("run/best.safetensors", []byte("x"), 0o666); err != nil {
+	if err := os.Mkdir("folder", 0o777); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{
-		"resnet18": false, "./resnet18": true, `runs\x`: true, "mine": true, "folder": false, "run": true, "last": true,
+		"resnet18": false, "./resnet18": true, `runs\x`: true, "mine": true, "folder": true, checkpoint.Last: true,
 		"none": false, "none.safetensors": true, "none.ONNX": true, "none.pth": false,
 	} {
 		if got := modelfile.IsPath(name); got != want {

@@ -31,8 +31,8 @@ func (p plan) checkTask() error {
 	return nil
 }
 
-// checkAnswers reports a metric that is of another task, and a teacher that is not there, before
-// any image is read.
+// checkAnswers returns an error for a metric of another task and for a teacher that does not
+// exist, before any image is read.
 func (p plan) checkAnswers() error {
 	of := task.Task(p.Task)
 	if all := loop.MetricsOf(of); p.Metric != "" && !slices.Contains(all, Metric(p.Metric)) {

@@ -149,7 +149,7 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	return module, about, input, notes, nil
 }
 
-// parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.
+// parseInput reads 1,1,224,224 or 1x1x224x224. It returns nil for an empty text.
 func parseInput(text string) (tensor.Shape, error) {
 	if text == "" {
 		return nil, nil

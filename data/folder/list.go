@@ -29,13 +29,6 @@ type entry struct {
 	kind               partKind // the meaning of split
 }
 
-// These are the names that columns and keys may have. This package writes the first ones.
-var (
-	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
-	labelNames = []string{"label", "class", "category"}
-	splitNames = []string{"split", "part"}
-)
-
 // splitOf returns the split with a name in a list; without a name it is the training split.
 func splitOf(name string) (partKind, error) {
 	if lines.Name(name) == "" {

@@ -2,11 +2,24 @@ package folder
 
 import (
 	"encoding/csv"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data/lines"
 )
+
+// These are the names that columns and keys may have. This package writes the first ones.
+var (
+	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
+	labelNames = []string{"label", "class", "category"}
+	splitNames = []string{"split", "part"}
+)
+
+// endsAsList reports whether a file name has the ending of a list.
+func endsAsList(name string) bool {
+	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
+}
 
 // listKind is how a list is written.
 type listKind int

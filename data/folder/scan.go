@@ -44,10 +44,6 @@ func IsList(path string) bool {
 	return endsAsList(path)
 }
 
-func endsAsList(name string) bool {
-	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
-}
-
 // Scan lists the images of a folder, or of a list when path is a file: a CSV table or JSON
 // lines, which its content tells.
 //

@@ -34,7 +34,7 @@ type Report struct {
 	Version string // version of the program
 }
 
-// Answers are measures of another kind than those of classes.
+// Answers holds the measures of a model that predicts labels, values or masks.
 type Answers struct {
 	Count   int        // images
 	Tiles   []Tile     // the measures of all, the most important first

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	mostInMatrix = 25 // classes; more do not fit a screen
-	mostConfused = 12 // pairs that are listed
-	longTable    = 40 // rows; longer tables scroll in a frame
+	maxInMatrix = 25 // classes; more do not fit a screen
+	maxConfused = 12 // pairs that are listed
+	longTable   = 40 // rows; longer tables scroll in a frame
 )
 
 func view(r *Report) (*content, error) {
@@ -43,7 +43,7 @@ func view(r *Report) (*content, error) {
 		if taken[c.True] == "" {
 			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Said], percent(share))
 		}
-		if i < mostConfused {
+		if i < maxConfused {
 			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Said], c.Count, figure(share, percent(share))})
 		}
 	}
@@ -159,10 +159,10 @@ func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matr
 	for i := range shown {
 		shown[i] = i
 	}
-	if len(shown) > mostInMatrix {
+	if len(shown) > maxInMatrix {
 		wrong := func(i int) int { return scores[i].Support + scores[i].Predicted - 2*counts[i][i] }
 		slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(wrong(b), wrong(a)) })
-		shown = shown[:mostInMatrix]
+		shown = shown[:maxInMatrix]
 		slices.Sort(shown)
 	}
 	m := matrix{Left: len(classes) - len(shown), All: len(classes)}

@@ -108,7 +108,7 @@ func parseHeader(text string) (array, error) {
 	for !p.next("}") {
 		key, ok := p.text()
 		if !ok || !p.next(":") || seen[key] {
-			return bad("no key, or one that stands twice,")
+			return bad("no key, or one that occurs twice,")
 		}
 		seen[key] = true
 		switch key {

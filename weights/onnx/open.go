@@ -43,8 +43,8 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if size > mostBytes {
-		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, mostBytes)
+	if size > maxBytes {
+		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, maxBytes)
 	}
 	b := make([]byte, size)
 	if err := elements.ReadFull(f, b, 0); err != nil {

@@ -168,8 +168,8 @@ func (f field) external(entries *[][]byte, outside *bool) error {
 	if err := f.message(&message); err != nil {
 		return err
 	}
-	if *entries = append(*entries, message); len(*entries) > mostAttributes {
-		return fmt.Errorf("has more than %d entries of external data; %s", mostAttributes, damaged)
+	if *entries = append(*entries, message); len(*entries) > maxAttributes {
+		return fmt.Errorf("has more than %d entries of external data; %s", maxAttributes, damaged)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (o *once) check(f field, lists ...protowire.Number) error {
 		return nil
 	}
 	if *o>>f.number&1 != 0 {
-		return fmt.Errorf("field %d stands twice; %s", f.number, damaged)
+		return fmt.Errorf("field %d occurs twice; %s", f.number, damaged)
 	}
 	*o |= 1 << f.number
 	return nil
@@ -216,8 +216,8 @@ func quoteless(s string) string {
 	return q
 }
 
-// mostBytes is the longest possible message of a protocol buffer.
-const mostBytes = 1<<31 - 1
+// maxBytes is the longest possible message of a protocol buffer.
+const maxBytes = 1<<31 - 1
 
-// mostAttributes is far more than any operation has.
-const mostAttributes = 100
+// maxAttributes is far more than any operation has.
+const maxAttributes = 100

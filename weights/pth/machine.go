@@ -150,7 +150,7 @@ func (m *machine) set(pairs []any) error {
 func (m *machine) put(d *dict, key, value any) error {
 	if text, ok := key.(string); ok {
 		if _, twice := d.text[text]; twice {
-			return m.fault("key %s stands twice in one dict; %s", elements.Quote(text), damaged)
+			return m.fault("key %s occurs twice in one dict; %s", elements.Quote(text), damaged)
 		}
 		if d.text == nil {
 			d.text = map[string]int{}

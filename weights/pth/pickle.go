@@ -17,7 +17,7 @@ func (m *machine) run() (any, error) {
 			if first {
 				return nil, m.fault("a pickle begins with PROTO; %s", damaged)
 			}
-			return nil, m.fault("stands inside a pickle; %s", damaged)
+			return nil, m.fault("is inside a pickle; %s", damaged)
 		}
 		if m.op == opStop {
 			break
@@ -37,7 +37,7 @@ func (m *machine) run() (any, error) {
 		return nil, m.fault("%d values and %d marks are left in place of one value; %s", len(m.stack), len(m.marks), damaged)
 	}
 	if m.frameEnd > m.at {
-		return nil, m.fault("stands inside a frame that ends at byte %d; %s", m.frameEnd, damaged)
+		return nil, m.fault("is inside a frame that ends at byte %d; %s", m.frameEnd, damaged)
 	}
 	return m.stack[0], nil
 }
