@@ -10,7 +10,8 @@ import (
 // View is a data set that shows the images of another one: all of them or a selection, in
 // any order. As looks through it for what the other data set can do, so a selection from a
 // folder is still decoded in part and still has the names of its files. A view that changes
-// pixels, such as one that crops, must implement Images itself.
+// pixels, such as one that crops, must implement Images itself, and one that changes labels
+// must implement Described, and Images if the set behind it does.
 type View interface {
 	Dataset
 	// Unwrap returns the data set behind the view.
