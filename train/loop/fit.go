@@ -118,7 +118,7 @@ func (o Options) early(t Totals) bool {
 func (t *Trainer) settle() {
 	if len(t.average.of) > 0 {
 		t.store.Pull()
-		t.average.use(t)
+		t.average.use(&t.trainee)
 	}
 }
 
@@ -244,7 +244,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	if err := f.store.Device().Err(); err != nil {
 		return fmt.Errorf("after epoch %d: %w", epoch, err) // nothing is saved
 	}
-	defer f.average.use(f.Trainer)()
+	defer f.average.use(&f.trainee)()
 	if f.tests != nil {
 		res, err := forward.Evaluate(ctx, f.runner, f.tests, nil)
 		if err != nil {

@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
@@ -24,6 +25,10 @@ type Options struct {
 	Workers   int    // goroutines of the loader; 0 chooses a number. It never changes a result
 	Precision engine.Precision
 	Recompute bool // recompute activations for the gradients to save memory: see engine.Spec
+
+	// Sampler chooses the training images of every epoch; nil takes each once, in a new order. An
+	// evaluation measures every image once.
+	Sampler data.Sampler
 
 	// Transform is applied to every training image anew in every epoch, and Mix mixes the
 	// images of a batch: see data.LoaderConfig. With Mix the training uses soft labels (one

@@ -29,7 +29,8 @@ type stepProgram struct {
 	likeliest          *tensor.Tensor // the class with the largest soft label of each image
 	classes            int
 	finite             func() bool    // reports whether all gradients are finite
-	norm               func() float64 // norm of all gradients together; nil without Options.ClipNorm
+	norm               func() float64 // norm of all gradients together; nil until it is needed
+	gradients          []int          // the updates with a gradient
 	feedUint8          engine.Feed    // nil if batches are float32
 }
 
@@ -43,21 +44,9 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	updates, err := t.updates(g, p.loss)
-	if err != nil {
-		return nil, err
-	}
 	_, stepper := t.store.Device().(engine.Stepper) // its step includes the assignments
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{
-		Outputs: p.read, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
-		Hold: !stepper,
-	})
-	if err != nil {
+	if err := t.compile(p, g, !stepper); err != nil {
 		return nil, err
-	}
-	p.finite = p.Finite()
-	if t.options.ClipNorm > 0 {
-		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && (!softLabels || t.takesFloats()) {
 		p.feedUint8 = p.Images(p.images, forward.StoredImages(s))
@@ -108,41 +97,32 @@ func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, e
 	return p, g, nil
 }
 
-// updates pairs the trained parameters with their gradients, and adds the buffers that are
-// averaged.
-func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, error) {
-	updates, err := Updates(g, loss, t.trained)
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range updates {
-		updates[i].Rate = t.rates[u.Variable]
-	}
-	if t.options.EMA > 0 {
-		for _, b := range t.average.buffers(g) {
-			updates = append(updates, engine.Update{Variable: b})
-		}
-	}
-	return updates, nil
-}
-
 // Updates adds the gradients of loss to g and pairs each parameter with its own, as
 // engine.Spec takes them. It returns an error that names a parameter on which the loss does
 // not depend.
 func Updates(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) ([]engine.Update, error) {
+	updates, without := pair(g, loss, parameters)
+	if len(without) > 0 {
+		return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", without[0].Name)
+	}
+	return updates, nil
+}
+
+// pair adds the gradients of loss to g and pairs each parameter with its own. without has the
+// parameters on which the loss does not depend.
+func pair(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) (updates []engine.Update, without []nn.NamedParameter) {
 	var leaves []*graph.Node
 	for _, p := range parameters {
 		leaves = append(leaves, g.Variable(p.Variable))
 	}
-	var updates []engine.Update
 	for i, gradient := range graph.Gradients(loss, leaves) {
-		p := parameters[i]
 		if gradient == nil {
-			return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", p.Name)
+			without = append(without, parameters[i])
+			continue
 		}
-		updates = append(updates, engine.Update{Variable: p.Variable, Gradient: gradient})
+		updates = append(updates, engine.Update{Variable: parameters[i].Variable, Gradient: gradient})
 	}
-	return updates, nil
+	return updates, without
 }
 
 // withGradients lists the updates that have a gradient.

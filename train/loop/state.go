@@ -1,11 +1,8 @@
 package loop
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -28,54 +25,24 @@ func SlotName(parameter string, i int) string { return parameter + "." + strconv
 // until the next step. State returns an error if batches have been accumulated that have not
 // made a step yet (see Options.Accumulate), or if the device failed.
 func (t *Trainer) State() (State, error) {
-	if t.sum.batches > 0 {
-		return State{}, errors.New("the training is in the middle of a step of several batches; call Flush before State")
-	}
-	if !t.average.stand { // while the module holds the averages, the trained values have been read already
-		t.store.Pull()
-	}
-	s := State{
-		Totals: t.totals, OptimizerSteps: t.store.Step(),
-		Values: t.trainedValues(), Slots: t.slots(), Averages: t.averages(),
-	}
+	s, err := t.state()
+	s.Totals = t.totals
 	s.Steps = t.steps
-	return s, t.store.Device().Err()
+	return s, err
 }
 
 // Restore continues from state s. It also sets the module's values. The error names what is
 // missing in s; after an error the Trainer must not be used.
 func (t *Trainer) Restore(s State) error {
-	if err := nn.LoadStateDict(t.module, byName(s.Values)); err != nil {
+	if err := t.restore(s); err != nil {
 		return err
 	}
-	t.store.Push()
-	used, slots := 0, byName(s.Slots)
-	for _, p := range t.trained {
-		for i := range t.options.Optimizer.Slots() {
-			v := slots[SlotName(p.Name, i)]
-			if v == nil || v.DType() != tensor.Float32 {
-				return fmt.Errorf("no state of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
-			}
-			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
-				return err
-			}
-			used++
-		}
-	}
-	if used != len(slots) {
-		return fmt.Errorf("%d buffers of an optimiser, where %s has %d", len(slots), t.options.Optimizer.Name(), used)
-	}
-	if err := t.average.restore(t, byName(s.Averages)); err != nil {
-		return err
-	}
-	t.steps = s.Steps
-	t.store.SetStep(s.OptimizerSteps)
 	t.past, t.totals = s.Totals, s.Totals
 	return nil
 }
 
 // slots returns copies of the optimiser's state buffers.
-func (t *Trainer) slots() []tensor.Named {
+func (t *trainee) slots() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range t.trained {
 		for i := range t.options.Optimizer.Slots() {

@@ -29,7 +29,6 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,33 +37,23 @@ import (
 // must be used by one goroutine at a time. Fit updates the module's host values; after Step,
 // call Store().Pull() to update them.
 type Trainer struct {
-	module   nn.Module
-	options  Options
-	store    *engine.Store
+	trainee
 	programs map[batchKind]*stepProgram
 	dataset  data.Dataset // the training set
 	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *forward.Runner
-	input    tensor.Shape // shape of one image
-	steps    int
-	past     Totals // the totals with which Fit begins
-	totals   Totals // the totals so far
-	scalar   *tensor.Tensor
+	input    tensor.Shape   // shape of one image
+	past     Totals         // the totals with which Fit begins
+	totals   Totals         // the totals so far
 	first    *tensor.Tensor // gradient of the first trained parameter; nil without Options.GradientNorm
 
-	trained []nn.NamedParameter // the parameters that are not frozen
-	frozen  []*graph.Variable   // frozen parameters and buffers
-	rates   map[*graph.Variable]float32
 	weights *graph.Variable // class weights; nil without Options.ClassWeights
-	update  optim.Averaged  // the optimiser with clipping and averaging
-	sum     gradientSum
-	passes  []engine.Pass // passes of a step, on a device that makes whole steps
-	sent    []*data.Batch // uint8 batches that are being copied to the device
-	values  [2]float32    // values read after a step: the loss and the hits
-	fetch   func()        // work for the host while the device makes the next step (prefetch); may be nil
-	average average
+	passes  []engine.Pass   // passes of a step, on a device that makes whole steps
+	sent    []*data.Batch   // uint8 batches that are being copied to the device
+	values  [2]float32      // values read after a step: the loss and the hits
+	fetch   func()          // work for the host while the device makes the next step (prefetch); may be nil
 	teacher *forward.Runner // of Options.Teacher; nil without one
 }
 
@@ -80,23 +69,20 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if err := o.checkTask(info, test != nil); err != nil {
 		return nil, err
 	}
-	nn.Named(m) // gives parameters the names that errors use
 	t := &Trainer{
-		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
-		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
-		past: noTotals(), totals: noTotals(),
+		dataset: train, testset: test, programs: map[batchKind]*stepProgram{},
+		input: tensor.Shape{info.Channels, info.Height, info.Width}, past: noTotals(), totals: noTotals(),
 	}
-	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
 	var err error
-	if err = t.choose(); err != nil {
+	if t.trainee, err = enrol(dev, m, o); err != nil {
 		return nil, err
 	}
-	if o.GradientNorm {
-		t.first = tensor.New(t.trained[0].Value.Shape()...)
+	if w := o.ClassWeights; len(w) > 0 {
+		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
 	}
-	t.prepare()
+	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Sampler: o.Sampler, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -121,6 +107,9 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
 		}
 	}
+	if o.GradientNorm {
+		t.first = tensor.New(t.trained[0].Value.Shape()...)
+	}
 	if test != nil {
 		for _, n := range t.tests.Sizes() {
 			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
@@ -131,7 +120,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if err := t.fits(); err != nil {
 		return nil, err
 	}
-	return t, t.average.begin(t)
+	return t, t.average.begin(&t.trainee)
 }
 
 // fits returns an error if the training needs more memory than is available. The parameters
@@ -231,7 +220,7 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		err = errGradient
 	default:
 		p.Assign() // before the step, which averages the assigned buffers
-		t.apply(p, lr)
+		t.apply(p, lr, 1)
 	}
 	if err == nil {
 		t.steps++
@@ -263,7 +252,7 @@ func (t *Trainer) GradientNorm() float64 {
 // CheckFreeze returns an error if o.Freeze names a part that m does not have, or leaves nothing
 // to train.
 func CheckFreeze(m nn.Module, o Options) error {
-	t := Trainer{module: m, options: o}
+	t := trainee{module: m, options: o}
 	return t.choose()
 }
 
@@ -273,9 +262,6 @@ func (t *Trainer) SetEpochs(n int) { t.options.Epochs = n }
 
 // Steps returns the number of batches trained on. It includes those before a Restore.
 func (t *Trainer) Steps() int { return t.steps }
-
-// Store returns the store that holds the parameters on the device.
-func (t *Trainer) Store() *engine.Store { return t.store }
 
 // Runner returns a runner that evaluates the model with its present weights.
 func (t *Trainer) Runner() *forward.Runner { return t.runner }
