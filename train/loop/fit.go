@@ -17,6 +17,10 @@ type Events struct {
 	OnStep  func(Step)
 	OnPoint func(Point) // five times an epoch
 	OnEpoch func(Epoch)
+
+	// OnUnreached is called once, before the first step, if the loss does not depend on some
+	// parameters; see Trainer.Unreached.
+	OnUnreached func(parameters []string)
 }
 
 // Step is the state of a training after a batch. With Options.Accumulate several batches
@@ -93,6 +97,9 @@ type Place struct{ Epoch, Batch int }
 func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, events: events, save: save}
 	t.totals = t.past
+	if names := t.Unreached(); len(names) > 0 && events.OnUnreached != nil {
+		events.OnUnreached(names)
+	}
 	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
 		if f.totals.Early = t.options.early(f.totals); f.totals.Early {
 			break

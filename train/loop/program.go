@@ -115,7 +115,7 @@ func pair(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) (upd
 	for _, p := range parameters {
 		leaves = append(leaves, g.Variable(p.Variable))
 	}
-	for i, gradient := range graph.Gradients(loss, leaves) {
+	for i, gradient := range graph.ReachedGradients(loss, leaves) {
 		if gradient == nil {
 			without = append(without, parameters[i])
 			continue

@@ -149,13 +149,18 @@ func (t *trainee) restore(s State) error {
 	for _, p := range t.trained {
 		for i := range t.options.Optimizer.Slots() {
 			v := slots[SlotName(p.Name, i)]
+			switch {
+			case v != nil:
+				used++
+			case s.OptimizerSteps == 0: // the state is from before the first step
+				v = tensor.New(p.Value.Shape()...)
+			}
 			if v == nil || v.DType() != tensor.Float32 {
 				return fmt.Errorf("no state of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
 			}
 			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
 				return err
 			}
-			used++
 		}
 	}
 	if used != len(slots) {
