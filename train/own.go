@@ -5,7 +5,9 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
 )
 
 // Own is what a program gives a training in place of what has a name. The run folder has the
@@ -26,6 +28,18 @@ type Own struct {
 	// Loss is minimised in place of the task's own loss: see loop.Options.
 	Loss nn.Loss
 
+	// Optimizer, Schedule and Sampler take the place of the settings of these names in Config; an
+	// optimiser has its own momentum and weight decay, and a schedule its own rate, so Momentum,
+	// WeightDecay, Nesterov and LR stay empty. A function is a schedule as optim.ScheduleFunc and
+	// a sampler as data.SamplerFunc.
+	Optimizer optim.Optimizer
+	Schedule  optim.Schedule
+	Sampler   data.Sampler
+
+	// Score chooses the best epoch in place of Metric: the one for which it is the highest. The
+	// metrics have it in the column score.
+	Score func(Epoch) float64
+
 	// TeacherModule is learned from in place of the model in the file Teacher.
 	TeacherModule nn.Module
 
@@ -45,6 +59,18 @@ func (o Own) list() (list []string) {
 	if o.Loss != nil {
 		list = append(list, "Loss "+typeName(o.Loss))
 	}
+	if o.Optimizer != nil {
+		list = append(list, "Optimizer "+typeName(o.Optimizer))
+	}
+	if o.Schedule != nil {
+		list = append(list, "Schedule "+typeName(o.Schedule))
+	}
+	if o.Sampler != nil {
+		list = append(list, "Sampler "+typeName(o.Sampler))
+	}
+	if o.Score != nil {
+		list = append(list, "Score "+typeName(o.Score))
+	}
 	if o.TeacherModule != nil {
 		list = append(list, "TeacherModule "+typeName(o.TeacherModule))
 	}
@@ -52,6 +78,33 @@ func (o Own) list() (list []string) {
 		list = append(list, "Transform "+typeName(o.Transform))
 	}
 	return list
+}
+
+// checkValues returns an error for a setting whose place a value of the program's own takes.
+func (c Config) checkValues() error {
+	switch {
+	case c.Own.Optimizer != nil && (c.Optimizer != "" || c.Momentum != 0 || c.WeightDecay != 0 || c.Nesterov):
+		return field.Errorf("{Optimizer}, {Momentum}, {WeightDecay} or {Nesterov} beside an Optimizer of the program's own, which has its own settings; leave them out")
+	case c.Own.Schedule != nil && (c.Schedule != "" || c.LR != 0):
+		return field.Errorf("{Schedule} or {LR} beside a Schedule of the program's own, which gives every rate; leave them out")
+	case c.Own.Sampler != nil && c.Sampler != "":
+		return field.Errorf("{Sampler} %s beside a Sampler of the program's own; give one of them", c.Sampler)
+	case c.Score != nil && c.Metric != "":
+		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", c.Metric)
+	}
+	return nil
+}
+
+// withoutReplaced returns c without the settings that Resolved filled in and whose place values
+// of the program's own take.
+func (c Config) withoutReplaced() Config {
+	if c.Own.Optimizer != nil {
+		c.Optimizer, c.Momentum, c.WeightDecay, c.Nesterov = "", 0, 0, false
+	}
+	if c.Own.Schedule != nil {
+		c.Schedule, c.LR = "", 0
+	}
+	return c
 }
 
 func typeName(v any) string { return reflect.TypeOf(v).String() }

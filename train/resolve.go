@@ -52,7 +52,10 @@ func (c Config) Resolved() Config {
 	c.Augment = cmp.Or(c.Augment, r.Augment)
 	c.Precision = cmp.Or(c.Precision, "auto")
 	c.Out = cmp.Or(c.Out, "runs")
-	return c
+	if c.Sampler == Shuffled {
+		c.Sampler = "" // as it is recorded where nothing was chosen
+	}
+	return c.withoutReplaced()
 }
 
 // resolvedOwn gives the program's own module and data set a name, for the settings and the

@@ -40,6 +40,7 @@ type row struct {
 	RMSE      *float64 `json:"rmse"`
 	R2        *float64 `json:"r2"`
 	IoU       *float64 `json:"iou"`
+	Score     *float64 `json:"score"` // of Own.Score
 	Rate      *float64 `json:"images_per_second"`
 	Seconds   float64  `json:"seconds"`
 }
@@ -79,6 +80,9 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 			measured[m.Metric.Column()] = m.Value
 			r.set(m.Metric, known(m.Value))
 		}
+	}
+	if j.Score != nil {
+		measured["score"], r.Score = e.Score, known(e.Score)
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {

@@ -54,7 +54,7 @@ type Epoch struct {
 	// Measures on the test set; NaN and nil without one.
 	MacroF1, BalancedAccuracy float64
 	Confusion                 [][]int // see forward.Result
-	Score                     float64 // the value of Options.Metric, by which the best epoch is chosen
+	Score                     float64 // the value of Options.Metric or Score, by which the best epoch is chosen
 
 	// Test has all measures on the test set; nil without one. Accuracy and TestAccuracy are of
 	// classes, and NaN for other tasks.
@@ -67,7 +67,7 @@ type Totals struct {
 	Steps           int     // batches trained on, including those before a resumption
 	Loss, Accuracy  float64 // means over the last epoch, completed or not
 	TestAccuracy    float64 // after the last completed epoch
-	BestAccuracy    float64 // accuracy of the best epoch, which is chosen by Options.Metric
+	BestAccuracy    float64 // accuracy of the best epoch, which is chosen by Options.Metric or Score
 	BestScore       float64 // value of that metric for the best epoch
 	BestEpoch       int
 	Early           bool    // the training was ended by Options.Patience
@@ -265,8 +265,8 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 			e.MacroF1 = res.Labels.MacroF1
 		}
 	}
-	e.Score = f.options.Metric.of(e)
-	if e.Best = f.totals.BestEpoch == 0 || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
+	e.Score = f.options.score(e)
+	if e.Best = f.totals.BestEpoch == 0 || f.options.better(e.Score, f.totals.BestScore); e.Best {
 		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.Measured(), e.Score, epoch
 	}
 	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy

@@ -94,6 +94,22 @@ func (m Metric) of(e Epoch) float64 {
 	return e.Measured()
 }
 
+// score returns the value by which an epoch is compared with others.
+func (o Options) score(e Epoch) float64 {
+	if o.Score != nil {
+		return o.Score(e)
+	}
+	return o.Metric.of(e)
+}
+
+// better reports whether the score a is better than b.
+func (o Options) better(a, b float64) bool {
+	if o.Score != nil {
+		return Accuracy.better(a, b) // the higher one
+	}
+	return o.Metric.better(a, b)
+}
+
 // in returns a metric of another task than classes.
 func (m Metric) in(r *forward.Result) float64 {
 	switch {

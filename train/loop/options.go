@@ -81,6 +81,9 @@ type Options struct {
 	Metric   Metric
 	Patience int
 
+	// Score chooses the best epoch in place of Metric: the one for which it is the highest.
+	Score func(Epoch) float64
+
 	// Freeze names the parts of the module that are not trained: FreezeStem, FreezeBackbone,
 	// or prefixes of parameter names, such as layer1 or layer4.0. Gradients that only frozen
 	// parameters need are not computed. Frozen batch norms use their running statistics and
@@ -124,6 +127,9 @@ func (o Options) resolved(of task.Task, tested bool) Options {
 func (o Options) Check() error {
 	if err := settings.Check(o); err != nil {
 		return err
+	}
+	if o.Score != nil && o.Metric != "" {
+		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", o.Metric)
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {
 		return field.Errorf("{BackboneRate} %v and {LayerDecay} %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)

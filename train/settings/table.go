@@ -27,6 +27,7 @@ var table = []Setting{
 
 	{Field: "LabelSmoothing", Key: "label_smoothing", Group: Learning, Result: true, Zero: true, Range: share("0.1"), Help: "share of every label that all classes get alike, such as 0.1"},
 	{Field: "ClassWeights", Key: "class_weights", Group: Learning, Result: true, Range: said("balanced, or a number above 0 for each class"), Help: "weights of the classes in the loss: balanced, so that rare classes count as much as frequent ones, or a number for each, such as 1,1,2.5"},
+	{Field: "Sampler", Key: "sampler", Group: Learning, Result: true, Otherwise: "shuffled", Range: words("shuffled", "balanced"), Help: "images of an epoch: shuffled (each once, in a new order) or balanced (drawn with replacement so that all classes are equally frequent; an image with several labels counts as one of its rarest)"},
 	{Field: "Teacher", Key: "teacher", Group: Learning, Result: true, Range: said("the path of a model file"), Help: "trained model whose outputs the training learns from, beside what the images have (knowledge distillation); it must answer with the same, for images prepared in the same way"},
 	{Field: "TeacherTemperature", Key: "teacher_temperature", Group: Learning, Result: true, Otherwise: "4", Range: above("a number above 0, such as 4"), Help: "temperature by which the outputs of both are divided before they are compared"},
 	{Field: "TeacherShare", Key: "teacher_share", Group: Learning, Result: true, Otherwise: "0.5", Range: Range{Most: 1, Must: "a share above 0, at most 1, such as 0.5"}, Help: "share of the teacher in the loss"},
