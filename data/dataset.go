@@ -9,11 +9,8 @@
 //	...
 //	l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 128, Shuffle: true, Seed: 1})
 //	...
-//	e := l.Epoch(ctx, 0)
-//	for {
-//		b, err := e.Next() // io.EOF after the last batch
+//	for b, err := range l.Epoch(ctx, 1).All() {
 //		...
-//		b.Release()
 //	}
 //
 // A Dataset returns image i as [C, H, W] uint8 pixels. Pixels stay 8-bit until they enter a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -365,6 +366,28 @@ func (e *Epoch) Next() (*Batch, error) {
 	e.next++
 	e.tokens <- struct{}{}
 	return b, nil
+}
+
+// All returns the remaining batches for a range loop. It releases each batch after the body of
+// the loop, and closes the epoch at the end. The loop ends after an error.
+func (e *Epoch) All() iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		defer e.Close()
+		for {
+			b, err := e.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			more := yield(b, err)
+			if err != nil {
+				return
+			}
+			b.Release()
+			if !more {
+				return
+			}
+		}
+	}
 }
 
 // Close stops the workers and waits for them. It may be called more than once.

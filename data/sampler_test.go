@@ -267,3 +267,48 @@ func TestWrappedSetsAreDescribedTruly(t *testing.T) {
 		t.Errorf("the loader gives other labels: %v", err)
 	}
 }
+
+// A range over All gives every batch once, releases them, and ends after an error.
+func TestEpochAll(t *testing.T) {
+	l, err := NewLoader(squares{n: 10}, LoaderConfig{Batch: 4, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []int
+	var first *Batch
+	for b, err := range l.Epoch(t.Context(), 1).All() {
+		if err != nil || len(b.Indices) == 0 {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		}
+		seen = append(seen, b.Indices...)
+	}
+	if !slices.Equal(seen, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) || first.outstanding.Load() {
+		t.Errorf("seen %v, the first batch is still out: %v", seen, first.outstanding.Load())
+	}
+	e := l.Epoch(t.Context(), 1)
+	for b, err := range e.All() {
+		first = b
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	if _, err := e.Next(); err == nil || first.outstanding.Load() {
+		t.Errorf("a loop that was left does not close the epoch: %v", err)
+	}
+	if l, err = NewLoader(squares{n: 10, fail: 5}, LoaderConfig{Batch: 4}); err != nil {
+		t.Fatal(err)
+	}
+	var failures []error
+	for _, err := range l.Epoch(t.Context(), 1).All() {
+		if err != nil {
+			failures = append(failures, err)
+		}
+	}
+	if len(failures) != 1 || !errors.Is(failures[0], errDisk) {
+		t.Errorf("the errors are %v", failures)
+	}
+}

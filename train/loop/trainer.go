@@ -11,9 +11,9 @@
 // The important types are:
 //
 //   - Options, the settings of a training; the zero value is usable;
-//   - Trainer: Fit runs whole epochs, Step makes a single step for a loop of your own, State
-//     and Restore save and restore the complete state of a training, and Measure estimates its
-//     duration before it starts;
+//   - Trainer: Fit runs whole epochs, State and Restore save and restore the complete state of a
+//     training, and Measure estimates its duration before it starts;
+//   - Stepper, which Compile makes: Forward, Backward and Step for a loop of your own;
 //   - Events, functions that Fit calls while it trains;
 //   - Epoch and Totals, the results of an epoch and of a training.
 package loop
