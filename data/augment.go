@@ -49,7 +49,7 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 	if err == nil {
 		m, err = apply(append(transforms.Compose{drawn.Resize()}, c.remaining...), m, &b.rand)
 	}
-	return m, label, err
+	return m, from.labelled(i, label), err
 }
 
 // image returns the pixels of image i, transformed if the loader has a transform. They are

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/residual-ml/residual/data/transforms"
@@ -247,7 +248,7 @@ func (v relabelled) Describe(i int) (int, string) {
 // A view that describes its images itself is believed, also behind other views, and one that
 // does not has the description of the images behind it.
 func TestWrappedSetsAreDescribedTruly(t *testing.T) {
-	base := capable{parted{sized{augmentable(9)}, nil, nil}, nil}
+	base := capable{parted{sized{augmentable(9)}, new(atomic.Int64), new(atomic.Int64)}, new(atomic.Int64)}
 	ds := Subset(relabelled{base}, []int{3, 0, 2})
 	labels, err := Labels(t.Context(), ds)
 	if err != nil || !slices.Equal(labels, []int{1, 0, 0}) || Describe(ds, 0) != "mine:h" || ds.Info().Classes[1] != "odd" {
@@ -257,14 +258,23 @@ func TestWrappedSetsAreDescribedTruly(t *testing.T) {
 	if err != nil || !slices.Equal(s.Weights, []float64{1, 0.5, 0.5}) {
 		t.Errorf("weights %v, %v", s.Weights, err)
 	}
-	l, err := NewLoader(ds, LoaderConfig{Batch: 3})
-	if err != nil {
-		t.Fatal(err)
+	crop := transforms.RandomResizedCrop{Height: 12, Width: 10}
+	for name, c := range map[string]LoaderConfig{
+		"pixels": {}, "parts": {Transform: crop}, "full images": {Transform: transforms.Compose{transforms.RandomHorizontalFlip{P: 0.5}, crop}},
+	} {
+		c.Batch = 3
+		l, err := NewLoader(ds, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b, err := range l.Epoch(t.Context(), 1).All() {
+			if err != nil || !slices.Equal(b.Labels.Ints(), []int64{1, 0, 0}) {
+				t.Errorf("%s: the loader gives the labels %v, %v", name, b.Labels, err)
+			}
+		}
 	}
-	e := l.Epoch(t.Context(), 1)
-	defer e.Close()
-	if b, err := e.Next(); err != nil || !slices.Equal(b.Labels.Ints(), []int64{1, 0, 0}) {
-		t.Errorf("the loader gives other labels: %v", err)
+	if label, err := Lend(Cropped(ds, transforms.ImageClassification{ResizeSize: 8, CropSize: 6}), 0, func(transforms.Image) {}); label != 1 || err != nil {
+		t.Errorf("a crop of the view has the label %d, %v", label, err)
 	}
 }
 

@@ -73,7 +73,7 @@ var table = []Setting{
 
 	{Field: "LastBatch", Key: "last_batch", Group: NoFlag, Result: true, Default: "even", Range: words("even", "short"), Help: "what the last batch of an epoch holds: even, so that the last two share their images where it would hold few, or short, what is left"},
 	{Field: "GradientNorm", Key: "gradient_norm", Group: NoFlag, Result: true, Range: said("true or false"), Help: "add the column grad_norm to the metrics: the L2 norm of the gradient of the first layer's weight"},
-	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "what of the training was a program's own, with its types; a record, which Resolved fills in"},
+	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "what of the training was a program's own, with its types; a record, which Resolved fills in. To resume the run its program gives the same values again"},
 }
 
 // within is a number from least to most, both included.
