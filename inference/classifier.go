@@ -36,6 +36,9 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference/forward"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
@@ -72,6 +75,34 @@ type Prediction struct {
 	Class       string  `json:"class"`
 	Index       int     `json:"index"`
 	Probability float64 `json:"probability"`
+}
+
+// MarshalJSON implements json.Marshaler. A probability that is NaN becomes null.
+func (p Prediction) MarshalJSON() ([]byte, error) { return number.Object(p) }
+
+// CheckClasses returns an error if a data set with as many classes as the model calls one of
+// them something else. Evaluate itself refuses another number of classes, and other labels or
+// values.
+func (c *Classifier) CheckClasses(info data.Info) error {
+	if len(info.Classes) != len(c.info.Classes) {
+		return nil
+	}
+	for i, class := range c.info.Classes {
+		if class != info.Classes[i] {
+			return field.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with {Data}",
+				c.path, i, class, info.Name, info.Classes[i])
+		}
+	}
+	return nil
+}
+
+// AtLeast returns the predictions, likeliest first, whose probability is at least threshold.
+func AtLeast(found []Prediction, threshold float64) []Prediction {
+	n := slices.IndexFunc(found, func(p Prediction) bool { return p.Probability < threshold })
+	if n < 0 {
+		return found
+	}
+	return found[:n]
 }
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
@@ -337,4 +368,23 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}
 	return r, err
+}
+
+// instead says which method to call for models of other tasks than classes and labels.
+var instead = map[task.Task]string{
+	task.Values: "call Values",
+	task.Masks:  "call Logits, which returns [N, classes, H, W]",
+}
+
+// probabilities returns the probabilities for one image's logits. Those of classes sum to 1, and
+// those of labels are independent.
+func (c *Classifier) probabilities(logits []float32) []float64 {
+	if c.info.Task.Named() == task.Classes {
+		return forward.Probabilities(logits)
+	}
+	p := make([]float64, len(logits))
+	for i, z := range logits {
+		p[i] = metrics.Sigmoid(z)
+	}
+	return p
 }

@@ -5,9 +5,9 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Own is what a program gives a training in place of what has a name. The run folder has the
@@ -15,8 +15,8 @@ import (
 // values again.
 type Own struct {
 	// Module is trained in place of Model: it turns [N, C, H, W] into [N, classes], or into what
-	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is given, and ends
-	// with the trained ones. inference.LoadInto reads the model files of the run.
+	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is
+	// given, and ends with the trained ones. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
 	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
@@ -25,7 +25,7 @@ type Own struct {
 	// its Info has others.
 	TrainSet, TestSet data.Dataset
 
-	// Loss is minimised in place of the task's own loss: see loop.Options.
+	// Loss is minimised in place of the task's own loss; see loop.Options.
 	Loss nn.Loss
 
 	// Optimizer, Schedule and Sampler take the place of the settings of these names in Config; an
@@ -38,9 +38,9 @@ type Own struct {
 
 	// Score chooses the best epoch in place of Metric: the one for which it is the highest. The
 	// metrics have it in the column score.
-	Score func(Epoch) float64
+	Score func(loop.Epoch) float64
 
-	// TeacherModule is learned from in place of the model in the file Teacher.
+	// TeacherModule is the teacher in place of the model in the file Teacher.
 	TeacherModule nn.Module
 
 	// Transform changes every training image, anew in every epoch, after Augment. It must
@@ -78,33 +78,6 @@ func (o Own) list() (list []string) {
 		list = append(list, "Transform "+typeName(o.Transform))
 	}
 	return list
-}
-
-// checkValues returns an error for a setting whose place a value of the program's own takes.
-func (c Config) checkValues() error {
-	switch {
-	case c.Own.Optimizer != nil && (c.Optimizer != "" || c.Momentum != 0 || c.WeightDecay != 0 || c.Nesterov):
-		return field.Errorf("{Optimizer}, {Momentum}, {WeightDecay} or {Nesterov} beside an Optimizer of the program's own, which has its own settings; leave them out")
-	case c.Own.Schedule != nil && (c.Schedule != "" || c.LR != 0):
-		return field.Errorf("{Schedule} or {LR} beside a Schedule of the program's own, which gives every rate; leave them out")
-	case c.Own.Sampler != nil && c.Sampler != "":
-		return field.Errorf("{Sampler} %s beside a Sampler of the program's own; give one of them", c.Sampler)
-	case c.Score != nil && c.Metric != "":
-		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", c.Metric)
-	}
-	return nil
-}
-
-// withoutReplaced returns c without the settings that Resolved filled in and whose place values
-// of the program's own take.
-func (c Config) withoutReplaced() Config {
-	if c.Own.Optimizer != nil {
-		c.Optimizer, c.Momentum, c.WeightDecay, c.Nesterov = "", 0, 0, false
-	}
-	if c.Own.Schedule != nil {
-		c.Schedule, c.LR = "", 0
-	}
-	return c
 }
 
 func typeName(v any) string { return reflect.TypeOf(v).String() }

@@ -64,6 +64,9 @@ func (c Config) plan() (p plan, err error) {
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
+	if err := p.checkAnswers(); err != nil {
+		return p, err
+	}
 	if err := p.checkImages(); err != nil {
 		return p, err
 	}
@@ -93,6 +96,21 @@ func (c Config) plan() (p plan, err error) {
 		return p, err
 	}
 	return p, p.options().Check()
+}
+
+// checkValues returns an error for a setting whose place a value of the program's own takes.
+func (c Config) checkValues() error {
+	switch {
+	case c.Own.Optimizer != nil && (c.Optimizer != "" || c.Momentum != 0 || c.WeightDecay != 0 || c.Nesterov):
+		return field.Errorf("{Optimizer}, {Momentum}, {WeightDecay} or {Nesterov} beside an Optimizer of the program's own, which has its own settings; leave them out")
+	case c.Own.Schedule != nil && (c.Schedule != "" || c.LR != 0):
+		return field.Errorf("{Schedule} or {LR} beside a Schedule of the program's own, which gives every rate; leave them out")
+	case c.Own.Sampler != nil && c.Sampler != "":
+		return field.Errorf("{Sampler} %s beside a Sampler of the program's own; give one of them", c.Sampler)
+	case c.Score != nil && c.Metric != "":
+		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", c.Metric)
+	}
+	return nil
 }
 
 // checkSampler returns an error if Sampler does not suit the other settings.
@@ -162,7 +180,7 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, "%s"), strings.Join(names, ", "))
 }
 
 // checkImages returns an error for the first setting of Preparation that contradicts another.
@@ -234,6 +252,9 @@ func (p plan) options() loop.Options {
 
 // classWeights returns the numbers in ClassWeights.
 func (p plan) classWeights() (weights []float32, err error) {
+	if p.ClassWeights != "" && !p.ofClasses() {
+		return nil, field.Errorf("{ClassWeights} %s is of classes, and this training is of %s; leave it out", p.ClassWeights, p.Task)
+	}
 	if p.ClassWeights == "" || p.ClassWeights == Balanced {
 		return nil, nil
 	}

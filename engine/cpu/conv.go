@@ -1,20 +1,6 @@
 package cpu
 
-import (
-	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/engine/cpu/kernel"
-)
-
-const (
-	chunkRows   = 448       // rows that one task computes: 57 KiB of a 32-wide panel
-	panelBudget = 400 << 10 // bytes of packed weights that one task reads
-
-	// The processor prefetches residuals that are read in long stretches, not in columns
-	// as wide as a panel. So with a residual the epilogue finishes several panels at once,
-	// and a chunk has so few rows that all of these are still in the cache.
-	joinedRows   = 192
-	joinedPanels = 16
-)
+import "github.com/residual-ml/residual/engine/cpu/kernel"
 
 // product computes a convolution, or the gradient of its input, as a sum of matrix
 // products over the taps of the filter.
@@ -117,12 +103,6 @@ func (p *product) multiply(at, g, q int) {
 	}
 }
 
-func clearColumns(x []float32, rows, n, ld int) {
-	for r := range rows {
-		clear(x[r*ld : r*ld+n])
-	}
-}
-
 // product binds p, which divide has divided, with the weights w.
 func (b *binder) product(p *product, w weights) func() {
 	if p.k == 1 && p.streamed == 0 {
@@ -145,151 +125,4 @@ func (b *binder) product(p *product, w weights) func() {
 	})
 	tasks := p.tasks()
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
-}
-
-// weights says which weights a product packs and how.
-type weights struct {
-	value *engine.Value
-	fill  packer
-	// backward says that they are packed for the gradient of the input.
-	backward bool
-	bf16     bool
-	patches  bool
-}
-
-// packKey identifies packed weights by their variable, the direction, the algorithm and
-// the width of a panel.
-type packKey struct {
-	variable *engine.Value
-	backward bool
-	bf16     bool // rounded to bfloat16
-	patches  bool // all taps of a filter as one sum
-	tiling   int  // m of Winograd's tiling, or 0
-	cols     int
-}
-
-// packedWeights are the packed weights of one variable, which all static programs of
-// a store share.
-type packedWeights struct {
-	data    memory
-	version uint64
-	done    bool
-}
-
-// packing reserves n elements for packed weights. It returns a function that gives
-// them and a function that fills them by calling pack in parallel tasks. A program
-// without updates packs a variable again only when the store's version has changed.
-func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
-	if !b.Static || w.value.Place != engine.Persistent {
-		packed = b.borrow(n)
-		work := func(i int) { pack(packed(), i) }
-		return packed, func() { b.pool.run(tasks, work) }
-	}
-	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols}
-	own, ok := b.Derived[key].(*packedWeights)
-	if !ok {
-		own = &packedWeights{data: alloc(n)}
-		b.Derived[key] = own
-		b.private += n
-	}
-	work := func(i int) { pack(own.data, i) }
-	packed = func() memory { return own.data }
-	return packed, func() {
-		if !own.done || own.version != *b.Version {
-			b.pool.run(tasks, work)
-			own.done, own.version = true, *b.Version
-		}
-	}
-}
-
-// packer writes the weights of all taps to panel q of group g.
-type packer func(panel []float32, g, q int)
-
-// forward packs weights [taps][k][groups*n] for a convolution.
-func (b *binder) forward(value *engine.Value, groups, taps, k, n int) weights {
-	cols, out, weight := b.set.Cols, groups*n, b.mem(value)
-	return weights{value: value, fill: func(panel []float32, g, q int) {
-		for t := range taps {
-			b.set.Pack(panel[t*k*cols:], weight[t*k*out+g*n+q*cols:], k, min(cols, n-q*cols), out, cols)
-		}
-	}}
-}
-
-// backward packs weights [taps][n][groups*k] for the gradient of the input.
-func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
-	cols, out, weight := b.set.Cols, groups*k, b.mem(value)
-	return weights{value: value, backward: true, fill: func(panel []float32, g, q int) {
-		for t := range taps {
-			b.set.PackTransposed(panel[t*k*cols:], weight[(t*n+q*cols)*out+g*k:], min(cols, n-q*cols), k, out, cols)
-		}
-	}}
-}
-
-// conv binds a convolution and what is fused behind it.
-func (b *binder) conv(s *engine.Conv) func() {
-	if isDepthwise(s.Window, s.X, s.Y) {
-		return b.depthwiseConv(s)
-	}
-	if isBF16(s.X) {
-		return b.convBF16(s)
-	}
-	n, cin, h, w := s.X.Dims()
-	_, cout, oh, ow := s.Y.Dims()
-	src, dst := imageBatch{h, w, n, cin, b.mem(s.X)}, imageBatch{oh, ow, n, cout, b.mem(s.Y)}
-	taps := s.KH * s.KW
-	weight := b.forward(s.W, s.Groups, taps, cin/s.Groups, cout/s.Groups)
-	after, prepare, finish := b.epilogue(s, cout)
-	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
-	var compute func()
-	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
-		compute = b.winograd(f, src, dst, s.PadH, s.PadW, nil, after, weight)
-	} else {
-		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: taps, src: src.data, dst: dst.data, after: after}
-		p.divide(runs, n)
-		frame := b.lines(p, s)
-		compute = inOrder(frame, b.product(p, weight))
-	}
-	return inOrder(prepare, compute, finish)
-}
-
-// convGradInput binds the gradient of a convolution's input. It is the same sum with
-// the input and output channels exchanged and the taps reversed.
-func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
-	if isDepthwise(s.Window, s.DX, s.DY) {
-		return b.depthwiseGradInput(s)
-	}
-	if isBF16(s.DY) {
-		return b.convGradInputBF16(s)
-	}
-	n, cin, h, w := s.DX.Dims()
-	_, cout, oh, ow := s.DY.Dims()
-	src, dst := imageBatch{oh, ow, n, cout, b.mem(s.DY)}, imageBatch{h, w, n, cin, b.mem(s.DX)}
-	taps := s.KH * s.KW
-	weight := b.backward(s.W, s.Groups, taps, cout/s.Groups, cin/s.Groups)
-	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
-	if f, ok := b.tiling(s.Window, n, cin, cout, h, w, runs); ok {
-		return b.winograd(f, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, weight)
-	}
-	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: taps, src: src.data, dst: dst.data, base: s.Base != nil}
-	p.divide(runs, n)
-	compute := b.product(p, weight)
-	if s.Base == nil {
-		return compute
-	}
-	return inOrder(b.copy(p.dst, b.mem(s.Base)), compute)
-}
-
-// inOrder returns a function that calls its arguments in order, except for nil ones.
-func inOrder(fs ...func()) func() {
-	var some []func()
-	for _, f := range fs {
-		if f != nil {
-			some = append(some, f)
-		}
-	}
-	return func() {
-		for _, f := range some {
-			f()
-		}
-	}
 }

@@ -76,8 +76,8 @@ type Options struct {
 	// as the model; Fit leaves them in the module.
 	EMA float64
 
-	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the training after so many epochs without
-	// a better one; 0 trains for all epochs.
+	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the
+	// training after so many epochs without a better one; 0 trains for all epochs.
 	Metric   Metric
 	Patience int
 
@@ -120,6 +120,22 @@ func (o Options) resolved(of task.Task, tested bool) Options {
 		o.Metric = DefaultMetric(of, tested)
 	}
 	return o
+}
+
+// score returns the value by which an epoch is compared with others.
+func (o Options) score(e Epoch) float64 {
+	if o.Score != nil {
+		return o.Score(e)
+	}
+	return o.Metric.of(e)
+}
+
+// better reports whether the score a is better than b.
+func (o Options) better(a, b float64) bool {
+	if o.Score != nil {
+		return Accuracy.better(a, b) // the higher one
+	}
+	return o.Metric.better(a, b)
 }
 
 // Check returns an error for the first option that cannot be: a *settings.Error where its

@@ -1,8 +1,11 @@
 package loop
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 
+	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,6 +41,49 @@ func (t *Trainer) Restore(s State) error {
 		return err
 	}
 	t.past, t.totals = s.Totals, s.Totals
+	return nil
+}
+
+// state returns the trained values, the optimiser's state and the averages, without Totals.
+func (t *trainee) state() (State, error) {
+	if t.sum.batches > 0 {
+		return State{}, errors.New("the training is in the middle of a step of several batches; call Flush before State")
+	}
+	if !t.average.stand { // while the module holds the averages, the trained values have been read already
+		t.store.Pull()
+	}
+	s := State{OptimizerSteps: t.store.Step(), Values: t.trainedValues(), Slots: t.slots(), Averages: t.averages()}
+	s.Steps = t.steps
+	return s, t.store.Device().Err()
+}
+
+// restore continues from state s. After an error the trainee must not be used.
+func (t *trainee) restore(s State) error {
+	if err := nn.LoadStateDict(t.module, byName(s.Values)); err != nil {
+		return err
+	}
+	t.store.Push()
+	used, slots := 0, byName(s.Slots)
+	for _, p := range t.trained {
+		for i := range t.options.Optimizer.Slots() {
+			v := slots[SlotName(p.Name, i)]
+			if v == nil || v.DType() != tensor.Float32 {
+				return fmt.Errorf("no state of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
+			}
+			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
+				return err
+			}
+			used++
+		}
+	}
+	if used != len(slots) {
+		return fmt.Errorf("%d buffers of an optimiser, where %s has %d", len(slots), t.options.Optimizer.Name(), used)
+	}
+	if err := t.average.restore(t, byName(s.Averages)); err != nil {
+		return err
+	}
+	t.steps = s.Steps
+	t.store.SetStep(s.OptimizerSteps)
 	return nil
 }
 

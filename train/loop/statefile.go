@@ -42,6 +42,13 @@ func (s *Stepper) State() (State, error) {
 // in t; after an error the Stepper must not be used.
 func (s *Stepper) Restore(t State) error {
 	s.ZeroGrad()
+	if t.OptimizerSteps == 0 && len(t.Slots) == 0 { // from before the first step
+		for _, p := range s.trained {
+			for i := range s.options.Optimizer.Slots() {
+				t.Slots = append(t.Slots, tensor.Named{Name: SlotName(p.Name, i), Tensor: tensor.New(p.Value.Shape()...)})
+			}
+		}
+	}
 	return s.restore(t)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
@@ -320,7 +321,7 @@ func (s *Stepper) Step(lr float32) error {
 	if p == nil {
 		return errors.New("Stepper.Step without gradients; call Forward and Backward before it")
 	}
-	if summed && !p.finite() || !finite(float64(s.factor)) {
+	if summed && !p.finite() || !number.Finite(float64(s.factor)) {
 		return errGradient
 	}
 	s.apply(p, lr, s.factor)

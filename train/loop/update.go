@@ -8,16 +8,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// gradientSum accumulates the gradients of several batches, each with a weight that depends
-// on its images.
-type gradientSum struct {
-	optim.Sum
-	mean    optim.Sum // replaces the gradient by the mean
-	batches int       // number of batches so far
-	total   float64   // sum of the weights
-	program *stepProgram
-}
-
 // prepare assigns the slots of the optimiser, the sum and the average.
 func (t *trainee) prepare() {
 	t.update = optim.Averaged{Scaled: optim.Scaled{Optimizer: t.options.Optimizer, Factor: 1}}
@@ -30,7 +20,7 @@ func (t *trainee) prepare() {
 		t.sum.At, t.sum.mean.At, t.sum.mean.Phase = n, n, optim.SumReplace
 		n++
 	}
-	t.update.Kept, t.sum.Kept, t.sum.mean.Kept = n, n, n
+	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
 }
 
 // plain reports whether a step consists of the optimiser's update alone.
@@ -111,7 +101,7 @@ func (t *trainee) updater(factor float32) engine.Updater {
 	if t.plain() && factor == 1 {
 		return t.options.Optimizer
 	}
-	t.update.Factor, t.update.Rest = factor, t.average.weightFactor(t)
+	t.update.Factor, t.update.AverageWeight = factor, t.average.weightFactor(t)
 	return &t.update
 }
 
