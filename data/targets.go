@@ -297,7 +297,7 @@ func (b *Batch) transformedMask(epoch, i int) (m transforms.Image, label int, er
 		if own, failed = l.originals.mask(i, in); failed != nil {
 			return
 		}
-		b.rand.Image(l.c.Seed, epoch, i)
+		b.rand.Image(l.c.Seed, epoch, b.key)
 		defer func() { // as in apply
 			if m := tensor.Recovered(recover()); m != nil {
 				failed = fmt.Errorf("its transform failed: %w", m)

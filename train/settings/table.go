@@ -39,6 +39,7 @@ var table = []Setting{
 	{Field: "WeightDecay", Key: "weight_decay", Group: Optimisation, Result: true, Zero: true, Recipe: true, Range: Range{Most: 1, Must: "a number from 0 to 1", Such: "0.0001"}, Also: []string{"wd"}, Help: "L2 penalty; of adamw decoupled from the gradient"},
 	{Field: "Nesterov", Key: "nesterov", Group: Optimisation, Result: true, Zero: true, Range: said("true or false"), Help: "look ahead along the momentum"},
 	{Field: "LabelSmoothing", Key: "label_smoothing", Group: Optimisation, Result: true, Zero: true, Range: share("0.1"), Also: []string{"smoothing"}, Help: "share of every label that is divided evenly over all classes, such as 0.1"},
+	{Field: "Sampler", Key: "sampler", Group: Optimisation, Result: true, Otherwise: "shuffled", Range: words("shuffled", "balanced"), Also: []string{"balance", "weighted_sampler", "oversample"}, Help: "images of an epoch: shuffled or balanced", More: "With shuffled an epoch has every image once, in a new order; with balanced images are drawn with replacement so that all classes are equally frequent. An image with several labels counts as one of its rarest label."},
 	{Field: "ClassWeights", Key: "class_weights", Group: Optimisation, Value: "balanced|X,X,...", Result: true, Range: said("balanced, or a number above 0 for each class"), Help: "weights of the classes in the loss", More: "With balanced, rare classes count as much as frequent ones; else give a number for each, such as 1,1,2.5."},
 	{Field: "ClipNorm", Key: "clip_norm", Group: Optimisation, Result: true, Range: from("a number of at least 0", "1"), Also: []string{"clip_grad", "grad_clip", "clip_grad_norm", "max_grad_norm"}, Help: "largest norm of all gradients together; larger ones are scaled down to it"},
 	{Field: "Accumulate", Key: "accumulate", Group: Optimisation, Result: true, Otherwise: "1", Range: Range{Least: 1, Most: 1 << 20, Must: "a number of batches from 1 to 1048576"}, Also: []string{"grad_accum", "accumulation", "gradient_accumulation_steps", "grad_accum_steps"}, Help: "batches whose gradients make one step", More: "Their mean counts, as of one batch so large, in the memory of a small one. Batch norms still see each batch by itself."},
@@ -69,7 +70,7 @@ var table = []Setting{
 
 	{Field: "LastBatch", Key: "last_batch", Group: NoFlag, Result: true, Default: "even", Range: words("even", "short"), Help: "what the last batch of an epoch holds: even, so that the last two share their images where it would hold few, or short, what is left"},
 	{Field: "GradientNorm", Key: "gradient_norm", Group: NoFlag, Result: true, Range: said("true or false"), Help: "add the column grad_norm to the metrics: the L2 norm of the gradient of the first layer's weight"},
-	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "parts of the training that were a program's own, with their types; a record, which Resolved fills in"},
+	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "parts of the training that were a program's own, with their types; a record, which Resolved fills in. To resume the run its program gives the same values again"},
 }
 
 // ownImages says how images of the user's own are given in place of a name.
