@@ -112,6 +112,13 @@ func TestRowsAreWhole(t *testing.T) {
 			t.Errorf("%s or %s stands twice", s.Field, s.Key)
 		}
 		fields[s.Field], keys[s.Key] = true, true
+		sentences := map[string]bool{}
+		for sentence := range strings.SplitSeq(s.More, ".") {
+			if sentence = strings.TrimSpace(sentence); len(strings.Fields(sentence)) > 2 && sentences[sentence] {
+				t.Errorf("%s says twice %q", s.Field, sentence)
+			}
+			sentences[sentence] = true
+		}
 		if s.Group < group {
 			t.Errorf("%s stands behind the group %v", s.Field, group)
 		}
