@@ -149,8 +149,9 @@ func imageName(ds Dataset, i int) string {
 }
 
 // Standardized returns a view of a data set with values, for which a Loader returns targets of
-// (value - mean)/std. The outputs of a model are converted back with the same numbers. It panics
-// unless there are a mean and a std for every value.
+// (value - mean)/std. The outputs of a model are converted back with the same numbers, which the
+// Targets of the view's Info hold; Answering of checkpoint.Model passes them to a model file. It
+// panics unless there are a mean and a std for every value.
 func Standardized(ds Dataset, mean, std []float64) Dataset {
 	v := standardized{ds, ds.Info()}
 	v.info.Targets.Mean, v.info.Targets.Std = mean, std
