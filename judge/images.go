@@ -51,7 +51,7 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 		for i, a := range some {
 			m := page.Mistake{
 				Image: images[i], Name: j.name(a.Index),
-				True: j.Classes[a.Label], Said: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
+				True: j.Classes[a.Label], Predicted: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
 			}
 			if cams != nil {
 				m.Heat = Heat(images[i], images[i].Bounds(), cams[i])

@@ -105,7 +105,7 @@ func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 	}
 	for i, stage := range e.Stages {
 		n := e.Blocks[i]
-		if has := blocksIn(stage, shapes); has > 0 && has <= MostBlocks {
+		if has := blocksIn(stage, shapes); has > 0 && has <= MaxBlocks {
 			n = has
 		}
 		m.Config.Blocks = append(m.Config.Blocks, n)

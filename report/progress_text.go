@@ -11,9 +11,9 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 )
 
-// stepLine is the plain line for the latest step.
+// stepLine is the plain line for the latest batch.
 func (p *Progress) stepLine() string {
-	s := p.step
+	s := p.batch
 	batch := "batch " + strconv.Itoa(s.Batch)
 	if n := p.o.BatchesPerEpoch; n > 0 {
 		batch = "batch " + of(s.Batch, n) + " (" + strconv.Itoa(100*s.Batch/n) + "%)"
@@ -55,8 +55,8 @@ func (p *Progress) epochName(epoch int) string {
 	return "epoch " + of(epoch, p.o.Epochs)
 }
 
-// scores returns the known numbers of a step as text.
-func scores(s StepInfo) []string {
+// scores returns the known numbers of a batch as text.
+func scores(s BatchInfo) []string {
 	out := []string{"loss " + score(s.Loss)}
 	if number.Finite(s.Acc) {
 		out = append(out, "acc "+score(s.Acc))
@@ -67,11 +67,11 @@ func scores(s StepInfo) []string {
 	return out
 }
 
-// bar is the live line for the latest step in at most width columns. Where there is
+// bar is the live line for the latest batch in at most width columns. Where there is
 // little room it drops, in this order: the time left of the run, the bar, images per
 // second, the time left of the epoch, the batch. The epoch and the loss always stay.
 func (p *Progress) bar(width int) string {
-	s, total := p.step, p.o.BatchesPerEpoch
+	s, total := p.batch, p.o.BatchesPerEpoch
 	numbers := scores(s)
 	loss, rest := numbers[0], numbers[1:]
 	var speed string
@@ -122,10 +122,10 @@ func (p *Progress) timeLeft() (left, run string) {
 	switch {
 	case p.testing:
 		left = "testing"
-	case ok && p.pace.epoch == p.step.Epoch:
+	case ok && p.pace.epoch == p.batch.Epoch:
 		left = "left " + wholeSeconds(epoch)
 	}
-	if ok && p.o.Epochs > p.step.Epoch {
+	if ok && p.o.Epochs > p.batch.Epoch {
 		run = "run " + wholeSeconds(all)
 	}
 	return left, run

@@ -169,7 +169,7 @@ func TestStopLeavesAUsableFile(t *testing.T) {
 	dev := device(t, 0)
 	c := train.Config{Data: "garments", Batch: 50, Epochs: 3, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
 	steps := 0
-	s, err := train.Run(ctx, dev, c, train.Callbacks{OnStep: func(train.Step) {
+	s, err := train.Run(ctx, dev, c, train.Callbacks{OnBatch: func(train.BatchEvent) {
 		if steps++; steps == 9 {
 			cancel()
 		}

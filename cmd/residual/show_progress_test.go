@@ -48,7 +48,7 @@ func TestRangeTestIsSeldom(t *testing.T) {
 		v := &lrFindView{w: &out, test: train.LRFind{Steps: 100}, lines: newSeldom(false, h.now)}
 		for i := 1; i <= 100; i++ {
 			h.pass(each)
-			v.step(train.Step{Batch: i})
+			v.step(train.BatchEvent{Batch: i})
 		}
 		if got := strings.Count(out.String(), "\n"); got != want {
 			t.Errorf("%v a step: %d lines, want %d\n%s", each, got, want, out.String())

@@ -54,8 +54,8 @@ func (v *trainView) callbacks() train.Callbacks {
 	return train.Callbacks{
 		OnData:  showDownloads(v.cmd.ErrOrStderr()),
 		OnStart: v.start,
-		OnStep: func(s train.Step) {
-			v.progress.Load().Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
+		OnBatch: func(s train.BatchEvent) {
+			v.progress.Load().Batch(report.BatchInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
 		},
 		OnPoint: func(p train.Point) {
 			v.curves.Add(report.TrainLoss, p.X, p.Loss)

@@ -223,7 +223,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 	src, dst := b.act(dy), b.act(dx)
 	rank := len(dx.Shape)
 	return b.rows(dx.Numel(), func(i int) {
-		var lists [graph.MostDimensions][]int
+		var lists [graph.MaxDimensions][]int
 		at := 0
 		for d := rank - 1; d >= 0; d-- {
 			k := i % dx.Shape[d]
@@ -238,7 +238,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 // sumTaken sums the elements of src whose offset is the sum of one offset of each list, in the
 // order of the lists.
 func sumTaken(src activation, lists [][]int) float64 {
-	var index [graph.MostDimensions]int
+	var index [graph.MaxDimensions]int
 	at := 0
 	for _, list := range lists {
 		if len(list) == 0 {

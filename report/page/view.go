@@ -33,18 +33,18 @@ func view(r *Report) (*content, error) {
 		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
 		Long: len(r.Classes) > longTable,
 	}
-	if v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores)); r.Answers != nil {
-		v.Count, v.Tiles = report.Count(int64(r.Answers.Count)), r.Answers.Tiles
+	if v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores)); r.Measures != nil {
+		v.Count, v.Tiles = report.Count(int64(r.Measures.Count)), r.Measures.Tiles
 	}
 	all := report.Confusions(r.Confusion)
 	taken := make([]string, len(r.Classes))
 	for i, c := range all {
 		share := float64(c.Count) / float64(scores[c.True].Support)
 		if taken[c.True] == "" {
-			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Said], percent(share))
+			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Predicted], percent(share))
 		}
 		if i < maxConfused {
-			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Said], c.Count, figure(share, percent(share))})
+			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Predicted], c.Count, figure(share, percent(share))})
 		}
 	}
 	for i, s := range scores {

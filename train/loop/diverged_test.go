@@ -43,7 +43,7 @@ func TestWhereItDiverged(t *testing.T) {
 			tr.store.Push()
 			before := copies(nn.StateDict(m))
 			steps := 0
-			_, err := tr.Fit(context.Background(), Events{OnStep: func(Step) { steps++ }}, nil)
+			_, err := tr.Fit(context.Background(), Events{OnBatch: func(BatchEvent) { steps++ }}, nil)
 			if !errors.Is(err, ErrNotFinite) || steps != 0 {
 				t.Fatalf("%s: %v after %d steps", c.name, err, steps)
 			}

@@ -109,7 +109,7 @@ func TestAverageOfWeights(t *testing.T) {
 	const decay = 0.4
 	step := 0
 	raw := map[int][]tensor.Named{}
-	if _, err := plain.Fit(context.Background(), Events{OnStep: func(Step) {
+	if _, err := plain.Fit(context.Background(), Events{OnBatch: func(BatchEvent) {
 		step++
 		d := min(decay, float64(1+step)/float64(10+step))
 		plain.store.Pull()
