@@ -80,7 +80,7 @@ func TestFindings(t *testing.T) {
 func TestDepthNotesDivergence(t *testing.T) {
 	dev := device(t)
 	d, err := NewDepth(dev, DepthConfig{Kinds: []string{"residual"}, Depths: []int{8}, Seeds: 2, Train: train.Config{
-		Data: "garments", TrainSize: 96, TestSize: 20, Batch: 32, Epochs: 1, LR: 1e30, Schedule: "constant", Out: t.TempDir(),
+		Data: "garments", TrainSize: 96, TestSize: 20, Batch: 32, Epochs: 1, LR: 1000, Schedule: "step,gamma=1e27,at=0.001", Out: t.TempDir(),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,10 @@ type targetFlags struct{ task, columns string }
 func addTargets(cmd *cobra.Command, f *targetFlags) {
 	cmd.Flags().StringVar(&f.task, "task", "classes", "what a list has of its images: classes, or columns of labels or values, as for train")
 	cmd.Flags().StringVar(&f.columns, "columns", "", settings.Of("Columns").Help)
+	takes(cmd.Flags(), "NAME", "task")
+	describeSetting(cmd.Flags(), settings.Of("Columns"))
+	inGroup(cmd.Flags(), settings.Data, "task")
+	common(cmd.Flags(), "task")
 	_ = cmd.RegisterFlagCompletionFunc("task", words("classes", "labels", "values"))
 }
 
