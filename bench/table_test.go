@@ -245,7 +245,7 @@ func TestPatience(t *testing.T) {
 		{plain, 0, longestTrial},
 		{plain, 10 * time.Second, 30 * time.Second},
 		{compiled, 10 * time.Second, 30*time.Second + longestCompiling},
-		{plain, time.Millisecond, leastTrial},
+		{plain, time.Millisecond, minTrial},
 		{plain, time.Hour, longestTrial},
 		{compiled, time.Hour, longestTrial},
 	} {

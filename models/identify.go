@@ -138,8 +138,8 @@ func (e Entry) Bottleneck() bool { return strings.HasPrefix(e.form, bottleneckFo
 func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	seen := map[string]bool{}
 	for name := range shapes {
-		if rest, ok := strings.CutPrefix(name, stage+"."); ok {
-			index, _, _ := strings.Cut(rest, ".")
+		if suffix, ok := strings.CutPrefix(name, stage+"."); ok {
+			index, _, _ := strings.Cut(suffix, ".")
 			seen[index] = true
 		}
 	}

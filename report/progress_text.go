@@ -73,10 +73,10 @@ func scores(s BatchInfo) []string {
 func (p *Progress) bar(width int) string {
 	s, total := p.batch, p.o.BatchesPerEpoch
 	numbers := scores(s)
-	loss, rest := numbers[0], numbers[1:]
+	loss, others := numbers[0], numbers[1:]
 	var speed string
-	if n := len(rest); n > 0 && strings.HasSuffix(rest[n-1], "images/s") {
-		speed, rest = rest[n-1], rest[:n-1]
+	if n := len(others); n > 0 && strings.HasSuffix(others[n-1], "images/s") {
+		speed, others = others[n-1], others[:n-1]
 	}
 	batch := strconv.Itoa(s.Batch)
 	if total > 0 {
@@ -86,7 +86,7 @@ func (p *Progress) bar(width int) string {
 
 	const bar = "\x00" // a placeholder
 	first := p.epochName(s.Epoch)
-	head := append([]string{loss}, rest...)
+	head := append([]string{loss}, others...)
 	for _, line := range [][]string{
 		join(first, bar, batch, head, speed, left, run),
 		join(first, bar, batch, head, speed, left),

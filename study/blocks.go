@@ -148,7 +148,7 @@ func (b *Blocks) Run(ctx context.Context, dev engine.Device, cb BlocksCallbacks)
 		}
 		r.Groups = append(r.Groups, m)
 	}
-	shares, err := b.source.shares(ctx, dev)
+	shares, err := b.source.branchShares(ctx, dev)
 	if err != nil {
 		return r, err
 	}

@@ -33,17 +33,17 @@ func (c Config) title() string {
 // enough for a network, the smallest network may have a quarter, and more than three times as
 // many gain little.
 const (
-	leastShare, enoughShare = 4, 2
-	mostTimes               = 3
+	minShare, enoughShare = 4, 2
+	maxTimes              = 3
 )
 
 // offers returns the trainings from which a budget may choose for c, which is resolved. For a
 // user's own images, if the model or the size was not given, they follow recipe.AllPhotos up
 // to the recipe that suits the number of images, the smallest first. Otherwise there is only c.
 func (c Config) offers() []offer {
-	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: mostTimes * c.Epochs}}
+	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: maxTimes * c.Epochs}}
 	if c.IsPhotos() {
-		o.MinEpochs, o.EnoughEpochs = (c.Epochs+leastShare-1)/leastShare, (c.Epochs+enoughShare-1)/enoughShare
+		o.MinEpochs, o.EnoughEpochs = (c.Epochs+minShare-1)/minShare, (c.Epochs+enoughShare-1)/enoughShare
 	}
 	if !c.free.epochs {
 		o.MinEpochs, o.EnoughEpochs, o.MaxEpochs = c.Epochs, c.Epochs, c.Epochs

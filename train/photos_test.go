@@ -73,7 +73,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	dev := device(t, 2)
 	c := quick(t, dir)
 	c.Epochs, c.Augment, c.RandomErasing = 3, "trivial", 0.5
-	whole, err := train.Run(context.Background(), dev, c, train.Callbacks{})
+	uninterrupted, err := train.Run(context.Background(), dev, c, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{}); err != nil {
 		t.Fatal(err)
 	}
-	if read(t, filepath.Join(s.Dir, "last.safetensors")) != read(t, whole.Last) {
+	if read(t, filepath.Join(s.Dir, "last.safetensors")) != read(t, uninterrupted.Last) {
 		t.Error("other weights than those of the run that was not interrupted")
 	}
 

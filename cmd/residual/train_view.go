@@ -77,7 +77,7 @@ func (v *trainView) callbacks() train.Callbacks {
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), kept(s.Photos))
+		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), cacheNote(s.Photos))
 		if v.cache = s.Photos.Cache; v.cache != nil {
 			v.noted = len(v.cache.State().Notes)
 		}

@@ -275,9 +275,9 @@ func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) fu
 	x, y := s.In[0], s.Out
 	strides, to := x.Layout.Strides(x.Shape), y.Layout.Strides(y.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
-	kept := func(d int) bool { return !reduced(d) }
-	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, kept)
-	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, kept)
+	notReduced := func(d int) bool { return !reduced(d) }
+	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, notReduced)
+	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, notReduced)
 	src, dst := b.act(x), b.act(y)
 	return b.rows(len(starts), func(i int) {
 		before, after := 1.0, 1.0

@@ -73,8 +73,8 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
 	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
-	if rest := len(r.Classes) - met; rest > 0 {
-		of += fmt.Sprintf("; of %s no images", report.Count(int64(rest)))
+	if unmet := len(r.Classes) - met; unmet > 0 {
+		of += fmt.Sprintf("; of %s no images", report.Count(int64(unmet)))
 	}
 	f1 := figures(macro.F1)
 	if math.IsNaN(macro.F1) {
