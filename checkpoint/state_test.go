@@ -124,7 +124,7 @@ func harmless(t *testing.T, path string, content []byte, want Values) bool {
 	return err == nil && slices.Equal(bits(v.Model), bits(want.Model)) && slices.Equal(bits(v.Optimizer), bits(want.Optimizer))
 }
 
-func TestStatesThatCannotBe(t *testing.T) {
+func TestInvalidStates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	for want, change := range map[string]func(*State){
 		"after epoch 0":      func(s *State) { s.Epoch = 0 },

@@ -117,7 +117,7 @@ func TestPlainProgressOfQuickEpochs(t *testing.T) {
 	}
 }
 
-func TestPlainWhere(t *testing.T) {
+func TestPlainWithoutTerminal(t *testing.T) {
 	for _, c := range []struct {
 		name, term string
 		o          ProgressOptions
@@ -193,7 +193,7 @@ func TestLiveProgress(t *testing.T) {
 	}
 }
 
-func TestLiveProgressDrawsSeldom(t *testing.T) {
+func TestLiveProgressLimitsRedraws(t *testing.T) {
 	withTerminal(t)
 	g, c := newGlass(t, 80, 24), newClock()
 	p := NewProgress(g, ProgressOptions{Terminal: true, Epochs: 1, BatchesPerEpoch: 10000, Now: c.now, Size: g.size})
@@ -253,7 +253,7 @@ func TestLowTerminalHasNoChart(t *testing.T) {
 	}
 }
 
-func TestBarGivesWay(t *testing.T) {
+func TestBarShrinksFirst(t *testing.T) {
 	withTerminal(t)
 	t.Setenv("NO_COLOR", "1")
 	c := newClock()

@@ -143,7 +143,7 @@ func TestPrune(t *testing.T) {
 }
 
 // An impossible request is refused before a folder is created.
-func TestPruneThatCannotBe(t *testing.T) {
+func TestPruneRefuses(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-resnet14")
 	plain := model(t, "cifar-plain8")
 	root := filepath.Join(t.TempDir(), "runs")

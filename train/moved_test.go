@@ -127,7 +127,7 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 
 // A run whose images were moved can be opened if only its settings, and not its state, name
 // the new path.
-func TestRunThatWasKilledAfterTheMove(t *testing.T) {
+func TestKilledRunAfterTheMove(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
 	s, uninterrupted := interrupted(t, dir, dev)

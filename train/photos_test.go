@@ -113,7 +113,7 @@ func TestResumeOnPhotos(t *testing.T) {
 }
 
 // An image that changes during the training ends the run, which keeps the epochs before.
-func TestPhotosThatChange(t *testing.T) {
+func TestChangingPhotos(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 4})
 	c := quick(t, dir)
 	c.Epochs = 5
@@ -134,7 +134,7 @@ func TestPhotosThatChange(t *testing.T) {
 
 // Labels of a test folder that lacks classes are found by the names of the classes: the folder
 // is a copy of three of the training's classes, so the accuracy is near 1.
-func TestValidationLacksClasses(t *testing.T) {
+func TestValidationMissesClasses(t *testing.T) {
 	made, dir := photos(t, folder.MakeConfig{PerClass: 6}), t.TempDir()
 	copied := func(to, from string) {
 		if err := os.CopyFS(filepath.Join(dir, to), os.DirFS(from)); err != nil {

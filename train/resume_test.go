@@ -367,7 +367,7 @@ func TestResumeStoppedAtOnce(t *testing.T) {
 	}
 }
 
-func TestOpenRunWhereThereIsNone(t *testing.T) {
+func TestOpenRunOfAMissingRun(t *testing.T) {
 	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 3)
 	empty := t.TempDir()
 	for path, want := range map[string]string{

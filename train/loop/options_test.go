@@ -274,7 +274,7 @@ func TestClassWeights(t *testing.T) {
 }
 
 // What cannot be is named by its field.
-func TestOptionsThatCannotBe(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	ds := someImages(t, data.Train, 30)
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {

@@ -104,7 +104,7 @@ func TestForPhotos(t *testing.T) {
 	}
 }
 
-func TestRowsAreWhole(t *testing.T) {
+func TestRowsAreComplete(t *testing.T) {
 	fields, keys := map[string]bool{}, map[string]bool{}
 	group := Data
 	for _, s := range Table() {

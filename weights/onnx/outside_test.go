@@ -85,7 +85,7 @@ func TestExternalData(t *testing.T) {
 }
 
 // Beside lists the files even if they do not exist.
-func TestBeside(t *testing.T) {
+func TestExternalFilesAreListed(t *testing.T) {
 	path := beside(t,
 		inFile("a", Float, 3, entry("location", "gone.data"), entry("offset", "8")),
 		inFile("b", Float, 1<<28, entry("location", "../above")),

@@ -156,7 +156,7 @@ func TestRefusesByName(t *testing.T) {
 }
 
 // A view longer than a piece is gathered across pieces.
-func TestLongView(t *testing.T) {
+func TestViewAcrossPieces(t *testing.T) {
 	const rows, columns = 300, 250
 	v := &view{storage: &storage{dtype: "F32", bytes: 4 * rows * columns}, dtype: "F32", size: 4,
 		shape: tensor.Shape{columns, rows}, stride: []int64{1, columns}}

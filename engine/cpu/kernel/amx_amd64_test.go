@@ -24,7 +24,7 @@ func TestAMX(t *testing.T) {
 			{"Dot", TestDot},
 			{"DotEmpty", TestDotEmpty},
 			{"DotSpecial", TestDotSpecial},
-			{"UnderPressure", TestProductsUnderPressure},
+			{"UnderPressure", TestProductsWhilePreempted},
 			{"BestIsAvailable", TestBestIsAvailable},
 			{"KernelsDoNotAllocate", TestKernelsDoNotAllocate},
 		} {

@@ -168,9 +168,9 @@ func TestGemmBlocking(t *testing.T) {
 	})
 }
 
-// TestGemmFetch checks that prefetching does not change the bits, also if it fetches the
+// TestGemmPrefetch checks that prefetching does not change the bits, also if it fetches the
 // last element or runs past the end.
-func TestGemmFetch(t *testing.T) {
+func TestGemmPrefetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(7, 7))
 		for rows := 1; rows <= 2*set.Rows+1; rows++ {
