@@ -50,7 +50,7 @@ func readRun(dir string) (runOver, error) {
 			r.Ends = append(r.Ends, end{int(math.Round(m.Epoch)), m.Loss, m.TrainAcc, *m.TestAcc, m.Rate, m.Seconds})
 		}
 	}
-	return r, r.whole(dir, err)
+	return r, r.complete(dir, err)
 }
 
 // readRecipe reads what torch_recipe.py printed.
@@ -87,10 +87,10 @@ func readRecipe(path string) (runOver, error) {
 		}
 		r.Ends = append(r.Ends, end{m.Epoch, m.Loss, m.TrainAcc, m.TestAcc, m.Rate, total})
 	}
-	return r, r.whole(path, err)
+	return r, r.complete(path, err)
 }
 
-func (r *runOver) whole(path string, err error) error {
+func (r *runOver) complete(path string, err error) error {
 	if err == nil && len(r.Ends) == 0 {
 		return fmt.Errorf("%s: no epoch is over yet", path)
 	}

@@ -78,7 +78,7 @@ func TestRecordRuns(t *testing.T) {
 	}
 }
 
-func TestSeedsStandTogether(t *testing.T) {
+func TestSeedsShareARow(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	recorded(t, out, "-run", folder(t, "0", "0.25"))
 	recorded(t, out, "-run", folder(t, "1", "0.35"))
@@ -88,7 +88,7 @@ func TestSeedsStandTogether(t *testing.T) {
 	}
 }
 
-func TestLossThatIsNoNumber(t *testing.T) {
+func TestNonFiniteLoss(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	recorded(t, out, "-run", folder(t, "0", `"NaN"`))
 	if text := recorded(t, out, "-run", folder(t, "1", "0.5")); !strings.Contains(text, "| NaN |") {

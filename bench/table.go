@@ -28,11 +28,11 @@ type sitting struct {
 type pace struct{ planned, done, spent time.Duration }
 
 func (p *pace) left() time.Duration {
-	rest := p.planned - p.done
+	remaining := p.planned - p.done
 	if p.done > 0 {
-		rest = time.Duration(float64(rest) * float64(p.spent) / float64(p.done))
+		remaining = time.Duration(float64(remaining) * float64(p.spent) / float64(p.done))
 	}
-	return max(rest, 0).Round(time.Minute)
+	return max(remaining, 0).Round(time.Minute)
 }
 
 // guess estimates the duration of a turn. It uses PyTorch's speed for every program: the
@@ -73,12 +73,12 @@ type todo struct {
 }
 
 // plan lists what remains to be measured, and estimates the time.
-func (s *sitting) plan() (list []todo, kept int) {
+func (s *sitting) plan() (list []todo, recorded int) {
 	seen := map[trial]bool{}
 	for _, p := range s.peers {
 		for _, r := range s.rows(p) {
 			if !s.again && s.book.has(r.id, s.facts, p.name(), r.job, s.rounds) {
-				kept++
+				recorded++
 				continue
 			}
 			list = append(list, todo{r, p})
@@ -94,7 +94,7 @@ func (s *sitting) plan() (list []todo, kept int) {
 			s.pace.planned += time.Duration(s.rounds*(1+min(r.finalists, len(r.rivals)))) * s.guess(contender{}, r.job)
 		}
 	}
-	return list, kept
+	return list, recorded
 }
 
 func (s *sitting) trial(p peer, c contender, j job) trial {
@@ -104,8 +104,8 @@ func (s *sitting) trial(p peer, c contender, j job) trial {
 // run measures what is missing. After every row it saves the ledger and writes the
 // document.
 func (s *sitting) run(ctx context.Context) error {
-	list, kept := s.plan()
-	fmt.Fprintf(s.log, "%d rows to measure, %d already in %s; about %s\n", len(list), kept, s.book.path, report.Duration(s.pace.left()))
+	list, recorded := s.plan()
+	fmt.Fprintf(s.log, "%d rows to measure, %d already in %s; about %s\n", len(list), recorded, s.book.path, report.Duration(s.pace.left()))
 	s.book.putMachine(s.facts)
 	var failed []error
 	for i, t := range list {
@@ -234,7 +234,7 @@ const (
 	longestTrial     = 15 * time.Minute
 	hopeless         = 3
 	longestCompiling = 2 * time.Minute
-	leastTrial       = 20 * time.Second // starting may be slow
+	minTrial         = 20 * time.Second // starting may be slow
 )
 
 // patience returns how long a setting may take when the fastest so far took best, 0 where
@@ -242,7 +242,7 @@ const (
 func patience(c contender, best time.Duration) time.Duration {
 	limit := longestTrial
 	if best > 0 {
-		limit = min(limit, max(leastTrial, hopeless*best))
+		limit = min(limit, max(minTrial, hopeless*best))
 		if c.Compile {
 			limit = min(longestTrial, limit+longestCompiling)
 		}

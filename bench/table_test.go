@@ -133,7 +133,7 @@ func TestTableOfGPU(t *testing.T) {
 	}
 }
 
-func TestTableGoesOnWhereItWas(t *testing.T) {
+func TestTableContinues(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	_, _, err := tabled(t, "no inference", out, "-rounds", "1", "-rows", "train-64,train-64-fp32,infer-64")
 	if err == nil || !strings.Contains(err.Error(), "no such thing") {
@@ -197,7 +197,7 @@ func TestDamagedStateIsNamed(t *testing.T) {
 
 // In whatever order rows are measured, the document has them in the order of the table,
 // with the peers of a row together.
-func TestRowsStandInOrder(t *testing.T) {
+func TestRowsKeepTheOrderOfTheTable(t *testing.T) {
 	l := &ledger{Machines: []facts{{CPU: "Z80"}}}
 	for _, r := range []record{{Row: "onnx-1", Peer: "o"}, {Row: "memory-256", Peer: "p"}, {Row: "train-64", Peer: "p"}, {Row: "train-256", Peer: "p"}, {Row: "train-64", Peer: "q"}} {
 		r.Machine, r.Title, r.Rivals = l.Machines[0].key(), "work "+r.Row, make([]side, 1)
@@ -245,7 +245,7 @@ func TestPatience(t *testing.T) {
 		{plain, 0, longestTrial},
 		{plain, 10 * time.Second, 30 * time.Second},
 		{compiled, 10 * time.Second, 30*time.Second + longestCompiling},
-		{plain, time.Millisecond, leastTrial},
+		{plain, time.Millisecond, minTrial},
 		{plain, time.Hour, longestTrial},
 		{compiled, time.Hour, longestTrial},
 	} {

@@ -23,10 +23,10 @@ const Last = "last"
 
 // modelsOfRuns lists the models that runs leave in their folders, the one to use first. A net
 // that grew and was then trained has its model in a run folder of its own, and a growth on a
-// schedule has a run folder for each of at most mostSteps steps.
+// schedule has a run folder for each of at most maxSteps steps.
 var modelsOfRuns = []string{BestFile, "pruned.safetensors", filepath.Join("train", LastFile), "grown.safetensors", LastFile}
 
-const mostSteps = 64
+const maxSteps = 64
 
 // FindModel returns the model file that path stands for: of a run folder its best model, or
 // that of the last epoch where no epoch was tested; of Last the model of the newest run in the
@@ -118,7 +118,7 @@ func modelIn(dir string) string {
 			return file
 		}
 	}
-	for step := mostSteps; step > 0; step-- {
+	for step := maxSteps; step > 0; step-- {
 		if file := filepath.Join(dir, "step-"+strconv.Itoa(step), BestFile); isFile(file) {
 			return file
 		}

@@ -47,7 +47,7 @@ func CutMetrics[T any](r *Run, empty T, keep func(row T) bool) error {
 
 // linesOf returns the complete lines of a file, or none where the file does not exist.
 func linesOf(path string) ([][]byte, error) {
-	text, err := regular.ReadFile(path, mostMetrics)
+	text, err := regular.ReadFile(path, maxMetrics)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w; check its permissions", err)
 	}

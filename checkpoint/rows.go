@@ -24,7 +24,7 @@ func MetricsRows[T any](r *Run, empty T) ([]T, error) {
 
 // ReadRows is MetricsRows for a file of any name that has one JSON object a line.
 func ReadRows[T any](path string, empty T) (rows []T, err error) {
-	text, err := regular.ReadFile(path, mostMetrics)
+	text, err := regular.ReadFile(path, maxMetrics)
 	if err != nil {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w", err)
 	}
@@ -61,5 +61,5 @@ func completeLines(text []byte) [][]byte {
 const (
 	metricsTable = "metrics.csv"
 	metricsRows  = "metrics.jsonl"
-	mostMetrics  = 1 << 30
+	maxMetrics   = 1 << 30
 )

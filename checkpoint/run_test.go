@@ -74,7 +74,7 @@ func TestRunsAtTheSameTime(t *testing.T) {
 	}
 }
 
-func TestNewRunWhereItCannot(t *testing.T) {
+func TestNewRunErrors(t *testing.T) {
 	blocked := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(blocked, nil, 0o666); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestMetricsLog(t *testing.T) {
 	}
 }
 
-func TestMetricsGoOn(t *testing.T) {
+func TestMetricsAreAppended(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
 	for i := range 3 {
 		m := openLog(t, r, "epoch", "loss")

@@ -114,8 +114,8 @@ func LoadState(path string) (State, Values, error) {
 		}
 		all = append(all, tensor.Named{Name: name, Tensor: t})
 		for part, values := range v.parts() {
-			if rest, ok := strings.CutPrefix(name, part); ok {
-				*values = append(*values, tensor.Named{Name: rest, Tensor: t})
+			if slot, ok := strings.CutPrefix(name, part); ok {
+				*values = append(*values, tensor.Named{Name: slot, Tensor: t})
 			}
 		}
 	}

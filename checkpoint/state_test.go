@@ -77,7 +77,7 @@ func TestDamagedStates(t *testing.T) {
 	if err := SaveState(path, s, values); err != nil {
 		t.Fatal(err)
 	}
-	whole := read(t, path)
+	complete := read(t, path)
 	broken := func(what, content string) {
 		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
 			t.Fatal(err)
@@ -90,14 +90,14 @@ func TestDamagedStates(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	for n := range len(whole) {
-		broken(fmt.Sprintf("a file of %d bytes", n), whole[:n])
+	for n := range len(complete) {
+		broken(fmt.Sprintf("a file of %d bytes", n), complete[:n])
 	}
-	broken("a longer file", whole+"\x00")
-	header := int(whole[0]) | int(whole[1])<<8
+	broken("a longer file", complete+"\x00")
+	header := int(complete[0]) | int(complete[1])<<8
 	spared := 0
-	for at := range len(whole) {
-		flipped := []byte(whole)
+	for at := range len(complete) {
+		flipped := []byte(complete)
 		flipped[at] ^= 4
 		if at >= 8 && at < 8+header && harmless(t, path, flipped, values) {
 			spared++ // such as other white space after the header
@@ -124,7 +124,7 @@ func harmless(t *testing.T, path string, content []byte, want Values) bool {
 	return err == nil && slices.Equal(bits(v.Model), bits(want.Model)) && slices.Equal(bits(v.Optimizer), bits(want.Optimizer))
 }
 
-func TestStatesThatCannotBe(t *testing.T) {
+func TestInvalidStates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	for want, change := range map[string]func(*State){
 		"after epoch 0":      func(s *State) { s.Epoch = 0 },

@@ -175,7 +175,7 @@ func TestWriteFileKeepsTheOldOne(t *testing.T) {
 	}
 }
 
-func TestWriteFileWhereItCannot(t *testing.T) {
+func TestWriteFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	none := func(io.Writer) error { return nil }
 	for path, want := range map[string]string{

@@ -200,7 +200,7 @@ func TestGarmentsOptions(t *testing.T) {
 
 // The images have the properties of those in Fashion-MNIST: a black background, a garment of
 // reasonable size, and many grey values.
-func TestGarmentsLook(t *testing.T) {
+func TestGarmentsResembleFashionMNIST(t *testing.T) {
 	m := openGarments(t, Options{Size: 3000}).(*memory)
 	for i := range 3000 {
 		pix := m.pixels[i*imageSize : (i+1)*imageSize]

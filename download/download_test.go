@@ -155,7 +155,7 @@ func TestServerWithoutRanges(t *testing.T) {
 }
 
 // Without a digest, a download is resumed only if the server identifies the content by an ETag.
-func TestContentThatChanges(t *testing.T) {
+func TestChangingContent(t *testing.T) {
 	for _, c := range []struct {
 		etag func(int) string
 		want string

@@ -20,7 +20,7 @@ func TestBroadcastOperandsAreReadAsTheyAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept := len(outputs) > 1 || outputs[0] == joined
+		retained := len(outputs) > 1 || outputs[0] == joined
 		large := 0
 		for _, s := range broadcastOperands(lo.steps) {
 			c, ok := s.(*Compute)
@@ -36,7 +36,7 @@ func TestBroadcastOperandsAreReadAsTheyAre(t *testing.T) {
 				}
 			}
 		}
-		if want := map[bool]int{false: 0, true: 1}[kept]; large != want {
+		if want := map[bool]int{false: 0, true: 1}[retained]; large != want {
 			t.Errorf("%v: %d broadcasts are written, want %d", outputs, large, want)
 		}
 	}

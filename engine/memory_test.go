@@ -31,7 +31,7 @@ func (b *bounded) Alloc(n int) engine.Buffer {
 	return b.Device.Alloc(n)
 }
 
-func TestMemoryIsForeseen(t *testing.T) {
+func TestMemoryIsCheckedBeforeWork(t *testing.T) {
 	device, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)

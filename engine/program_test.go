@@ -177,7 +177,7 @@ func TestAsynchronousSteps(t *testing.T) {
 // The gradients of gamma and beta are placed in the rows of the value that holds both, and
 // need no step. A bias with the same gradient as a beta gets a copy, so that clipping
 // changes each only once.
-func TestRowsAreParts(t *testing.T) {
+func TestGammaAndBetaShareAValue(t *testing.T) {
 	p := trainStep(t, small(), engine.NewStore(device(t, 1)), 4, false).program
 	named, copied := map[string]bool{}, 0
 	for _, s := range p.Steps() {
@@ -366,7 +366,7 @@ func TestFeedChecksShapes(t *testing.T) {
 
 // Inference caches packed weights of variables only, since weights that are fed may change
 // in every run. The two directions of one weight are packed separately.
-func TestFedWeightsAreNotKept(t *testing.T) {
+func TestFedWeightsAreNotRetained(t *testing.T) {
 	for _, size := range [][2]int{{6, 5}, {20, 12}} { // direct sums, and Winograd's filtering
 		c, hw := size[0], size[1]
 		op := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}

@@ -212,7 +212,7 @@ func TestRecomputeRepeatsOnce(t *testing.T) {
 
 // Without Spec.Recompute, only outputs of batch norms are computed again, and only if that
 // costs almost nothing compared with the whole step.
-func TestRecomputesWhatIsCheap(t *testing.T) {
+func TestRecomputesCheapActivations(t *testing.T) {
 	const channels, norms, convs = 128, 5, 6 // the last layer is a convolution to the engine
 	net := append(stem(channels, nn.NewResidual(channels, channels), nn.NewResidual(channels, channels)), head(channels)...)
 	count := func(p *engine.Program) (n, c int) {

@@ -59,8 +59,8 @@ func (imp *importer) addFilled(n *onnx.Node, fill *tensor.Tensor) error {
 	}
 	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
 		dims := in[0].integers("the shape")
-		if len(dims) > graph.MostDimensions {
-			panic(tensor.Misusef("asks for %d dimensions, and at most %d are supported", len(dims), graph.MostDimensions))
+		if len(dims) > graph.MaxDimensions {
+			panic(tensor.Misusef("asks for %d dimensions, and at most %d are supported", len(dims), graph.MaxDimensions))
 		}
 		checkSize(room, dims...)
 		shape := make(tensor.Shape, len(dims))

@@ -198,7 +198,7 @@ func TestImageNetClassNames(t *testing.T) {
 }
 
 // The error of a graph that does not give the logits of exclusive classes says what it gives.
-func TestGraphsThatClassifyOtherwise(t *testing.T) {
+func TestGraphsWithOtherClasses(t *testing.T) {
 	normal := ModelConfig{Images: prepare.Choice{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}}
 	for want, last := range map[string][]nn.Module{
 		"ends in a Sigmoid":                  {nn.NewLinear(4, 5), nn.Sigmoid{}},

@@ -68,7 +68,7 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 
 // A network that the registry cannot build is embedded as a graph. Another export into the
 // same folder leaves only one model file there.
-func TestSaveGoEmbedsWhatCanBeRead(t *testing.T) {
+func TestSaveGoEmbedsReadableGraphs(t *testing.T) {
 	info := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	lenet := models.NewD2LBNLeNet(1, 10)
 	changed := models.NewD2LBNLeNet(1, 10)

@@ -88,11 +88,11 @@ func axisOrders(name string, order [][]int, kind models.Kind) [2][]int {
 	case "bn": // after the last block of a pre-activation net
 		return [2][]int{order[len(order)-1], nil}
 	}
-	rest, ok := strings.CutPrefix(words[0], "layer")
+	suffix, ok := strings.CutPrefix(words[0], "layer")
 	if !ok {
 		return [2][]int{}
 	}
-	stage := int(rest[0] - '1')
+	stage := int(suffix[0] - '1')
 	in := order[stage]
 	if words[1] == "0" && stage > 0 {
 		in = order[stage-1]

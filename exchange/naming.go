@@ -24,7 +24,7 @@ type naming struct {
 func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 	all = namings(names, prefix)
 	var aside []string
-	kept := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+	remaining := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		if bookkeeping(name) {
 			aside = append(aside, name)
 		}
@@ -34,7 +34,7 @@ func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 	if len(aside) > 0 {
 		notes = append(notes, fmt.Sprintf("left out, as of the loss and of metrics and not of the network: %s", w.listTensors(aside)))
 	}
-	plain := unwrapped(kept)
+	plain := unwrapped(remaining)
 	others := namings(slices.Collect(maps.Keys(plain)), "")
 	for i := range others {
 		for name, own := range others[i].of {
@@ -42,7 +42,7 @@ func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 		}
 		others[i].notes = notes
 	}
-	if len(kept) > 0 && (len(aside) > 0 || !identical(plain)) {
+	if len(remaining) > 0 && (len(aside) > 0 || !identical(plain)) {
 		all = append(all, others...)
 	}
 	if n, ok := w.gathered(plain); ok {

@@ -120,15 +120,15 @@ const maxPrefix = 4
 // possibleNames visits the names that a parameter of a graph may have in a net: its name without up
 // to maxPrefix first words, the prefix, and each of these translated from Hugging Face's.
 func possibleNames(name string, visit func(prefix, name string)) {
-	rest := name
+	suffix := name
 	for range maxPrefix + 1 {
-		prefix := name[:len(name)-len(rest)]
-		visit(prefix, rest)
-		if other, ok := torchvisionName(rest); ok {
+		prefix := name[:len(name)-len(suffix)]
+		visit(prefix, suffix)
+		if other, ok := torchvisionName(suffix); ok {
 			visit(prefix, other)
 		}
 		var ok bool
-		if _, rest, ok = strings.Cut(rest, "."); !ok {
+		if _, suffix, ok = strings.Cut(suffix, "."); !ok {
 			return
 		}
 	}

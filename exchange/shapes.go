@@ -131,8 +131,8 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 	imp.addReshape(n, imp.inputNames(n, 1), func(in []value) tensor.Shape {
 		s, axes := in[0].shape(), axesOf(in, listed)
 		at := axisIndices(axes, len(s)+len(axes))
-		if len(s)+len(axes) > graph.MostDimensions {
-			panic(tensor.Misusef("adds to %v %d dimensions, and a tensor can have at most %d", s, len(axes), graph.MostDimensions))
+		if len(s)+len(axes) > graph.MaxDimensions {
+			panic(tensor.Misusef("adds to %v %d dimensions, and a tensor can have at most %d", s, len(axes), graph.MaxDimensions))
 		}
 		to := tensor.Shape{}
 		for d, next := 0, 0; d < len(s)+len(axes); d++ {

@@ -67,8 +67,8 @@ func listWeights(f *weights.File, ignore []string) (w *Weights, err error) {
 
 // beginsWith reports whether a name is the ignored one, or begins with it and a dot.
 func beginsWith(name, ignored string) bool {
-	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(ignored, "."))
-	return ok && ignored != "" && (rest == "" || rest[0] == '.')
+	after, ok := strings.CutPrefix(name, strings.TrimSuffix(ignored, "."))
+	return ok && ignored != "" && (after == "" || after[0] == '.')
 }
 
 // read reads the tensors. The file must be open.

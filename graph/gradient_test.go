@@ -124,7 +124,7 @@ func TestGradientStopsAtTheNodesAskedFor(t *testing.T) {
 	}
 }
 
-func TestGradientsWantAScalar(t *testing.T) {
+func TestGradientsRequireAScalar(t *testing.T) {
 	tr := newTrial(10)
 	wantPanic(t, func() { Gradients(tr.normal(2, 3), nil) }, "graph.Gradients", "[2, 3]", "scalar")
 }

@@ -257,7 +257,7 @@ type pointed struct{ Scale }
 func (*pointed) Name() string { return "Pointed" }
 
 // T{} and &T{} are the same operation; a node holds the value.
-func TestOperationsAndPointersToThem(t *testing.T) {
+func TestPointersToOperations(t *testing.T) {
 	g := New(Eval)
 	x := g.Input("x", tensor.Float32, 2, 3)
 	for _, op := range []Op{Scale{2}, &Scale{2}, &Reshape{tensor.Shape{6}}, &Reduce{Total, []int{1}}, &Transpose{[]int{1, 0}}, &Unary{Function: Exp}} {

@@ -18,8 +18,8 @@ type Take struct {
 	Fill  float64
 }
 
-// MostDimensions is the largest number of dimensions that Take supports.
-const MostDimensions = 8
+// MaxDimensions is the largest number of dimensions that Take supports.
+const MaxDimensions = 8
 
 func (Take) Name() string { return "Take" }
 
@@ -28,8 +28,8 @@ func (o Take) Shape(in []tensor.Shape) tensor.Shape {
 	if len(o.Index) != len(in[0]) {
 		badShapes(o, in, "has indices for %d dimensions", len(o.Index))
 	}
-	if len(o.Index) > MostDimensions {
-		badShapes(o, in, "more than %d dimensions", MostDimensions)
+	if len(o.Index) > MaxDimensions {
+		badShapes(o, in, "more than %d dimensions", MaxDimensions)
 	}
 	out := in[0].Clone()
 	for d, list := range o.Index {

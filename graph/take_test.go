@@ -4,7 +4,7 @@ import "testing"
 
 // Successive Takes along different axes are combined into one, except if their fills differ and
 // both are used.
-func TestTakesAreOne(t *testing.T) {
+func TestSuccessiveTakesAreCombined(t *testing.T) {
 	tr := newTrial(1)
 	x := tr.fixed([]int{2, 2}, func(i int) float64 { return float64(i + 1) })
 	for _, c := range []struct {

@@ -196,7 +196,7 @@ func TestPullConfigs(t *testing.T) {
 
 // External files of a model are downloaded with their digests and resumed. No file outside the
 // model's folder is requested.
-func TestPullBeside(t *testing.T) {
+func TestPullExternalData(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)
 	r, err := Parse("hf:timm/net@v1/sub/net.onnx#sha256=" + sum([]byte("graph")))
@@ -246,7 +246,7 @@ func TestPullBeside(t *testing.T) {
 
 // A file beside one at an address is fetched from the same folder of the server, and lies beside
 // it in the cache.
-func TestPullBesideAnAddress(t *testing.T) {
+func TestPullExternalDataOfAnAddress(t *testing.T) {
 	c := newSite(t).cache(t)
 	var asked []string
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

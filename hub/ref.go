@@ -34,7 +34,7 @@ func Parse(text string) (Ref, error) {
 	fail := func(why string) (Ref, error) {
 		return Ref{}, fmt.Errorf("%q: %s; write hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FILE or an https address, and #sha256=DIGEST behind it if you know it", text, why)
 	}
-	rest, fragment, pinned := strings.Cut(text, "#")
+	address, fragment, pinned := strings.Cut(text, "#")
 	var r Ref
 	if pinned {
 		digest, ok := strings.CutPrefix(fragment, "sha256=")
@@ -43,13 +43,13 @@ func Parse(text string) (Ref, error) {
 		}
 		r.SHA256 = digest
 	}
-	if model, ok := strings.CutPrefix(rest, "hf:"); ok {
+	if model, ok := strings.CutPrefix(address, "hf:"); ok {
 		if why := r.model(model); why != "" {
 			return fail(why)
 		}
 		return r, nil
 	}
-	u, err := url.Parse(rest)
+	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return fail("it is neither hf: nor an address")
@@ -60,7 +60,7 @@ func Parse(text string) (Ref, error) {
 	case strings.HasSuffix(u.Path, "/") || u.Path == "":
 		return fail("the address names no file")
 	}
-	r.Address = rest
+	r.Address = address
 	return r, nil
 }
 

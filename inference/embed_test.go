@@ -234,7 +234,7 @@ func TestClassifierSaliency(t *testing.T) {
 // A model of labels or of values has the embeddings that its network has as a classifier.
 func TestEmbeddingsOfTasks(t *testing.T) {
 	names := []string{"red", "large", "new"}
-	img := picture(t, garments(t, 4), 3)
+	img := imageAt(t, garments(t, 4), 3)
 	embed := func(path string) []float32 {
 		c, err := inference.Load(path, device(t), engine.FP32)
 		if err != nil {

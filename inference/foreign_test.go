@@ -100,14 +100,14 @@ func TestForeignGraphs(t *testing.T) {
 		if err == nil && m.Info().Architecture != exchange.GraphArchitecture {
 			t.Errorf("%s: it is %q", c.Name, m.Info().Architecture)
 		}
-		anew := filepath.Join(t.TempDir(), "exported.onnx")
+		exported := filepath.Join(t.TempDir(), "exported.onnx")
 		if err == nil {
-			_, err = exchange.Save(anew, m.Module(), m.Info(), exchange.ExportConfig{})
+			_, err = exchange.Save(exported, m.Module(), m.Info(), exchange.ExportConfig{})
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err = inference.Load(anew, dev, engine.FP32)
+		m, err = inference.Load(exported, dev, engine.FP32)
 		check("exported anew", m, err)
 		if again, err := modelfile.Open(path, modelfile.Options{Identify: true}); err != nil || again.Graph == nil {
 			t.Errorf("%s: imported again it is %+v, %v", c.Name, again, err)

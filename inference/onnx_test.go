@@ -58,7 +58,7 @@ func TestONNXFilesAnswerAsTheirModel(t *testing.T) {
 }
 
 // A file whose metadata and graph disagree is refused.
-func TestONNXFilesThatLie(t *testing.T) {
+func TestONNXFilesThatContradictThemselves(t *testing.T) {
 	m, _ := save(t, leNetInfo(), nil)
 	for want, change := range map[string]func(*checkpoint.Model){
 		"names 9 classes, but its graph has 10": func(i *checkpoint.Model) { i.Classes = i.Classes[:9] },

@@ -74,7 +74,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 		return nil, err
 	}
 	if own && o.MaxPixels == 0 {
-		o.MaxPixels = run.mostPixels // the limit that accepted all images of the training
+		o.MaxPixels = run.maxPixels // the limit that accepted all images of the training
 	}
 	x := record
 	if own = own && inPlace(record, split); own {
@@ -109,9 +109,9 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 
 // runFiles is what the files beside a model file say of the run that made it.
 type runFiles struct {
-	data       string // the folder or list that it was trained on, as in its settings
-	mostPixels int64
-	record     string // path of the record
+	data      string // the folder or list that it was trained on, as in its settings
+	maxPixels int64
+	record    string // path of the record
 }
 
 func (c *Classifier) run() (r runFiles) {

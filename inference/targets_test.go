@@ -70,7 +70,7 @@ func (a asked) Target(i int, out []float32) error {
 	return err
 }
 
-func picture(t *testing.T, ds data.Dataset, i int) image.Image {
+func imageAt(t *testing.T, ds data.Dataset, i int) image.Image {
 	t.Helper()
 	m := transforms.NewImage(1, 28, 28)
 	if _, err := ds.Get(i, m.Pix); err != nil {
@@ -92,7 +92,7 @@ func TestLabels(t *testing.T) {
 		if info := c.Info(); info.Task != task.Labels || !slices.Equal(info.Labels, of.Names) || info.Classes != nil {
 			t.Fatalf("%s: %+v", path, info)
 		}
-		x, err := c.Prepare([]image.Image{picture(t, ds, 3)})
+		x, err := c.Prepare([]image.Image{imageAt(t, ds, 3)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := c.Predict(picture(t, ds, 3), 0)
+		found, err := c.Predict(imageAt(t, ds, 3), 0)
 		if err != nil || len(found) != 3 {
 			t.Fatal(found, err)
 		}
@@ -113,7 +113,7 @@ func TestLabels(t *testing.T) {
 		if err != nil || r.Count != 40 || r.Labels == nil || len(r.Labels.Scores) != 3 || r.Confusion != nil || !(r.Loss > 0) {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if _, err := c.Values(picture(t, ds, 3)); err == nil || !strings.Contains(err.Error(), "answers with labels and no values; call Predict") {
+		if _, err := c.Values(imageAt(t, ds, 3)); err == nil || !strings.Contains(err.Error(), "answers with labels and no values; call Predict") {
 			t.Error(err)
 		}
 		if _, err := c.Evaluate(context.Background(), garments(t, 9), data.LoaderConfig{Batch: 3}, nil); err == nil || !strings.Contains(err.Error(), "answers with labels, and garments has classes") {
@@ -140,12 +140,12 @@ func TestValues(t *testing.T) {
 		if info := c.Info(); (info.ValueStd == nil) != (i == 1) || !slices.Equal(info.Values, of.Names) {
 			t.Fatalf("%s: %+v", path, info)
 		}
-		values, err := c.Values(picture(t, ds, 3))
+		values, err := c.Values(imageAt(t, ds, 3))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			x, err := c.Prepare([]image.Image{picture(t, ds, 3)})
+			x, err := c.Prepare([]image.Image{imageAt(t, ds, 3)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestValues(t *testing.T) {
 			t.Errorf("the graph's mean absolute error is %v, the model file's %v", r.Values.MAE, loss)
 		}
 		loss = r.Values.MAE
-		if _, err := c.Predict(picture(t, ds, 3), 1); err == nil || !strings.Contains(err.Error(), "answers with values and no classes; call Values") {
+		if _, err := c.Predict(imageAt(t, ds, 3), 1); err == nil || !strings.Contains(err.Error(), "answers with values and no classes; call Values") {
 			t.Error(err)
 		}
 		other := asked{ds.Dataset, task.Targets{Task: task.Values, Names: []string{"age", "weight", "price"}}}

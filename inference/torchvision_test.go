@@ -100,7 +100,7 @@ func TestEvaluateAsTorchvision(t *testing.T) {
 }
 
 // A file with a contradictory preparation is refused.
-func TestPreparationsThatCannotBe(t *testing.T) {
+func TestContradictoryPreparation(t *testing.T) {
 	for want, change := range map[string]func(*checkpoint.Model){
 		"a square is cut out":      func(m *checkpoint.Model) { m.Height = 20 },
 		"0 x 0 pixels":             func(m *checkpoint.Model) { m.Height, m.Width = 0, 0 },

@@ -16,7 +16,7 @@ import (
 const (
 	camBatch     = 8   // images that are explained at once
 	largestShown = 256 // pixels per side of an image in the report
-	leastHeat    = 112 // pixels a side of a heat map, so that a small one is smooth
+	minHeat      = 112 // pixels a side of a heat map, so that a small one is smooth
 )
 
 // mistakes reads the images of the most confident mistakes as the model sees them, each with
@@ -51,7 +51,7 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 		for i, a := range some {
 			m := page.Mistake{
 				Image: images[i], Name: j.name(a.Index),
-				True: j.Classes[a.Label], Said: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
+				True: j.Classes[a.Label], Predicted: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
 			}
 			if cams != nil {
 				m.Heat = Heat(images[i], images[i].Bounds(), cams[i])
@@ -66,7 +66,7 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 // image of few pixels is enlarged, so that the map is smooth over it.
 func Heat(img image.Image, seen image.Rectangle, c inference.CAM) image.Image {
 	b := img.Bounds()
-	if times := (leastHeat + max(b.Dx(), b.Dy()) - 1) / max(b.Dx(), b.Dy(), 1); times > 1 {
+	if times := (minHeat + max(b.Dx(), b.Dy()) - 1) / max(b.Dx(), b.Dy(), 1); times > 1 {
 		seen = image.Rectangle{Min: seen.Min.Sub(b.Min).Mul(times), Max: seen.Max.Sub(b.Min).Mul(times)}
 		img = enlarged{img, times}
 	}

@@ -181,8 +181,8 @@ func TestReportOfARun(t *testing.T) {
 		if a.Index%2 == 0 {
 			want = fmt.Sprintf("shelf/%d.png", a.Index)
 		}
-		if m.Name != want || m.True != ds.Info().Classes[label] || m.Said == m.True || m.Probability != a.Probability {
-			t.Errorf("mistake %d is %s, %s for %s at %v", i, m.Name, m.Said, m.True, m.Probability)
+		if m.Name != want || m.True != ds.Info().Classes[label] || m.Predicted == m.True || m.Probability != a.Probability {
+			t.Errorf("mistake %d is %s, %s for %s at %v", i, m.Name, m.Predicted, m.True, m.Probability)
 		}
 		if !bytes.Equal(m.Image.(*image.Gray).Pix, img.Pix) {
 			t.Errorf("mistake %d has another image", i)

@@ -41,7 +41,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
 		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
-	p.Answers = j.Answers()
+	p.Measures = j.Measures()
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
 		return nil, err

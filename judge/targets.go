@@ -9,11 +9,11 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// Answers returns the measures of a model that predicts labels, values or masks, and nil for one
+// Measures returns the measures of a model that predicts labels, values or masks, and nil for one
 // that predicts classes.
-func (j *Judgement) Answers() *page.Answers {
+func (j *Judgement) Measures() *page.Measures {
 	names := j.model.Info().Names()
-	a := &page.Answers{Count: j.Count}
+	a := &page.Measures{Count: j.Count}
 	loss := page.Tile{Name: "Loss", Value: numberText(j.Loss), Note: "mean over the images"}
 	switch {
 	case j.Labels != nil:

@@ -75,7 +75,7 @@ func TestReportOfTargets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := j.Answers(); a.Count != 30 || len(a.Rows) != 2 || a.Rows[1][0] != "small <b>" || len(a.Rows[0]) != len(a.Columns) {
+		if a := j.Measures(); a.Count != 30 || len(a.Rows) != 2 || a.Rows[1][0] != "small <b>" || len(a.Rows[0]) != len(a.Columns) {
 			t.Errorf("%+v", a)
 		}
 		p, err := j.Report(context.Background(), judge.Source{Model: path, Part: "test"})

@@ -135,8 +135,8 @@ type Result struct {
 
 	// Profile and Steps are two views of the program's steps. Measure and Describe return
 	// all steps in Steps; to show them by kind, move them to Profile with roofline.ByKind.
-	Profile []roofline.Kind `json:"profile,omitempty"`
-	Steps   []roofline.Step `json:"steps,omitempty"`
+	Profile []roofline.Kind     `json:"profile,omitempty"`
+	Steps   []roofline.StepCost `json:"steps,omitempty"`
 }
 
 // summarise computes the other numbers from the measurements, for steps of so many operations.

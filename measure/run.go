@@ -100,7 +100,7 @@ func (w *Workload) repeat(ctx context.Context, r *Result) error {
 
 // profile times every step of the program in a number of runs that takes about a second, and
 // then the optimiser's pass, which comes last in steps.
-func (w *Workload) profile(steps []roofline.Step) {
+func (w *Workload) profile(steps []roofline.StepCost) {
 	const fewest, most, budget = 5, 100, time.Second
 	var runs [][]time.Duration
 	for start := time.Now(); len(runs) < fewest || len(runs) < most && time.Since(start) < budget; {

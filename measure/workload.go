@@ -157,14 +157,14 @@ func (w *Workload) Step() error {
 }
 
 // describe lists the steps of the program and, in training, the optimiser's pass.
-func (w *Workload) describe(p *roofline.Peaks) []roofline.Step {
+func (w *Workload) describe(p *roofline.Peaks) []roofline.StepCost {
 	steps := roofline.Describe(w.program.Steps(), p)
 	if w.config.Mode == Train {
 		var n int64
 		for _, u := range w.updates {
 			n += int64(u.Variable.Value.Numel())
 		}
-		steps = append(steps, roofline.WithFloors([]roofline.Step{roofline.Update(n)}, p)...)
+		steps = append(steps, roofline.WithFloors([]roofline.StepCost{roofline.Update(n)}, p)...)
 	}
 	return steps
 }

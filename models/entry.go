@@ -108,8 +108,8 @@ func bottleneckGrowth(widths []int, groups, base int) (g []int64) {
 	return g
 }
 
-// MostBlocks is the largest number of blocks that a stage can have.
-const MostBlocks = 1000
+// MaxBlocks is the largest number of blocks that a stage can have.
+const MaxBlocks = 1000
 
 // Check returns an error that names the first setting of c that the model cannot have, or nil.
 func (e Entry) Check(c Config) error {
@@ -129,8 +129,8 @@ func (e Entry) Check(c Config) error {
 		return fmt.Errorf("model %s has no shortcuts, so no block can be left out; leave the stochastic depth out", e.Name)
 	}
 	for i, n := range c.Blocks {
-		if n < 1 || n > MostBlocks {
-			return fmt.Errorf("model %s: %d blocks in stage %d of %s; a stage has 1 to %d", e.Name, n, i+1, list(c.Blocks), MostBlocks)
+		if n < 1 || n > MaxBlocks {
+			return fmt.Errorf("model %s: %d blocks in stage %d of %s; a stage has 1 to %d", e.Name, n, i+1, list(c.Blocks), MaxBlocks)
 		}
 	}
 	return nil

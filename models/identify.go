@@ -105,7 +105,7 @@ func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 	}
 	for i, stage := range e.Stages {
 		n := e.Blocks[i]
-		if has := blocksIn(stage, shapes); has > 0 && has <= MostBlocks {
+		if has := blocksIn(stage, shapes); has > 0 && has <= MaxBlocks {
 			n = has
 		}
 		m.Config.Blocks = append(m.Config.Blocks, n)
@@ -138,8 +138,8 @@ func (e Entry) Bottleneck() bool { return strings.HasPrefix(e.form, bottleneckFo
 func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	seen := map[string]bool{}
 	for name := range shapes {
-		if rest, ok := strings.CutPrefix(name, stage+"."); ok {
-			index, _, _ := strings.Cut(rest, ".")
+		if suffix, ok := strings.CutPrefix(name, stage+"."); ok {
+			index, _, _ := strings.Cut(suffix, ".")
 			seen[index] = true
 		}
 	}

@@ -310,7 +310,7 @@ func (m *tower) Forward(x *graph.Node) *graph.Node {
 	return m.Head.Forward(x)
 }
 
-func TestModuleOfOnesOwn(t *testing.T) {
+func TestUserDefinedModule(t *testing.T) {
 	m := &tower{nn.NewConv2d(1, 4, 3), []*nn.Residual{nn.NewResidual(4, 4), nn.NewResidual(4, 4)}, nn.NewLinear(4, 2), false}
 	y := output(graph.Train, m, 3, 1, 8, 8)
 	if !y.Shape.Equal(tensor.Shape{3, 2}) {

@@ -100,7 +100,7 @@ type inline struct {
 
 func (m *inline) Forward(x *graph.Node) *graph.Node { return m.FC.Forward(x) }
 
-func TestLayersHeldByValue(t *testing.T) {
+func TestLayersAsFieldValues(t *testing.T) {
 	m := &inline{FC: *linear(), Scale: nn.Parameter{Value: tensor.New(1), Trainable: true}, Names: map[int]string{1: "a"}}
 	before := m.FC.Weight.Value.Clone()
 	if got := names(nn.Named(m)); !slices.Equal(got, []string{"fc.weight", "scale"}) {

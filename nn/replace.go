@@ -118,14 +118,14 @@ func replace(v reflect.Value, path, fullPath string, with Module) (found bool, e
 		v = v.Elem()
 	}
 	try := func(name string, child reflect.Value, set func(reflect.Value), what string) bool {
-		rest, below := strings.CutPrefix(path, name+".")
+		inner, below := strings.CutPrefix(path, name+".")
 		switch {
 		case name == path && mayHold(child):
 			found, err = true, assign(child.Type(), set, what, fullPath, with)
 		case name == "":
 			found, err = replace(child, path, fullPath, with)
 		case below:
-			found, err = replace(child, rest, fullPath, with)
+			found, err = replace(child, inner, fullPath, with)
 		}
 		return found || err != nil
 	}
@@ -208,13 +208,13 @@ func (w *fieldWalker) unknown(m Module, path string) error {
 		under = under[:max(strings.LastIndexByte(under, '.'), 0)]
 		var direct, all []string
 		for _, p := range w.modules {
-			rest, below := strings.CutPrefix(p.path, under+".")
+			inner, below := strings.CutPrefix(p.path, under+".")
 			if under == "" {
-				rest, below = p.path, p.path != ""
+				inner, below = p.path, p.path != ""
 			}
 			if below && !slices.Contains(all, p.path) {
 				all = append(all, p.path)
-				if !strings.Contains(rest, ".") {
+				if !strings.Contains(inner, ".") {
 					direct = append(direct, p.path)
 				}
 			}

@@ -9,7 +9,7 @@
 // caller, who can save them, and a schedule is a function of the step.
 //
 // The important types are Optimizer, with SGD, AdamW and LARS; Schedule, with Constant, Cosine,
-// Step and OneCycle; and Scaled, Averaged and Sum, with which package train/loop clips, averages
+// StepLR and OneCycle; and Scaled, Averaged and Sum, with which package train/loop clips, averages
 // and accumulates. New and ParseSchedule make them from the words of the command line.
 package optim
 

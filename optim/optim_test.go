@@ -161,11 +161,11 @@ func TestUpdateInPieces(t *testing.T) {
 			}
 			return slices.Concat(param, buf, second)
 		}
-		whole := run()
-		if !slices.Equal(whole, run(0, 1, 5, 512, 1000)) {
+		atOnce := run()
+		if !slices.Equal(atOnce, run(0, 1, 5, 512, 1000)) {
 			t.Errorf("%+v: pieces give other bits", o)
 		}
-		if whole[7] == 0 {
+		if atOnce[7] == 0 {
 			t.Errorf("%+v: nothing moved", o)
 		}
 	}

@@ -142,7 +142,7 @@ func TestClipFactor(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatIsNotUsed(t *testing.T) {
+func TestNewRefusesUnusedSettings(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		config Config

@@ -52,17 +52,17 @@ func (c Cosine) LR(step, total int) float32 {
 	return float32(float64(c.Min) + float64(half*(1+math.Cos(phase))))
 }
 
-// Step multiplies the rate by Gamma after each of the fractions At of the training. The zero
+// StepLR multiplies the rate by Gamma after each of the fractions At of the training. The zero
 // values are those of He et al. for CIFAR-10 (https://arxiv.org/abs/1512.03385, section 4.2):
 // a tenth after 1/2 and 3/4 of the steps (32k and 48k of 64k).
-type Step struct {
+type StepLR struct {
 	Base  float32
 	Gamma float32   // 0 means 0.1
 	At    []float64 // fractions between 0 and 1; nil means 1/2 and 3/4
 }
 
 // LR implements Schedule.
-func (s Step) LR(step, total int) float32 {
+func (s StepLR) LR(step, total int) float32 {
 	gamma, at := s.Gamma, s.At
 	if gamma == 0 {
 		gamma = 0.1
@@ -113,7 +113,7 @@ func ParseSchedule(text string, base float32) (Schedule, error) {
 		}
 		return c, nil
 	case "step":
-		return Step{Base: base, Gamma: float32(first(values["gamma"])), At: values["at"]}, nil
+		return StepLR{Base: base, Gamma: float32(first(values["gamma"])), At: values["at"]}, nil
 	case "onecycle":
 		if w := values["warmup"]; len(w) > 0 && w[0] == 0 {
 			return nil, fmt.Errorf("schedule onecycle: warmup=0 must be above 0; without a warm-up use cosine")

@@ -95,8 +95,8 @@ func Means(scores []ClassScore) (macro, weighted ClassScore, met int) {
 	return macro, weighted, met
 }
 
-// Confusion counts how often images of class True were taken for class Said.
-type Confusion struct{ True, Said, Count int }
+// Confusion counts how often images of class True were taken for class Predicted.
+type Confusion struct{ True, Predicted, Count int }
 
 // Confusions lists the mistakes in counts[true][predicted], the most frequent first.
 func Confusions(counts [][]int) []Confusion {
@@ -184,7 +184,7 @@ func mistakes(classes []string, counts [][]int) *Table {
 	all := Confusions(counts)
 	t := NewTable(Column{"true", Left}, Column{"predicted", Left}, Column{"images", Right})
 	for _, c := range all[:min(len(all), listedMistakes)] {
-		t.Row(classes[c.True], classes[c.Said], strconv.Itoa(c.Count))
+		t.Row(classes[c.True], classes[c.Predicted], strconv.Itoa(c.Count))
 	}
 	return t
 }

@@ -189,7 +189,7 @@ func drawLegend(key plot.Legend, c draw.Canvas, f figure) {
 	const inset, border = vg.Length(5), vg.Length(6)
 	r := key.Rectangle(c)
 	size := vg.Point{X: r.Max.X - r.Min.X + 2*border, Y: r.Max.Y - r.Min.Y + 2*border}
-	at := leastCovered(f, c, size, inset)
+	at := minCovered(f, c, size, inset)
 	box := vg.Rectangle{Min: at, Max: at.Add(size)}
 	c.SetColor(color.NRGBA{0xff, 0xff, 0xff, 0xd8})
 	c.Fill(box.Path())
@@ -201,10 +201,10 @@ func drawLegend(key plot.Legend, c draw.Canvas, f figure) {
 	}})
 }
 
-// leastCovered returns the lower left corner for a box of the given size in
+// minCovered returns the lower left corner for a box of the given size in
 // the data area: out of nine rows and three columns of candidate places, the
 // one that covers the fewest points of the curves, preferring the right side.
-func leastCovered(f figure, c draw.Canvas, size vg.Point, inset vg.Length) vg.Point {
+func minCovered(f figure, c draw.Canvas, size vg.Point, inset vg.Length) vg.Point {
 	room := c.Rectangle
 	spanX := room.Max.X - room.Min.X - 2*inset - size.X
 	spanY := room.Max.Y - room.Min.Y - 2*inset - size.Y

@@ -23,15 +23,15 @@ type ProgressOptions struct {
 	Pause  time.Duration // shortest time between the plain lines of epochs; 0 means 5 s, a negative one none
 
 	// Now and Size replace the clock and the terminal's size in tests. With
-	// Now set the display changes only when Step and the other methods are
+	// Now set the display changes only when Batch and the other methods are
 	// called; otherwise it also follows a resized terminal between steps.
 	Now  func() time.Time
 	Size func() (columns, rows int)
 }
 
-// StepInfo describes a training batch that is done. An unknown value is NaN
+// BatchInfo describes a training batch that is done. An unknown value is NaN
 // (Loss is shown even then, since it says that the run diverged).
-type StepInfo struct {
+type BatchInfo struct {
 	Epoch, Batch    int     // both count from 1
 	Loss, Acc       float64 // mean loss, and fraction of correct answers in [0,1]
 	ImagesPerSecond float64
@@ -61,7 +61,7 @@ type Progress struct {
 	screen screen
 	pace   pace
 
-	step     StepInfo // the latest
+	batch    BatchInfo // the latest
 	stepped  bool
 	testing  bool // the epoch's last batch is done, and EpochEnd not called yet
 	drawnAt  time.Time
@@ -125,8 +125,8 @@ func (p *Progress) follow(stop chan struct{}) {
 	}
 }
 
-// Step reports a batch that is done.
-func (p *Progress) Step(s StepInfo) {
+// Batch reports a batch that is done.
+func (p *Progress) Batch(s BatchInfo) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -134,7 +134,7 @@ func (p *Progress) Step(s StepInfo) {
 	}
 	now := p.o.Now()
 	p.pace.step(now, s.Epoch, s.Batch)
-	p.step, p.stepped = s, true
+	p.batch, p.stepped = s, true
 	p.testing = p.o.BatchesPerEpoch > 0 && s.Batch >= p.o.BatchesPerEpoch
 	if !p.live {
 		if p.lines.due(now, s, p.o) {
@@ -238,7 +238,7 @@ func (p *Progress) chart(columns, rows int) []string {
 // for a while. The last batch has none, since the epoch's line follows.
 type lineRhythm struct{ last time.Time }
 
-func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
+func (r *lineRhythm) due(now time.Time, s BatchInfo, o ProgressOptions) bool {
 	ends := o.BatchesPerEpoch > 0 && s.Batch >= o.BatchesPerEpoch
 	if ends || now.Sub(r.last) < o.Silent {
 		return false

@@ -19,7 +19,7 @@ func TestPlainProgress(t *testing.T) {
 	for epoch := 1; epoch <= 2; epoch++ {
 		for batch := 1; batch <= 20; batch++ {
 			c.pass(3)
-			p.Step(StepInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 1234.4})
+			p.Batch(BatchInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 1234.4})
 		}
 		c.pass(6) // the test
 		p.EpochEnd(EpochInfo{Epoch: epoch, TrainLoss: 1.25, TrainAcc: 0.5, TestAcc: 0.125,
@@ -31,7 +31,7 @@ func TestPlainProgress(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.Step(StepInfo{Epoch: 3, Batch: 2})
+	p.Batch(BatchInfo{Epoch: 3, Batch: 2})
 	p.EpochEnd(EpochInfo{Epoch: 3})
 	p.Note("stopped")
 
@@ -54,12 +54,12 @@ func TestPlainProgressOfASlowRun(t *testing.T) {
 	p := NewProgress(&out, ProgressOptions{Now: c.now})
 	for batch := 1; batch <= 7; batch++ {
 		c.pass(25)
-		p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: math.NaN(), Acc: math.NaN(), ImagesPerSecond: math.NaN()})
+		p.Batch(BatchInfo{Epoch: 1, Batch: batch, Loss: math.NaN(), Acc: math.NaN(), ImagesPerSecond: math.NaN()})
 	}
 	c.pass(10)
 	p.EpochEnd(EpochInfo{Epoch: 1, TrainLoss: 2e7, TrainAcc: math.NaN(), TestAcc: math.NaN(), ImagesPerSecond: 1.26})
 	c.pass(55) // more than a minute after the last step, less after the last line
-	p.Step(StepInfo{Epoch: 2, Batch: 1, Loss: 1, Acc: math.NaN()})
+	p.Batch(BatchInfo{Epoch: 2, Batch: 1, Loss: 1, Acc: math.NaN()})
 	p.Close()
 	want := `epoch 1  batch 3  loss NaN
 epoch 1  batch 6  loss NaN
@@ -74,7 +74,7 @@ epoch 1  loss 2e+07  1.3 images/s
 	for epoch := 1; epoch <= 2; epoch++ {
 		for batch := 1; batch <= 8; batch++ {
 			c.pass(20)
-			p.Step(StepInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 1234.4})
+			p.Batch(BatchInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 1234.4})
 		}
 		c.pass(10) // the test
 		p.EpochEnd(EpochInfo{Epoch: epoch, TrainLoss: 1.25, TrainAcc: 0.5, TestAcc: 0.125, ImagesPerSecond: 88, Elapsed: 170e9})
@@ -103,7 +103,7 @@ func TestPlainProgressOfQuickEpochs(t *testing.T) {
 		p := NewProgress(&out, ProgressOptions{Epochs: 12, BatchesPerEpoch: 1, Now: clock.now, Pause: c.pause})
 		for epoch := 1; epoch <= c.epochs; epoch++ {
 			clock.pass(2)
-			p.Step(StepInfo{Epoch: epoch, Batch: 1})
+			p.Batch(BatchInfo{Epoch: epoch, Batch: 1})
 			p.EpochEnd(EpochInfo{Epoch: epoch, TrainLoss: 1, TrainAcc: math.NaN(), TestAcc: math.NaN()})
 		}
 		p.Close()
@@ -117,7 +117,7 @@ func TestPlainProgressOfQuickEpochs(t *testing.T) {
 	}
 }
 
-func TestPlainWhere(t *testing.T) {
+func TestPlainWithoutTerminal(t *testing.T) {
 	for _, c := range []struct {
 		name, term string
 		o          ProgressOptions
@@ -132,7 +132,7 @@ func TestPlainWhere(t *testing.T) {
 		var out strings.Builder
 		c.o.Epochs, c.o.BatchesPerEpoch, c.o.Now, c.o.Curves = 1, 10, newClock().now, falling()
 		p := NewProgress(&out, c.o)
-		p.Step(StepInfo{Epoch: 1, Batch: 1, Loss: 1})
+		p.Batch(BatchInfo{Epoch: 1, Batch: 1, Loss: 1})
 		p.Note("note")
 		p.Close()
 		if got := strings.Contains(out.String(), "\x1b"); got != c.live {
@@ -151,7 +151,7 @@ func TestLiveProgress(t *testing.T) {
 	}
 	step := func(epoch, batch int) {
 		c.pass(1)
-		p.Step(StepInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 256})
+		p.Batch(BatchInfo{Epoch: epoch, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 256})
 	}
 	step(1, 1)
 	step(1, 2)
@@ -193,13 +193,13 @@ func TestLiveProgress(t *testing.T) {
 	}
 }
 
-func TestLiveProgressDrawsSeldom(t *testing.T) {
+func TestLiveProgressLimitsRedraws(t *testing.T) {
 	withTerminal(t)
 	g, c := newGlass(t, 80, 24), newClock()
 	p := NewProgress(g, ProgressOptions{Terminal: true, Epochs: 1, BatchesPerEpoch: 10000, Now: c.now, Size: g.size})
 	for batch := 1; batch <= 1000; batch++ {
 		c.pass(0.001)
-		p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: 1})
+		p.Batch(BatchInfo{Epoch: 1, Batch: batch, Loss: 1})
 	}
 	if g.writes != 5 {
 		t.Errorf("%d draws in a second, want the first and one each 200 ms", g.writes)
@@ -219,7 +219,7 @@ func TestLiveProgressFollowsTheTerminal(t *testing.T) {
 		for range 3 {
 			c.pass(1)
 			batch++
-			p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 256})
+			p.Batch(BatchInfo{Epoch: 1, Batch: batch, Loss: 1.5, Acc: 0.25, ImagesPerSecond: 256})
 		}
 		text := g.text()
 		if first := lines(text)[0]; !strings.HasPrefix("$ residual train", first) {
@@ -244,7 +244,7 @@ func TestLowTerminalHasNoChart(t *testing.T) {
 			Now: c.now, Size: g.size})
 		for batch := 1; batch < 10; batch++ {
 			c.pass(1)
-			p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: 1})
+			p.Batch(BatchInfo{Epoch: 1, Batch: batch, Loss: 1})
 		}
 		p.Close()
 		if n := len(lines(g.text())); n >= rows || (n > 1) != (rows >= 10) {
@@ -253,14 +253,14 @@ func TestLowTerminalHasNoChart(t *testing.T) {
 	}
 }
 
-func TestBarGivesWay(t *testing.T) {
+func TestBarShrinksFirst(t *testing.T) {
 	withTerminal(t)
 	t.Setenv("NO_COLOR", "1")
 	c := newClock()
 	p := NewProgress(&strings.Builder{}, ProgressOptions{Terminal: true, Epochs: 10, BatchesPerEpoch: 235, Now: c.now})
 	for batch := 1; batch <= 47; batch++ {
 		c.pass(2)
-		p.Step(StepInfo{Epoch: 3, Batch: batch, Loss: 0.345, Acc: 0.875, ImagesPerSecond: 118})
+		p.Batch(BatchInfo{Epoch: 3, Batch: batch, Loss: 0.345, Acc: 0.875, ImagesPerSecond: 118})
 	}
 	for width, want := range map[int]string{
 		120: "epoch  3/10  [=====>                        ]   47/235  loss 0.345  acc 0.875  118 images/s  left 6m16s  run 1h01m",
@@ -295,7 +295,7 @@ func TestProgressWithoutColor(t *testing.T) {
 		var out strings.Builder
 		o.Terminal, o.Epochs, o.BatchesPerEpoch, o.Curves, o.Now = true, 1, 10, falling(), newClock().now
 		p := NewProgress(&out, o)
-		p.Step(StepInfo{Epoch: 1, Batch: 5, Loss: 1})
+		p.Batch(BatchInfo{Epoch: 1, Batch: 5, Loss: 1})
 		p.Close()
 		if !strings.Contains(out.String(), clearBelow) {
 			t.Errorf("NoColor %v: nothing is drawn", o.NoColor)
@@ -314,7 +314,7 @@ func TestProgressWriteError(t *testing.T) {
 	gone := errors.New("terminal is gone")
 	for _, live := range []bool{true, false} {
 		p := NewProgress(failing{gone}, ProgressOptions{Terminal: live, Epochs: 1, BatchesPerEpoch: 2, Now: newClock().now})
-		p.Step(StepInfo{Epoch: 1, Batch: 1})
+		p.Batch(BatchInfo{Epoch: 1, Batch: 1})
 		p.EpochEnd(EpochInfo{Epoch: 1})
 		if err := p.Close(); !errors.Is(err, gone) {
 			t.Errorf("live %v: Close returned %v", live, err)
@@ -333,7 +333,7 @@ func TestProgressFromManyGoroutines(t *testing.T) {
 		wait.Go(func() {
 			for batch := 1; batch <= 20; batch++ {
 				curves.Add(TrainLoss, 0.1, 1)
-				p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: 1})
+				p.Batch(BatchInfo{Epoch: 1, Batch: batch, Loss: 1})
 				p.Note("note")
 			}
 		})

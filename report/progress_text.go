@@ -11,9 +11,9 @@ import (
 	"github.com/residual-ml/residual/internal/number"
 )
 
-// stepLine is the plain line for the latest step.
+// stepLine is the plain line for the latest batch.
 func (p *Progress) stepLine() string {
-	s := p.step
+	s := p.batch
 	batch := "batch " + strconv.Itoa(s.Batch)
 	if n := p.o.BatchesPerEpoch; n > 0 {
 		batch = "batch " + of(s.Batch, n) + " (" + strconv.Itoa(100*s.Batch/n) + "%)"
@@ -55,8 +55,8 @@ func (p *Progress) epochName(epoch int) string {
 	return "epoch " + of(epoch, p.o.Epochs)
 }
 
-// scores returns the known numbers of a step as text.
-func scores(s StepInfo) []string {
+// scores returns the known numbers of a batch as text.
+func scores(s BatchInfo) []string {
 	out := []string{"loss " + score(s.Loss)}
 	if number.Finite(s.Acc) {
 		out = append(out, "acc "+score(s.Acc))
@@ -67,16 +67,16 @@ func scores(s StepInfo) []string {
 	return out
 }
 
-// bar is the live line for the latest step in at most width columns. Where there is
+// bar is the live line for the latest batch in at most width columns. Where there is
 // little room it drops, in this order: the time left of the run, the bar, images per
 // second, the time left of the epoch, the batch. The epoch and the loss always stay.
 func (p *Progress) bar(width int) string {
-	s, total := p.step, p.o.BatchesPerEpoch
+	s, total := p.batch, p.o.BatchesPerEpoch
 	numbers := scores(s)
-	loss, rest := numbers[0], numbers[1:]
+	loss, others := numbers[0], numbers[1:]
 	var speed string
-	if n := len(rest); n > 0 && strings.HasSuffix(rest[n-1], "images/s") {
-		speed, rest = rest[n-1], rest[:n-1]
+	if n := len(others); n > 0 && strings.HasSuffix(others[n-1], "images/s") {
+		speed, others = others[n-1], others[:n-1]
 	}
 	batch := strconv.Itoa(s.Batch)
 	if total > 0 {
@@ -86,7 +86,7 @@ func (p *Progress) bar(width int) string {
 
 	const bar = "\x00" // a placeholder
 	first := p.epochName(s.Epoch)
-	head := append([]string{loss}, rest...)
+	head := append([]string{loss}, others...)
 	for _, line := range [][]string{
 		join(first, bar, batch, head, speed, left, run),
 		join(first, bar, batch, head, speed, left),
@@ -122,10 +122,10 @@ func (p *Progress) timeLeft() (left, run string) {
 	switch {
 	case p.testing:
 		left = "testing"
-	case ok && p.pace.epoch == p.step.Epoch:
+	case ok && p.pace.epoch == p.batch.Epoch:
 		left = "left " + wholeSeconds(epoch)
 	}
-	if ok && p.o.Epochs > p.step.Epoch {
+	if ok && p.o.Epochs > p.batch.Epoch {
 		run = "run " + wholeSeconds(all)
 	}
 	return left, run

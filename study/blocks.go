@@ -39,7 +39,7 @@ type BlockRow struct {
 type BlocksResult struct {
 	Dir      string       `json:"-"`
 	Config   BlocksConfig `json:"settings"`
-	Whole    Measure      `json:"whole"`
+	Baseline Measure      `json:"whole"`
 	Rows     []BlockRow   `json:"table"`
 	Groups   []Measure    `json:"groups"`
 	Findings []string     `json:"findings"`
@@ -132,7 +132,7 @@ func (b *Blocks) Run(ctx context.Context, dev engine.Device, cb BlocksCallbacks)
 		}
 	}
 	r = BlocksResult{Dir: b.Dir, Config: b.Config}
-	if r.Whole, err = l.without(ctx, nil); err != nil {
+	if r.Baseline, err = l.without(ctx, nil); err != nil {
 		return r, err
 	}
 	alone := map[place]Measure{}
@@ -148,7 +148,7 @@ func (b *Blocks) Run(ctx context.Context, dev engine.Device, cb BlocksCallbacks)
 		}
 		r.Groups = append(r.Groups, m)
 	}
-	shares, err := b.source.shares(ctx, dev)
+	shares, err := b.source.branchShares(ctx, dev)
 	if err != nil {
 		return r, err
 	}
@@ -162,7 +162,7 @@ func (r *BlocksResult) rows(o *opened, alone map[place]Measure, shares []Value) 
 			nan := Value(math.NaN())
 			row := BlockRow{Block: blockName(s, j), Share: shares[len(r.Rows)], Loss: nan, Accuracy: nan, Lost: nan}
 			if m, ok := alone[place{i, j}]; ok {
-				row.CanBeLeftOut, row.Loss, row.Accuracy, row.Lost = true, m.Loss, m.Accuracy, r.Whole.Accuracy-m.Accuracy
+				row.CanBeLeftOut, row.Loss, row.Accuracy, row.Lost = true, m.Loss, m.Accuracy, r.Baseline.Accuracy-m.Accuracy
 			}
 			r.Rows = append(r.Rows, row)
 		}
@@ -215,7 +215,7 @@ func (b *Blocks) write(r BlocksResult) error {
 	for _, w := range r.Rows {
 		rows = append(rows, []any{w.Block, w.CanBeLeftOut, w.Share, w.Loss, w.Accuracy, w.Lost})
 	}
-	for _, m := range append([]Measure{r.Whole}, r.Groups...) {
+	for _, m := range append([]Measure{r.Baseline}, r.Groups...) {
 		groups = append(groups, []any{m.Blocks, m.Loss, m.Accuracy, m.LeftOut})
 	}
 	if err := writeCSV(b.folder.Path("table.csv"), []string{"block", "can_be_left_out", "share", "loss", "accuracy", "accuracy_lost"}, rows); err != nil {
@@ -245,7 +245,7 @@ func (r BlocksResult) Figure() report.Figure {
 		share.Points = append(share.Points, report.Point{X: float64(i), Y: float64(w.Share)})
 	}
 	groups := report.Line{Name: "mean of random groups", Color: 1, Marks: true}
-	bySize := map[int][]Value{0: {r.Whole.Accuracy}}
+	bySize := map[int][]Value{0: {r.Baseline.Accuracy}}
 	for _, w := range r.Rows {
 		if w.CanBeLeftOut {
 			bySize[1] = append(bySize[1], w.Accuracy)

@@ -108,10 +108,10 @@ func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb trai
 	return plan, nil
 }
 
-// mostActivations is how many bytes of activations a net may retain; a larger net
+// maxActivations is how many bytes of activations a net may retain; a larger net
 // recomputes them for the gradients, with the same result. The limit is fixed so that a
 // study does not depend on the machine.
-const mostActivations = 1 << 30
+const maxActivations = 1 << 30
 
 // measure builds a net and times one of its steps.
 func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Batch) (NetPlan, error) {
@@ -131,7 +131,7 @@ func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Ba
 		return NetPlan{}, err
 	}
 	p := NetPlan{Kind: n.Kind, Depth: n.Depth, Parameters: table.Params, MultiplyAdds: table.MACs}
-	p.Recompute = activations(table, shape[0], precision) > mostActivations
+	p.Recompute = activations(table, shape[0], precision) > maxActivations
 	step, bytes, err := timeStep(dev, m, info, batch, loop.Options{
 		Batch: shape[0], Epochs: 1, Optimizer: optim.SGD{Momentum: c.Momentum}, Precision: precision, Recompute: p.Recompute,
 	})

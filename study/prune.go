@@ -103,7 +103,7 @@ func (o *opened) canDrop(c PruneConfig) error {
 	if c.Drop > len(can) || len(can) == 0 {
 		return field.Errorf("{Drop} %d: %d blocks of %s can be taken out; every stage keeps one, and these change the shape: %s", c.Drop, len(can), c.Model, o.names(cannot))
 	}
-	whole, err := o.macs(nil)
+	fullMACs, err := o.macs(nil)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (o *opened) canDrop(c PruneConfig) error {
 	if err != nil {
 		return err
 	}
-	if share := float64(least) / float64(whole); c.Drop == 0 && c.Budget < share {
+	if share := float64(least) / float64(fullMACs); c.Drop == 0 && c.Budget < share {
 		return field.Errorf("{Budget} %v: even without all %d blocks that can be taken out %.3f of the multiply-adds stay; every stage keeps a block, and these change the shape: %s",
 			c.Budget, len(can), share, o.names(cannot))
 	}
@@ -197,7 +197,7 @@ func (p *Prune) choose(ctx context.Context, cb PruneCallbacks) (lost []place, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.log.Close()) }()
-	whole, err := o.macs(nil)
+	fullMACs, err := o.macs(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (p *Prune) choose(ctx context.Context, cb PruneCallbacks) (lost []place, er
 		if err != nil {
 			return nil, err
 		}
-		if p.Config.Drop > 0 && len(lost) == p.Config.Drop || p.Config.Drop == 0 && float64(left) <= p.Config.Budget*float64(whole) {
+		if p.Config.Drop > 0 && len(lost) == p.Config.Drop || p.Config.Drop == 0 && float64(left) <= p.Config.Budget*float64(fullMACs) {
 			return lost, nil
 		}
 		var best place

@@ -39,11 +39,11 @@ func text(t *testing.T, parts ...string) string {
 func TestBlocksResume(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-preresnet20")
 	c := BlocksConfig{Source: Source{Model: file, TestSize: 60, Batch: 25}, Groups: 2, Out: t.TempDir()}
-	whole, err := NewBlocks(context.Background(), dev, c, BlocksCallbacks{})
+	uninterrupted, err := NewBlocks(context.Background(), dev, c, BlocksCallbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := whole.Run(context.Background(), dev, BlocksCallbacks{})
+	r, err := uninterrupted.Run(context.Background(), dev, BlocksCallbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestBlocksResume(t *testing.T) {
 		t.Errorf("%d measurements in both, want %d", n, total)
 	}
 	for _, name := range []string{"table.csv", "groups.csv", "blocks.svg"} {
-		if text(t, whole.Dir, name) != text(t, stopped.Dir, name) {
+		if text(t, uninterrupted.Dir, name) != text(t, stopped.Dir, name) {
 			t.Errorf("%s is another", name)
 		}
 	}
@@ -143,7 +143,7 @@ func TestPrune(t *testing.T) {
 }
 
 // An impossible request is refused before a folder is created.
-func TestPruneThatCannotBe(t *testing.T) {
+func TestPruneRefuses(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-resnet14")
 	plain := model(t, "cifar-plain8")
 	root := filepath.Join(t.TempDir(), "runs")
@@ -217,11 +217,11 @@ func TestGrowth(t *testing.T) {
 	c := GrowthConfig{Steps: steps, Compare: true, CheckSize: 30, Train: train.Config{
 		Model: "cifar-resnet8", Data: "garments", Resize: 14, TrainSize: 128, TestSize: 50, Epochs: 3, Batch: 32, LR: 0.05, Momentum: 0.9, Out: t.TempDir(),
 	}}
-	whole, err := NewGrowth(dev, c)
+	uninterrupted, err := NewGrowth(dev, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := whole.Run(context.Background(), dev, nil, train.Callbacks{})
+	want, err := uninterrupted.Run(context.Background(), dev, nil, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestGrowth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"table.csv", "epochs.csv", "grow.svg"} {
-		if text(t, whole.Dir, name) != text(t, stopped.Dir, name) {
+		if text(t, uninterrupted.Dir, name) != text(t, stopped.Dir, name) {
 			t.Errorf("%s is another", name)
 		}
 	}

@@ -73,9 +73,9 @@ func (p *probe) add(images *tensor.Tensor, sums []norms) error {
 	return p.Device().Err()
 }
 
-// shares returns, for every block of the net, the norm of its branch over that of its
+// branchShares returns, for every block of the net, the norm of its branch over that of its
 // shortcut on the test images.
-func (o *opened) shares(ctx context.Context, dev engine.Device) ([]Value, error) {
+func (o *opened) branchShares(ctx context.Context, dev engine.Device) ([]Value, error) {
 	l, err := data.NewLoader(o.classifier.Images(o.test), data.LoaderConfig{Batch: o.Batch})
 	if err != nil {
 		return nil, err

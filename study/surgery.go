@@ -101,8 +101,8 @@ func grown(have, want []int) (from [][]int, err error) {
 		if n < have[i] {
 			return nil, fmt.Errorf("%d blocks in stage %d, where the net has %d already; it can only grow from %s", n, i+1, have[i], commas(have))
 		}
-		if n > models.MostBlocks {
-			return nil, fmt.Errorf("%d blocks in stage %d; a stage has at most %d", n, i+1, models.MostBlocks)
+		if n > models.MaxBlocks {
+			return nil, fmt.Errorf("%d blocks in stage %d; a stage has at most %d", n, i+1, models.MaxBlocks)
 		}
 		more = more || n > have[i]
 		f := make([]int, n)

@@ -198,7 +198,7 @@ func TestPruneTakesTheFirstBlock(t *testing.T) {
 	sameFloats(t, "without layer1.0 and layer2.1", logits(t, small, engine.FP32), logits(t, l, engine.FP32))
 }
 
-func TestGrowthThatCannotBe(t *testing.T) {
+func TestGrowthRefuses(t *testing.T) {
 	for _, c := range []struct {
 		have, want []int
 		says       string

@@ -33,20 +33,20 @@ func (c Config) title() string {
 // enough for a network, the smallest network may have a quarter, and more than three times as
 // many gain little.
 const (
-	leastShare, enoughShare = 4, 2
-	mostTimes               = 3
+	minShare, enoughShare = 4, 2
+	maxTimes              = 3
 )
 
 // offers returns the trainings from which a budget may choose for c, which is resolved. For a
 // user's own images, if the model or the size was not given, they follow recipe.AllPhotos up
 // to the recipe that suits the number of images, the smallest first. Otherwise there is only c.
 func (c Config) offers() []offer {
-	o := offer{c, foresight.Offer{Name: c.title(), Least: 1, Enough: 1, Most: mostTimes * c.Epochs}}
+	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: maxTimes * c.Epochs}}
 	if c.IsPhotos() {
-		o.Least, o.Enough = (c.Epochs+leastShare-1)/leastShare, (c.Epochs+enoughShare-1)/enoughShare
+		o.MinEpochs, o.EnoughEpochs = (c.Epochs+minShare-1)/minShare, (c.Epochs+enoughShare-1)/enoughShare
 	}
 	if !c.free.epochs {
-		o.Least, o.Enough, o.Most = c.Epochs, c.Epochs, c.Epochs
+		o.MinEpochs, o.EnoughEpochs, o.MaxEpochs = c.Epochs, c.Epochs, c.Epochs
 	}
 	if !c.IsPhotos() || !c.free.model && !c.free.size {
 		return []offer{o}
@@ -140,7 +140,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err := j.Forecast.fits(j.trainer.Memory().Total()); err != nil {
 			return e, err // measuring would fill the memory
 		}
-		if took[i], err = j.estimate(ctx, offers[i].Enough); err == nil && took[i] == nil {
+		if took[i], err = j.estimate(ctx, offers[i].EnoughEpochs); err == nil && took[i] == nil {
 			err = field.Errorf("{Budget}: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower {LR}, or leave the budget out to see where it fails", names[i])
 		}
 		if err != nil {

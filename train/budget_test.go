@@ -47,7 +47,7 @@ func TestOffers(t *testing.T) {
 			}
 		}
 		for _, o := range c.offers() {
-			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.Least, o.Enough, o.Most))
+			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.MinEpochs, o.EnoughEpochs, o.MaxEpochs))
 			if o.Momentum != c.Momentum || o.free == nil {
 				t.Errorf("%+v", o)
 			}
@@ -82,7 +82,7 @@ func TestOffers(t *testing.T) {
 	}
 	// A data set with a name has one offer, its own model, with at least one epoch.
 	c = Config{Data: "garments", Forecast: &Forecast{Budget: time.Minute}}.Resolved()
-	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].Least != 1 || o[0].Most != 30 {
+	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].MinEpochs != 1 || o[0].MaxEpochs != 30 {
 		t.Errorf("%+v", o)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// mostSettings is the largest size of a file of settings in bytes.
-const mostSettings = 1 << 20
+// maxSettings is the largest size of a file of settings in bytes.
+const maxSettings = 1 << 20
 
 // ReadConfig reads a file of settings, such as the settings.yaml of a run, and returns them
 // with the names of the fields that the file has. The others are zero, for their defaults. A
@@ -25,7 +25,7 @@ func ReadConfig(path string) (c Config, fields []string, err error) {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		path = filepath.Join(path, "settings.yaml")
 	}
-	text, err := regular.ReadFile(path, mostSettings)
+	text, err := regular.ReadFile(path, maxSettings)
 	if err != nil {
 		return c, nil, err
 	}

@@ -61,7 +61,7 @@ func TestLostCUDALeavesTheLastEpoch(t *testing.T) {
 	c := train.Config{
 		Data: "garments", Model: "d2l-bnlenet", Batch: 32, Epochs: 2, LR: 0.1, Momentum: 0.9, TrainSize: 160, TestSize: 50, Out: out, Precision: "fp32",
 	}
-	s, err := train.Run(context.Background(), d, c, train.Callbacks{OnStep: func(s train.Step) {
+	s, err := train.Run(context.Background(), d, c, train.Callbacks{OnBatch: func(s train.BatchEvent) {
 		if s.Epoch == 2 && s.Batch == 3 {
 			gpu.Lost = 719
 		}

@@ -11,11 +11,11 @@ import (
 
 // What a training reports as it goes on; see package loop.
 type (
-	Step   = loop.Step
-	Point  = loop.Point
-	Epoch  = loop.Epoch
-	Totals = loop.Totals
-	Place  = loop.Place
+	BatchEvent = loop.BatchEvent
+	Point      = loop.Point
+	Epoch      = loop.Epoch
+	Totals     = loop.Totals
+	Place      = loop.Place
 
 	Measure = loop.Measure
 )
@@ -24,7 +24,7 @@ type (
 type Callbacks struct {
 	OnData  func(done, total int64, what string) // while data are downloaded, drawn or read; see data.Options
 	OnStart func(Start)                          // after everything was checked and compiled
-	OnStep  func(Step)
+	OnBatch func(BatchEvent)
 	OnPoint func(Point) // five times per epoch
 	OnEpoch func(Epoch)
 
@@ -35,7 +35,7 @@ type Callbacks struct {
 
 // events returns the callbacks of the loop itself.
 func (cb Callbacks) events() loop.Events {
-	return loop.Events{OnStep: cb.OnStep, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch, OnUnreached: cb.OnUnreached}
+	return loop.Events{OnBatch: cb.OnBatch, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch, OnUnreached: cb.OnUnreached}
 }
 
 // Start is what is known before the first step.

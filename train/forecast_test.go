@@ -52,7 +52,7 @@ func TestForecastChangesNoFile(t *testing.T) {
 }
 
 // A resumed run is measured at the state that it has reached, and ends with the same bits.
-func TestForecastOfTheRest(t *testing.T) {
+func TestForecastOfAResumedRun(t *testing.T) {
 	root := t.TempDir()
 	c := brief(root, "fp32")
 	want, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{})
@@ -133,7 +133,7 @@ func TestRehearse(t *testing.T) {
 
 // The epochs that a budget chose become a setting of the run: its schedule covers them, and a
 // resumed run keeps them.
-func TestBudgetIsKept(t *testing.T) {
+func TestBudgetEpochsAreRecorded(t *testing.T) {
 	c := train.Config{
 		Data: "garments", TrainSize: 128, TestSize: 20, Batch: 64, Schedule: "cosine", Out: t.TempDir(), Forecast: &train.Forecast{Budget: 10 * time.Hour},
 	}

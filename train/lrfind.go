@@ -21,7 +21,7 @@ type LRCurve struct {
 // 3.3): it trains with c while the learning rate rises exponentially with every step, and
 // records the loss. It uses the model, data, batches, optimiser and first weights that Run
 // would use, and ignores the epochs, schedule, learning rate, averages and patience of c. It
-// writes no files and discards the trained weights. It calls OnData, OnStart and OnStep of cb,
+// writes no files and discards the trained weights. It calls OnData, OnStart and OnBatch of cb,
 // the last with the smoothed loss.
 func FindLR(ctx context.Context, dev engine.Device, c Config, o LRFind, cb Callbacks) (LRCurve, error) {
 	if err := o.Check(); err != nil {
@@ -42,6 +42,6 @@ func FindLR(ctx context.Context, dev engine.Device, c Config, o LRFind, cb Callb
 	if cb.OnStart != nil {
 		cb.OnStart(s)
 	}
-	curve, err := j.trainer.FindLR(ctx, o, cb.OnStep)
+	curve, err := j.trainer.FindLR(ctx, o, cb.OnBatch)
 	return LRCurve{j.Config, curve}, err
 }

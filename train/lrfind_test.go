@@ -83,7 +83,7 @@ func TestFindLRRefuses(t *testing.T) {
 	}
 	defer dev.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = FindLR(ctx, dev, Config{Data: "garments", TrainSize: 100, TestSize: 20, Batch: 20}, LRFind{}, Callbacks{OnStep: func(Step) { cancel() }})
+	_, err = FindLR(ctx, dev, Config{Data: "garments", TrainSize: 100, TestSize: 20, Batch: 20}, LRFind{}, Callbacks{OnBatch: func(BatchEvent) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped with %v", err)
 	}

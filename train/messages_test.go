@@ -67,7 +67,7 @@ func (b bounded) Fits(bytes int64) error {
 
 // A training that would not fit into memory is refused before it begins, counting the network,
 // the optimiser and the batches. It leaves no folder.
-func TestMemoryIsForeseen(t *testing.T) {
+func TestMemoryIsCheckedBeforeWork(t *testing.T) {
 	var all int64
 	c := tiny(t)
 	c.Epochs, c.Momentum = 1, 0.9

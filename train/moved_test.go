@@ -18,7 +18,7 @@ import (
 
 // interrupted is a run on a user's own images that was stopped after its first epoch, with the
 // weights that it would have ended with.
-func interrupted(t *testing.T, dir string, dev engine.Device) (s train.Summary, whole string) {
+func interrupted(t *testing.T, dir string, dev engine.Device) (s train.Summary, uninterrupted string) {
 	t.Helper()
 	c := quick(t, dir)
 	c.Epochs, c.Cache = 3, train.CacheOff
@@ -40,7 +40,7 @@ func interrupted(t *testing.T, dir string, dev engine.Device) (s train.Summary, 
 func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
-	s, whole := interrupted(t, dir, dev)
+	s, uninterrupted := interrupted(t, dir, dev)
 	moved := filepath.Join(t.TempDir(), "elsewhere")
 	classes, err := os.ReadDir(dir)
 	if err != nil {
@@ -119,7 +119,7 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 	if _, err := saved.Resume(context.Background(), dev, c, train.Callbacks{}); err != nil {
 		t.Fatal(err)
 	}
-	same(t, s.Dir, whole)
+	same(t, s.Dir, uninterrupted)
 	if again, err := train.OpenRun(s.Dir); err != nil || again.Config.Data != moved {
 		t.Errorf("the run says it is on %s: %v", again.Config.Data, err)
 	}
@@ -127,10 +127,10 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 
 // A run whose images were moved can be opened if only its settings, and not its state, name
 // the new path.
-func TestRunThatWasKilledAfterTheMove(t *testing.T) {
+func TestKilledRunAfterTheMove(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	dev := device(t, 2)
-	s, whole := interrupted(t, dir, dev)
+	s, uninterrupted := interrupted(t, dir, dev)
 	moved := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.Rename(dir, moved); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestRunThatWasKilledAfterTheMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	resume(t, s.Dir, 2, train.Callbacks{})
-	same(t, s.Dir, whole)
+	same(t, s.Dir, uninterrupted)
 }
 
 // Images that the run was trained on are distinguished from others, wherever they are now.
@@ -176,7 +176,7 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 		}
 		return digests
 	}
-	held := open("", data.Test, false, 10, inference.RunCounts{HeldOut: 10})
+	heldOut := open("", data.Test, false, 10, inference.RunCounts{HeldOut: 10})
 	open(dir, data.Train, false, 40, inference.RunCounts{TrainedOn: 40})
 
 	others := photos(t, folder.MakeConfig{PerClass: 1, Seed: 9})
@@ -188,7 +188,7 @@ func TestEvaluationOfMovedPhotos(t *testing.T) {
 	}
 	equal := func(got []string) {
 		t.Helper()
-		if strings.Join(got, " ") != strings.Join(held, " ") {
+		if strings.Join(got, " ") != strings.Join(heldOut, " ") {
 			t.Error("other images than those that the run held out")
 		}
 	}

@@ -43,8 +43,8 @@ func own(t *testing.T, out string) train.Config {
 // and its model file can be loaded into such a module.
 func TestResumeOwn(t *testing.T) {
 	dev, ctx := device(t, 1), context.Background()
-	whole := own(t, t.TempDir())
-	want, err := train.Run(ctx, dev, whole, train.Callbacks{})
+	uninterrupted := own(t, t.TempDir())
+	want, err := train.Run(ctx, dev, uninterrupted, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestResumeOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hash(c.Module) != hash(whole.Module) {
+	if hash(c.Module) != hash(uninterrupted.Module) {
 		t.Error("the resumed run ended with other weights")
 	}
 	m, err := inference.LoadInto(newSmall(), got.Last, dev, dev.Preferred())

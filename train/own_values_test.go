@@ -126,10 +126,10 @@ func TestBalancedSampler(t *testing.T) {
 		plain := c
 		plain.Sampler, plain.Out = train.Shuffled, t.TempDir()
 		var start, plainly train.Start
-		var steps []train.Step
+		var steps []train.BatchEvent
 		var tested []int
 		whole, err := train.Run(ctx, device(t, 1), c, train.Callbacks{
-			OnStart: func(s train.Start) { start = s }, OnStep: func(s train.Step) { steps = append(steps, s) },
+			OnStart: func(s train.Start) { start = s }, OnBatch: func(s train.BatchEvent) { steps = append(steps, s) },
 			OnEpoch: func(e train.Epoch) { tested = append(tested, e.Test.Count) },
 		})
 		if err != nil {

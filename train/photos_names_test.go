@@ -65,7 +65,7 @@ func TestNamesOfPhotos(t *testing.T) {
 
 // A training reports the classes that have no test images and those that have no training
 // images.
-func TestLackingClasses(t *testing.T) {
+func TestReportsClassesWithoutImages(t *testing.T) {
 	made := photos(t, folder.MakeConfig{PerClass: 4})
 	start := func(c train.Config) (s train.Start) {
 		t.Helper()

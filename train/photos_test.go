@@ -73,7 +73,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	dev := device(t, 2)
 	c := quick(t, dir)
 	c.Epochs, c.Augment, c.RandomErasing = 3, "trivial", 0.5
-	whole, err := train.Run(context.Background(), dev, c, train.Callbacks{})
+	uninterrupted, err := train.Run(context.Background(), dev, c, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{}); err != nil {
 		t.Fatal(err)
 	}
-	if read(t, filepath.Join(s.Dir, "last.safetensors")) != read(t, whole.Last) {
+	if read(t, filepath.Join(s.Dir, "last.safetensors")) != read(t, uninterrupted.Last) {
 		t.Error("other weights than those of the run that was not interrupted")
 	}
 
@@ -113,7 +113,7 @@ func TestResumeOnPhotos(t *testing.T) {
 }
 
 // An image that changes during the training ends the run, which keeps the epochs before.
-func TestPhotosThatChange(t *testing.T) {
+func TestChangingPhotos(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 4})
 	c := quick(t, dir)
 	c.Epochs = 5
@@ -134,7 +134,7 @@ func TestPhotosThatChange(t *testing.T) {
 
 // Labels of a test folder that lacks classes are found by the names of the classes: the folder
 // is a copy of three of the training's classes, so the accuracy is near 1.
-func TestValidationLacksClasses(t *testing.T) {
+func TestValidationMissesClasses(t *testing.T) {
 	made, dir := photos(t, folder.MakeConfig{PerClass: 6}), t.TempDir()
 	copied := func(to, from string) {
 		if err := os.CopyFS(filepath.Join(dir, to), os.DirFS(from)); err != nil {

@@ -169,7 +169,7 @@ func (p plan) checkData() error {
 	if p.IsPhotos() {
 		_, err := os.Stat(p.Data)
 		if err != nil {
-			return field.Errorf("{Data}: %w; name a folder with one folder a class, a .csv or .jsonl list, or a data set of `residual data list`", err)
+			return field.Errorf("{Data}: %w; name a folder with one folder for each class, a .csv or .jsonl list, or a data set of `residual data list`", err)
 		}
 		return nil
 	}

@@ -30,7 +30,7 @@ func stopAt(t *testing.T, c train.Config, threads, step int) train.Summary {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	n := 0
-	s, err := train.Run(ctx, device(t, threads), c, train.Callbacks{OnStep: func(train.Step) {
+	s, err := train.Run(ctx, device(t, threads), c, train.Callbacks{OnBatch: func(train.BatchEvent) {
 		if n++; n == step {
 			cancel()
 		}
@@ -353,7 +353,7 @@ func TestResumeStoppedAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	again, err := r.Resume(ctx, device(t, 0), r.Config, train.Callbacks{OnStep: func(train.Step) { cancel() }})
+	again, err := r.Resume(ctx, device(t, 0), r.Config, train.Callbacks{OnBatch: func(train.BatchEvent) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestResumeStoppedAtOnce(t *testing.T) {
 	}
 }
 
-func TestOpenRunWhereThereIsNone(t *testing.T) {
+func TestOpenRunOfAMissingRun(t *testing.T) {
 	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 3)
 	empty := t.TempDir()
 	for path, want := range map[string]string{

@@ -63,11 +63,11 @@ func TestRunOnLists(t *testing.T) {
 		config := quick(t, c.list)
 		config.Task, config.Epochs, config.EMA = c.task, 3, 0.9
 		var epochs []train.Epoch
-		whole, err := train.Run(context.Background(), device(t, 2), config, train.Callbacks{OnEpoch: func(e train.Epoch) { epochs = append(epochs, e) }})
+		uninterrupted, err := train.Run(context.Background(), device(t, 2), config, train.Callbacks{OnEpoch: func(e train.Epoch) { epochs = append(epochs, e) }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, f, err := checkpoint.LoadModel(whole.Best)
+		m, f, err := checkpoint.LoadModel(uninterrupted.Best)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,17 +75,17 @@ func TestRunOnLists(t *testing.T) {
 		if string(m.Task) != c.task || !slices.Equal(m.Names(), c.names) || m.Classes != nil || (m.ValueStd != nil) != (c.task == "values") {
 			t.Errorf("the model answers %q with %q, %v", m.Task, m.Names(), m.ValueStd)
 		}
-		if !math.IsNaN(whole.Accuracy) || math.IsNaN(whole.BestScore) || epochs[0].Test == nil || math.IsNaN(epochs[2].Score) {
-			t.Errorf("%+v", whole.Totals)
+		if !math.IsNaN(uninterrupted.Accuracy) || math.IsNaN(uninterrupted.BestScore) || epochs[0].Test == nil || math.IsNaN(epochs[2].Score) {
+			t.Errorf("%+v", uninterrupted.Totals)
 		}
-		if header, _, _ := strings.Cut(read(t, filepath.Join(whole.Dir, "metrics.csv")), "\n"); !strings.HasSuffix(header, c.columns) {
+		if header, _, _ := strings.Cut(read(t, filepath.Join(uninterrupted.Dir, "metrics.csv")), "\n"); !strings.HasSuffix(header, c.columns) {
 			t.Errorf("the columns are %s", header)
 		}
 		stopped := stopAt(t, config, 1, 6)
 		resumed := resume(t, stopped.Dir, 1, train.Callbacks{})
-		same(t, resumed.Dir, whole.Dir)
-		if resumed.BestEpoch != whole.BestEpoch || resumed.BestScore != whole.BestScore {
-			t.Errorf("the best epoch is %d (%v), want %d (%v)", resumed.BestEpoch, resumed.BestScore, whole.BestEpoch, whole.BestScore)
+		same(t, resumed.Dir, uninterrupted.Dir)
+		if resumed.BestEpoch != uninterrupted.BestEpoch || resumed.BestScore != uninterrupted.BestScore {
+			t.Errorf("the best epoch is %d (%v), want %d (%v)", resumed.BestEpoch, resumed.BestScore, uninterrupted.BestEpoch, uninterrupted.BestScore)
 		}
 	}
 }

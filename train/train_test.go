@@ -169,7 +169,7 @@ func TestStopLeavesAUsableFile(t *testing.T) {
 	dev := device(t, 0)
 	c := train.Config{Data: "garments", Batch: 50, Epochs: 3, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
 	steps := 0
-	s, err := train.Run(ctx, dev, c, train.Callbacks{OnStep: func(train.Step) {
+	s, err := train.Run(ctx, dev, c, train.Callbacks{OnBatch: func(train.BatchEvent) {
 		if steps++; steps == 9 {
 			cancel()
 		}
@@ -235,7 +235,7 @@ func TestStopInsideAnImage(t *testing.T) {
 }
 
 // A loss that is not finite ends the run before the weights are updated.
-func TestDivergenceIsSaid(t *testing.T) {
+func TestDivergenceEndsTheRun(t *testing.T) {
 	dev := device(t, 0)
 	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 1000, Schedule: "step,gamma=1e35,at=0.001", TrainSize: 300, TestSize: 50, Out: t.TempDir()}
 	s, err := train.Run(context.Background(), dev, c, train.Callbacks{})
@@ -283,7 +283,7 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
+func TestConfigErrorsComeBeforeAnyWork(t *testing.T) {
 	dev := device(t, 1)
 	taken := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(taken, nil, 0o666); err != nil {

@@ -148,7 +148,7 @@ func open(t *testing.T, b []byte) *weights.File {
 
 // The length of a safetensors header may look like the start of a pickle, an archive, an
 // ONNX graph, or a compressed file.
-func TestSafetensorsWhateverItsHeadersLength(t *testing.T) {
+func TestSafetensorsHeadersOfAnyLength(t *testing.T) {
 	for _, length := range []int{0x0280, 0x0380, 'P' | 'K'<<8, 0x0408, 0x0808, 0x8b1f} {
 		header := `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`
 		header += strings.Repeat(" ", length-len(header))
@@ -170,8 +170,8 @@ func TestSafetensorsWhateverItsHeadersLength(t *testing.T) {
 	}
 }
 
-// TestNamesDoNotMatter detects every format under names that end like another one's.
-func TestNamesDoNotMatter(t *testing.T) {
+// TestFormatsAreDetectedByContent detects every format under names that end like another one's.
+func TestFormatsAreDetectedByContent(t *testing.T) {
 	dir := t.TempDir()
 	values := []tensor.Named{{Name: "a", Tensor: tensor.FromSlice([]float32{1, 2}, 2)}}
 	contents := map[weights.Format][]byte{}

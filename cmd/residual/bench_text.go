@@ -117,10 +117,10 @@ func profileText(rows []roofline.Kind, width int) string {
 func megabytes(n int64) string { return fmt.Sprintf("%.2f", float64(n)/1e6) }
 
 // stepsText writes the table of all steps in their order. Rates are medians.
-func stepsText(rows []roofline.Step, width int) string {
+func stepsText(rows []roofline.StepCost, width int) string {
 	t := report.NewTable(report.Column{Title: "step"}, report.Column{Title: "what"}, right("ms"), right("least"), right("floor ms"),
 		right("MB"), right("GB/s"), right("GFLOP/s"), right("weights GB/s"))
-	all := roofline.Step{Kind: "all"}
+	all := roofline.StepCost{Kind: "all"}
 	for _, r := range rows {
 		var moved, speed, stream float64
 		if r.Milliseconds > 0 {

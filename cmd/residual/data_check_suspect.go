@@ -38,8 +38,8 @@ var runParts = []struct{ name, title string }{
 	{"", "labels that the model finds least likely"},
 }
 
-// mostSuspicious is the number of images of a part that are shown.
-const mostSuspicious = 20
+// maxSuspectsShown is the number of images of a part that are shown.
+const maxSuspectsShown = 20
 
 // suspects writes the suspicious images, in a section for each part.
 func (c *photoCheck) suspects(b *strings.Builder) {
@@ -86,7 +86,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	if run != nil {
 		run.Divide(all)
 	}
-	for _, s := range audit.Worst(all, mostSuspicious) {
+	for _, s := range audit.Worst(all, maxSuspectsShown) {
 		c.Suspicious = append(c.Suspicious, suspicion{
 			s.Name, s.Path, s.Label, s.Part, s.Loss, s.Probability, s.Likeliest, s.LikeliestProbability,
 		})

@@ -17,7 +17,7 @@ func dataMakeCommand() *cobra.Command {
 		Use:   "make FOLDER",
 		Short: "Draw a folder of images to try a training on",
 		Long: `Draw a folder of images to try a training on: garments in colour, as JPEG files of
-varied sizes, one folder a class, some lying on their side and turned upright by
+varied sizes, one folder for each class, some lying on their side and turned upright by
 their EXIF data. --broken cuts files short, as downloads do. The folder must be new
 or empty. The same settings draw the same images.`,
 		Example: `  residual data make photos/

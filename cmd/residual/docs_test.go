@@ -41,7 +41,7 @@ func TestModelsPage(t *testing.T) {
 	if strings.Contains(tables, "| – |") {
 		t.Error("docs/models.json lacks the speed of a model; `go run ./cmd/residual models --measure --speed docs/models.json` adds it")
 	}
-	head, held, found := strings.Cut(string(page), start)
+	head, current, found := strings.Cut(string(page), start)
 	if !found {
 		t.Fatalf("docs/models.md has no line %q", start)
 	}
@@ -49,7 +49,7 @@ func TestModelsPage(t *testing.T) {
 		if err := os.WriteFile(path, []byte(head+start+tables), 0o666); err != nil {
 			t.Fatal(err)
 		}
-	} else if held != tables {
+	} else if current != tables {
 		t.Error("docs/models.md does not end with what `residual models --markdown` prints; `go test ./cmd/residual -run TestModelsPage -update` puts that there")
 	}
 }

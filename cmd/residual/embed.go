@@ -49,7 +49,7 @@ another module, by its path in residual summary MODEL, such as layer3 or layer4.
 the first call of a module that is called several times, and the others as relu_1,
 relu_2. Of an output with a height and a width the mean is taken, unless --flatten.
 
---format csv has the columns path, 0, 1, 2 and so on; jsonl has one object a line; npy is
+--format csv has the columns path, 0, 1, 2 and so on; jsonl has one object on each line; npy is
 an array with a row for each image, and --out FILE.npy also writes FILE.txt with the
 paths of the rows; safetensors has the tensor embeddings, and the paths as JSON in its
 metadata. The default is what the ending of --out says, or jsonl.

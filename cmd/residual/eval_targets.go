@@ -77,7 +77,7 @@ func (r *evalResult) ofTargets(of task.Task, names []string) *targetResult {
 
 // showAnswers prints the measures of a model that answers with labels or values.
 func (r *evalResult) showAnswers(cmd *cobra.Command) {
-	a := r.judgement.Answers()
+	a := r.judgement.Measures()
 	columns := []report.Column{{Title: a.Columns[0]}}
 	for _, c := range a.Columns[1:] {
 		columns = append(columns, report.Column{Title: c, Align: report.Right})

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// mostThreads is the largest number of threads; no machine has as many cores.
-const mostThreads = 4096
+// maxThreads is the largest number of threads; no machine has as many cores.
+const maxThreads = 4096
 
 // deviceFlags choose the device and the precision.
 type deviceFlags struct {
@@ -47,8 +47,8 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 
 // open starts the device, which the caller closes. Errors name the flag.
 func (f *deviceFlags) open() (engine.Device, error) {
-	if f.threads < 0 || f.threads > mostThreads {
-		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, mostThreads)
+	if f.threads < 0 || f.threads > maxThreads {
+		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, maxThreads)
 	}
 	if err := devices.Check(f.device); err != nil {
 		return nil, usagef("--device: %v", err)

@@ -82,6 +82,6 @@ func drawing() time.Duration {
 // reporting estimates how long a report takes: another evaluation, of a model that is read from
 // its file, and the heat maps of mistakes, each as long as a step takes for an image.
 func reporting(e foresight.Estimate) time.Duration {
-	const mistakes, rest = 24, 100 * time.Millisecond
-	return e.Evaluation + mistakes*e.Step/time.Duration(max(e.Batch, 1)) + rest
+	const mistakes, startup = 24, 100 * time.Millisecond
+	return e.Evaluation + mistakes*e.Step/time.Duration(max(e.Batch, 1)) + startup
 }

@@ -42,7 +42,7 @@ divided by --std; with --bgr the channels are blue, green and red there, too.`
 func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs, c := cmd.Flags(), &f.config
 	fs.StringVar(&c.Model, "model", "", "model whose weights they are (default: found by names and shapes, or by what a graph computes)")
-	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
+	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one on each line")
 	fs.IntVar(&c.Images.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: "+otherwise+")")
 	fs.Float64Var(&c.Images.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
 	fs.IntVar(&c.Images.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
@@ -175,7 +175,7 @@ func asked(cmd *cobra.Command, err error) error {
 	return errors.New(e.With(flags, where))
 }
 
-// readClasses reads the names of classes, one a line.
+// readClasses reads the names of classes, one on each line.
 func readClasses(path string) ([]string, error) {
 	content, err := regular.ReadFile(path, 16<<20)
 	if err != nil {
@@ -186,7 +186,7 @@ func readClasses(path string) ([]string, error) {
 		return nil, fmt.Errorf("--classes: %s: %w", path, err)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
+		return nil, fmt.Errorf("--classes: %s is empty; give one name on each line", path)
 	}
 	return names, nil
 }

@@ -96,14 +96,14 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 // settings.yaml.
 func TestFieldsHaveFlags(t *testing.T) {
 	root, flags := newRoot(), map[string]bool{}
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags["--"+f.Name] = true })
 		for _, sub := range cmd.Commands() {
-			walk(sub)
+			visit(sub)
 		}
 	}
-	walk(root)
+	visit(root)
 	known := func(name string) bool {
 		words := flagFor(name)
 		if command, ok := strings.CutPrefix(words, "residual "); ok {

@@ -49,7 +49,7 @@ func photosTopic(width int) string {
 
 const photosFound = `Images of your own are JPEG, PNG, GIF, WebP, BMP or TIFF files:
 
-  in one folder a class: photos/cat/1.jpg, photos/dog/2.jpg;
+  in one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg;
   in such folders inside of train/ and val/ or test/;
   in a CSV or JSON-lines list with path, label and, if you like, split.
 

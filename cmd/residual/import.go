@@ -46,7 +46,7 @@ or without a prefix that all share. What is clearly of a loss or a metric is lef
 
 The model is found by the names and shapes of the weights, or given with --model. A
 file of weights, unless residual wrote it, has no names of classes: --classes gives
-them, one a line; those of 1000 classes are ImageNet's unless something says otherwise.
+them, one on each line; those of 1000 classes are ImageNet's unless something says otherwise.
 Names of classes and how images are prepared are also read from config.json (timm's or
 transformers') and preprocessor_config.json beside the weights, as residual pull lays
 them there; what is said there of images and cannot be done is an error, unless a flag

@@ -76,7 +76,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
-func TestFullDiskIsNoSuccess(t *testing.T) {
+func TestFullDiskIsAnError(t *testing.T) {
 	for _, line := range []string{"models", "models --json", "version", "bench --help"} {
 		var errs strings.Builder
 		if status := run(context.Background(), strings.Fields(line), full{}, &errs); status != 1 || errs.String() != "residual: standard output: no space left\n" {

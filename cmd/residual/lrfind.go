@@ -116,7 +116,7 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	v.lines = newSeldom(report.IsTerminal(v.w), time.Now)
 	begun := time.Now()
-	curve, err := train.FindLR(ctx, dev, c, f.test, train.Callbacks{OnData: showDownloads(cmd.ErrOrStderr()), OnStart: v.start, OnStep: v.step})
+	curve, err := train.FindLR(ctx, dev, c, f.test, train.Callbacks{OnData: showDownloads(cmd.ErrOrStderr()), OnStart: v.start, OnBatch: v.step})
 	if errors.Is(err, context.Canceled) {
 		return errors.New("interrupted; nothing was written")
 	}
@@ -196,7 +196,7 @@ func (v *lrFindView) start(s train.Start) {
 	say(v.w, "%s; %s of memory planned%s\n\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 }
 
-func (v *lrFindView) step(s train.Step) {
+func (v *lrFindView) step(s train.BatchEvent) {
 	tenth := s.Batch%max(v.test.Steps/10, 1) == 0
 	if (tenth || !v.lines.live) && v.lines.due() {
 		say(v.w, "step %d of %d: lr %.2g, loss %.3f\n", s.Batch, v.test.Steps, s.LR, s.Loss)

@@ -56,16 +56,16 @@ func call(args ...string) (status int, stdout, stderr string) {
 
 // every calls f for each command.
 func every(f func(*cobra.Command)) {
-	var walk func(*cobra.Command)
-	walk = func(c *cobra.Command) {
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
 		f(c)
 		for _, sub := range c.Commands() {
 			if sub.Name() != "completion" && sub.Name() != "help" {
-				walk(sub)
+				visit(sub)
 			}
 		}
 	}
-	walk(newRoot())
+	visit(newRoot())
 }
 
 // Every command has a short description, help, and examples whose flags exist.

@@ -11,7 +11,7 @@ import (
 )
 
 // Without names only the models that the file lacks are measured, and none if it lacks none.
-func TestMeasureGoesOn(t *testing.T) {
+func TestMeasureAddsMissingModels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "speed.json")
 	run := func(names ...string) (string, *measure.Speeds) {
 		t.Helper()

@@ -17,9 +17,9 @@ import (
 	"github.com/residual-ml/residual/study"
 )
 
-// TestNumbersThatAreNotFinite checks the one form of NaN and of the infinities in the JSON of
+// TestNonFiniteNumbers checks the one form of NaN and of the infinities in the JSON of
 // every result, with the number in every field that can hold one.
-func TestNumbersThatAreNotFinite(t *testing.T) {
+func TestNonFiniteNumbers(t *testing.T) {
 	for _, result := range []any{
 		&evalResult{}, &trainResult{}, &rehearsal{}, &lrFindResult{}, &prediction{}, &photoCheck{}, &summaryResult{}, &modelRow{}, &doctorResult{},
 		&exportResult{}, &importResult{}, &cacheResult{}, &pulled{}, &growthResult{}, &study.ChangedResult{}, &study.DepthResult{}, &study.BlocksResult{},

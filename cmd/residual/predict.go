@@ -50,7 +50,7 @@ func predictCommand() *cobra.Command {
 		Long: `Classify images with a trained model, and print the most probable classes of each with
 their probabilities, or the labels or values that the model answers with. A PATH is an image; or a folder, of which every image at any depth is
 taken; or a pattern in quotes, such as 'photos/**/*.jpg'; or - for a list of paths on
-standard input, one a line.
+standard input, one on each line.
 
 Images are JPEG, PNG, GIF, WebP, BMP or TIFF files, of any size, turned upright as their
 EXIF data say, the first frame or page counts; they are prepared as the training's
@@ -60,7 +60,7 @@ ONNX file; flags give what a file of another program does not say, as for residu
 
 --format csv has the columns path, class and probability, with --top 2 and more also
 class_2, probability_2 and so on, and error; for labels the labels and the probability
-of each, and for values a column for each; jsonl has one object a line. Answers are
+of each, and for values a column for each; jsonl has one object on each line. Answers are
 written as they come, in the order of the paths; a file of --out appears when all are
 in it.
 

@@ -37,14 +37,14 @@ func panicLine(r any) string {
 	return oneLine("internal fault: " + text + "; please report it with the command line and `residual doctor`")
 }
 
-// mostOfError is the number of bytes of an error that are shown, because an error may quote a
+// maxErrorBytes is the number of bytes of an error that are shown, because an error may quote a
 // whole file.
-const mostOfError = 4096
+const maxErrorBytes = 4096
 
 // oneLine joins the lines of an error. It leaves out the middle of a text that is longer than
-// mostOfError.
+// maxErrorBytes.
 func oneLine(s string) string {
-	if half := mostOfError / 2; len(s) > mostOfError {
+	if half := maxErrorBytes / 2; len(s) > maxErrorBytes {
 		s = strings.ToValidUTF8(s[:half], "") + " ... " + strings.ToValidUTF8(s[len(s)-half:], "")
 	}
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")

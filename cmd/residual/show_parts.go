@@ -97,13 +97,13 @@ func them(names []string) string {
 // images for classes in which groups of near-duplicates, or few images, make it another.
 func share(x *folder.Index, c train.Config) string {
 	const most = 12
-	rest, test := x.Counts(data.Train), x.Counts(data.Test)
+	training, test := x.Counts(data.Train), x.Counts(data.Test)
 	if x.Targets.Task != "" {
 		return fmt.Sprintf("%v of the images are held out to test on (--holdout, --holdout-seed %d)", c.Holdout, c.HoldoutSeed)
 	}
 	var each, other []string
 	for i, n := range test {
-		all := rest[i] + n
+		all := training[i] + n
 		of := fmt.Sprintf("%s %s of %s", x.Classes[i], report.Count(int64(n)), report.Count(int64(all)))
 		each = append(each, of)
 		if want := max(1, math.Round(c.Holdout*float64(all))); float64(n) != want {

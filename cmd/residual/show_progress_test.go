@@ -16,7 +16,7 @@ func (h *hand) now() time.Time        { return h.at }
 func (h *hand) pass(by time.Duration) { h.at = h.at.Add(by) }
 
 // Without a terminal there is a line a minute, and none if the work takes less.
-func TestCountIsSeldom(t *testing.T) {
+func TestPlainCountWritesOneLineAMinute(t *testing.T) {
 	for _, c := range []struct {
 		live bool
 		each time.Duration
@@ -41,14 +41,14 @@ func TestCountIsSeldom(t *testing.T) {
 }
 
 // A range test writes a line a minute.
-func TestRangeTestIsSeldom(t *testing.T) {
+func TestRangeTestWritesOneLineAMinute(t *testing.T) {
 	for each, want := range map[time.Duration]int{100 * time.Millisecond: 0, 5 * time.Second: 8} {
 		var out strings.Builder
 		h := newHand()
 		v := &lrFindView{w: &out, test: train.LRFind{Steps: 100}, lines: newSeldom(false, h.now)}
 		for i := 1; i <= 100; i++ {
 			h.pass(each)
-			v.step(train.Step{Batch: i})
+			v.step(train.BatchEvent{Batch: i})
 		}
 		if got := strings.Count(out.String(), "\n"); got != want {
 			t.Errorf("%v a step: %d lines, want %d\n%s", each, got, want, out.String())

@@ -51,8 +51,8 @@ func (v *studyView) training() train.Callbacks {
 				v.printf("goes on after epoch %d\n", s.Past.Epochs)
 			}
 		},
-		OnStep: func(s train.Step) {
-			v.progress.Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
+		OnBatch: func(s train.BatchEvent) {
+			v.progress.Batch(report.BatchInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
 		},
 		OnEpoch: func(e train.Epoch) {
 			v.progress.EpochEnd(report.EpochInfo{

@@ -13,10 +13,10 @@ import (
 // characters, which a terminal would obey, so they are written as Go escapes them. Any other
 // output gets the bytes unchanged.
 type terminal struct {
-	w    io.Writer
-	fd   func() uintptr
-	lock sync.Mutex
-	held []byte // the beginning of a character
+	w          io.Writer
+	fd         func() uintptr
+	lock       sync.Mutex
+	incomplete []byte // the beginning of a character
 }
 
 // asTerminal wraps w if it is a terminal.
@@ -48,12 +48,12 @@ func direct(w io.Writer) io.Writer {
 func (t *terminal) Write(p []byte) (int, error) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	text := append(t.held, p...)
-	t.held = nil
+	text := append(t.incomplete, p...)
+	t.incomplete = nil
 	out := make([]byte, 0, len(text)+16)
 	for len(text) > 0 {
 		if !utf8.FullRune(text) {
-			t.held = append(t.held, text...)
+			t.incomplete = append(t.incomplete, text...)
 			break
 		}
 		r, n := utf8.DecodeRune(text)

@@ -114,7 +114,7 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 		}
 		t.Row(w.Block, fmt.Sprintf("%.3f", float64(w.Share)), fmt.Sprintf("%.4f", float64(w.Accuracy)), fmt.Sprintf("%.2f", 100*float64(w.Lost)), fmt.Sprintf("%.4f", float64(w.Loss)))
 	}
-	v.resultf("\nwhole: accuracy %.4f, loss %.4f\n", float64(r.Whole.Accuracy), float64(r.Whole.Loss))
+	v.resultf("\nwhole: accuracy %.4f, loss %.4f\n", float64(r.Baseline.Accuracy), float64(r.Baseline.Loss))
 	v.table(t)
 	for _, line := range r.Findings {
 		v.resultf("%s\n", line)

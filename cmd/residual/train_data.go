@@ -99,8 +99,8 @@ func found(p *train.Photos, dry bool) string {
 	return b.String()
 }
 
-// kept describes the cache of decoded images; "" if there is none.
-func kept(p *train.Photos) string {
+// cacheNote describes the cache of decoded images; "" if there is none.
+func cacheNote(p *train.Photos) string {
 	if p.CacheError != nil {
 		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.CacheError))
 	}

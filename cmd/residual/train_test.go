@@ -80,7 +80,7 @@ func TestTrainInterruptedBefore(t *testing.T) {
 }
 
 // The last line after an interrupt is the command that resumes the run.
-func TestTrainSaysHowToGoOn(t *testing.T) {
+func TestTrainSaysHowToResume(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stdout, stderr := &tripwire{word: "\x00", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}

@@ -54,8 +54,8 @@ func (v *trainView) callbacks() train.Callbacks {
 	return train.Callbacks{
 		OnData:  showDownloads(v.cmd.ErrOrStderr()),
 		OnStart: v.start,
-		OnStep: func(s train.Step) {
-			v.progress.Load().Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
+		OnBatch: func(s train.BatchEvent) {
+			v.progress.Load().Batch(report.BatchInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
 		},
 		OnPoint: func(p train.Point) {
 			v.curves.Add(report.TrainLoss, p.X, p.Loss)
@@ -77,7 +77,7 @@ func (v *trainView) callbacks() train.Callbacks {
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), kept(s.Photos))
+		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), cacheNote(s.Photos))
 		if v.cache = s.Photos.Cache; v.cache != nil {
 			v.noted = len(v.cache.State().Notes)
 		}

@@ -44,15 +44,15 @@ func (c *columns) choose(have []string) error {
 		}
 		return ""
 	}
-	wanted := c.Names
-	if c.Known != nil && wanted == nil {
-		wanted = c.Known
-		if missing := slices.ContainsFunc(wanted, func(name string) bool { return find(name) == "" }); missing && c.Task == task.Labels {
-			wanted = nil
+	names := c.Names
+	if c.Known != nil && names == nil {
+		names = c.Known
+		if missing := slices.ContainsFunc(names, func(name string) bool { return find(name) == "" }); missing && c.Task == task.Labels {
+			names = nil
 		}
 	}
 	c.names = nil
-	for _, name := range wanted {
+	for _, name := range names {
 		h := find(name)
 		switch {
 		case h == "" && len(have) == 0:
@@ -64,7 +64,7 @@ func (c *columns) choose(have []string) error {
 		}
 		c.names = append(c.names, h)
 	}
-	if wanted == nil {
+	if names == nil {
 		c.names = have
 		for _, name := range namedLabels {
 			if h := find(name); h != "" && c.Task == task.Labels {

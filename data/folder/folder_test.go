@@ -295,7 +295,7 @@ func TestCheckAndGroups(t *testing.T) {
 }
 
 // Copies of one image in other sizes stay in one split.
-func TestTogether(t *testing.T) {
+func TestCopiesStayInOneSplit(t *testing.T) {
 	dir := makeFolder(t, MakeConfig{PerClass: 3, Seed: 7})
 	x, err := Scan(dir)
 	if err != nil {
@@ -343,7 +343,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-func TestOptionsRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	x := &Index{Root: "r", Classes: []string{"a", "b"}, Items: []Item{{Split: data.Train}}}
 	for want, o := range map[string]Options{
 		"of 2 channels": {Channels: 2}, "-1 pixels a side": {Size: -1}, "cannot be larger": {Size: 64, ResizeSize: 32}, "shrunk to -1": {Shrink: -1},

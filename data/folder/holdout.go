@@ -134,16 +134,16 @@ func (h *division) holdOut(label int, share float64) {
 	if total < 2 {
 		return
 	}
-	wanted := HeldOut(total, share)
+	remaining := HeldOut(total, share)
 	var smallest []int
 	for _, m := range h.classes[label] {
-		if len(m) <= wanted && h.holdOutGroup(m) {
-			wanted -= len(m)
+		if len(m) <= remaining && h.holdOutGroup(m) {
+			remaining -= len(m)
 		} else if smallest == nil || len(m) < len(smallest) {
 			smallest = m
 		}
 	}
-	if smallest != nil && len(smallest)-wanted < wanted {
+	if smallest != nil && len(smallest)-remaining < remaining {
 		h.holdOutGroup(smallest)
 	}
 }

@@ -115,7 +115,7 @@ func TestHoldoutOfGroupsOfTwoClasses(t *testing.T) {
 	}
 }
 
-func TestLacking(t *testing.T) {
+func TestClassesWithoutImages(t *testing.T) {
 	x, groups := grouped(ones(10), []int{10}, ones(2))
 	if err := x.Holdout(0.2, 0, groups); err != nil {
 		t.Fatal(err)

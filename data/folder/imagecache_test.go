@@ -256,7 +256,7 @@ func TestDamagedImageCache(t *testing.T) {
 	}
 }
 
-func TestImageCacheIsNotBegun(t *testing.T) {
+func TestImageCacheDeclined(t *testing.T) {
 	p := newCachedFolder(t)
 	var asked []CacheTrial
 	_, ic, _ := p.check(t, CacheConfig{Worth: func(t CacheTrial) bool { asked = append(asked, t); return len(asked) > 1 }})

@@ -51,7 +51,7 @@ type list struct {
 }
 
 // scanList reads a list and returns its index. Paths are relative to the folder of the list.
-func scanList(path string, known []string, wanted *Columns) (*Index, error) {
+func scanList(path string, known []string, asked *Columns) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -61,8 +61,8 @@ func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	x.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	x.list = path
 	l := list{Index: x, known: known, labels: map[string]int{}, lines: map[string]int{}}
-	if x.columns = wanted; wanted != nil {
-		l.columns = &columns{Columns: *wanted}
+	if x.columns = asked; asked != nil {
+		l.columns = &columns{Columns: *asked}
 	}
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
@@ -72,7 +72,7 @@ func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	}
 	r := lines.NewReader(f)
 	first, before, err := firstLine(r)
-	switch kind := kindOf(first, wanted == nil); {
+	switch kind := kindOf(first, asked == nil); {
 	case kind == noList && !endsAsList(path): // of one that is called a list, its reader says what is wrong
 		return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
 	case kind == jsonList || kind == noList && !strings.EqualFold(filepath.Ext(path), ".csv"):

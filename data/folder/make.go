@@ -29,16 +29,16 @@ type MakeConfig struct {
 	Broken int
 }
 
-// mostDrawn is the largest number of images of a class.
-const mostDrawn = 100_000
+// maxDrawn is the largest number of images of a class.
+const maxDrawn = 100_000
 
 // check names the first field that cannot be.
 func (c MakeConfig) check() error {
 	switch {
-	case c.PerClass < 1 || c.PerClass > mostDrawn:
-		return fields.Errorf("{PerClass} %d: must be from 1 to %d", c.PerClass, mostDrawn)
-	case c.Val < 0 || c.Val > mostDrawn:
-		return fields.Errorf("{Val} %d: must be from 0 to %d", c.Val, mostDrawn)
+	case c.PerClass < 1 || c.PerClass > maxDrawn:
+		return fields.Errorf("{PerClass} %d: must be from 1 to %d", c.PerClass, maxDrawn)
+	case c.Val < 0 || c.Val > maxDrawn:
+		return fields.Errorf("{Val} %d: must be from 0 to %d", c.Val, maxDrawn)
 	case c.Broken < 0 || c.Broken > c.PerClass:
 		return fields.Errorf("{Broken} %d: must be from 0 to the %d of {PerClass}", c.Broken, c.PerClass)
 	case !(c.Turned >= 0 && c.Turned <= 1):

@@ -33,7 +33,7 @@ func randomTransforms() map[string]Random {
 
 // Apply gives the result of the transform that Draw returns for the same random numbers, and
 // other random numbers mostly give another result.
-func TestDrawIsApply(t *testing.T) {
+func TestDrawMatchesApply(t *testing.T) {
 	m := smallImage(6)
 	for name, f := range randomTransforms() {
 		seen := map[string]bool{}

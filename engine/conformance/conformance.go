@@ -1,5 +1,5 @@
 // Package conformance tests devices against the float64 references of the operations. It
-// contains one list of graphs; the tests of each device pass Run and RunAlphabet a Check
+// contains one list of graphs; the tests of each device pass Run and RunOperations a Check
 // that computes them on that device.
 package conformance
 

@@ -15,10 +15,10 @@ func Run(t *testing.T, check Check) {
 	}
 }
 
-// RunAlphabet checks the elementary operations of user-defined and imported networks. A
+// RunOperations checks the elementary operations of user-defined and imported networks. A
 // device may lack some of them; compiling a program then fails with an error that names
 // them.
-func RunAlphabet(t *testing.T, check Check) {
+func RunOperations(t *testing.T, check Check) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, Check)

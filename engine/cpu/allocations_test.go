@@ -9,7 +9,7 @@ import (
 )
 
 // A warm program of elementary operations allocates nothing.
-func TestAlphabetAllocatesNothing(t *testing.T) {
+func TestOperationsAllocateNothing(t *testing.T) {
 	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 		d, err := New(Options{Threads: 2})
 		if err != nil {

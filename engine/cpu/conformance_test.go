@@ -13,7 +13,7 @@ import (
 
 func TestConformance(t *testing.T) { conformance.Run(t, check) }
 
-func TestConformanceOfTheAlphabet(t *testing.T) { conformance.RunAlphabet(t, check) }
+func TestConformanceOfOperations(t *testing.T) { conformance.RunOperations(t, check) }
 
 // check runs a case on the device, fused and unfused, in both precisions, on every
 // instruction set and with one to three threads.

@@ -223,7 +223,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 	src, dst := b.act(dy), b.act(dx)
 	rank := len(dx.Shape)
 	return b.rows(dx.Numel(), func(i int) {
-		var lists [graph.MostDimensions][]int
+		var lists [graph.MaxDimensions][]int
 		at := 0
 		for d := rank - 1; d >= 0; d-- {
 			k := i % dx.Shape[d]
@@ -238,7 +238,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 // sumTaken sums the elements of src whose offset is the sum of one offset of each list, in the
 // order of the lists.
 func sumTaken(src activation, lists [][]int) float64 {
-	var index [graph.MostDimensions]int
+	var index [graph.MaxDimensions]int
 	at := 0
 	for _, list := range lists {
 		if len(list) == 0 {
@@ -275,9 +275,9 @@ func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) fu
 	x, y := s.In[0], s.Out
 	strides, to := x.Layout.Strides(x.Shape), y.Layout.Strides(y.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
-	kept := func(d int) bool { return !reduced(d) }
-	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, kept)
-	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, kept)
+	notReduced := func(d int) bool { return !reduced(d) }
+	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, notReduced)
+	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, notReduced)
 	src, dst := b.act(x), b.act(y)
 	return b.rows(len(starts), func(i int) {
 		before, after := 1.0, 1.0

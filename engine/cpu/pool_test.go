@@ -86,7 +86,7 @@ func TestPoolDoesNotWaitForSleepers(t *testing.T) {
 
 // After a step the pool holds no reference to the step's function, through which all
 // memory of its program would stay reachable.
-func TestPoolLetsGo(t *testing.T) {
+func TestPoolReleasesTheStep(t *testing.T) {
 	p := newPool(2)
 	defer p.close()
 	memory := new([1 << 16]int64)

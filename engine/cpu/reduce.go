@@ -33,8 +33,8 @@ func (b *binder) reduce(op graph.Reduce, s *engine.Compute) func() {
 	x, y := s.In[0], s.Out
 	strides := x.Layout.Strides(x.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
-	kept := func(d int) bool { return !reduced(d) }
-	r := &reduction{op: op, src: b.act(x), dst: b.act(y), starts: places(x.Shape, strides, kept), ends: places(y.Shape, y.Layout.Strides(y.Shape), kept)}
+	notReduced := func(d int) bool { return !reduced(d) }
+	r := &reduction{op: op, src: b.act(x), dst: b.act(y), starts: places(x.Shape, strides, notReduced), ends: places(y.Shape, y.Layout.Strides(y.Shape), notReduced)}
 	r.count = x.Numel() / max(1, len(r.starts))
 	if len(r.starts) > 1 {
 		r.within = places(x.Shape, strides, reduced)
@@ -133,9 +133,9 @@ func (b *binder) extremeGrad(op graph.ExtremeGrad, s *engine.Compute) func() {
 	x, dy := s.In[0], s.In[1]
 	strides := x.Layout.Strides(x.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
-	kept := func(d int) bool { return !reduced(d) }
-	starts, within := places(x.Shape, strides, kept), places(x.Shape, strides, reduced)
-	from := places(dy.Shape, dy.Layout.Strides(dy.Shape), kept)
+	notReduced := func(d int) bool { return !reduced(d) }
+	starts, within := places(x.Shape, strides, notReduced), places(x.Shape, strides, reduced)
+	from := places(dy.Shape, dy.Layout.Strides(dy.Shape), notReduced)
 	src, gradient, dst := b.act(x), b.act(dy), b.act(s.Out)
 	return b.rows(len(starts), func(i int) {
 		best, count := op.Start(), 0

@@ -14,7 +14,7 @@ import (
 
 // A weight gradient is an asynchronous step: it begins when the gradient of the output is
 // computed, and the next weight gradient and the end of the program wait for it.
-func TestWeightsBesideTheRest(t *testing.T) {
+func TestWeightGradientsAreAsynchronous(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	g := graph.New(graph.Train)

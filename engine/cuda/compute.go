@@ -71,7 +71,7 @@ func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*en
 	case opSigmoid, opSigmoidGrad, opTanh, opTanhGrad: // computed by the element
 		p = packs{"", 1}
 	}
-	b.launch("elementwise"+p.name, shares(n/p.width, 1), op, n/p.width, o)
+	b.launch("elementwise"+p.name, gridOfPacks(n/p.width, 1), op, n/p.width, o)
 }
 
 // kernelOf returns the number of an operation without settings.
@@ -192,7 +192,7 @@ func (b *binder) words(to, from *buffer) {
 	if to.words%4 == 0 && aligned(to) && aligned(from) {
 		p = packs{"_fp32", 4}
 	}
-	b.launch("elementwise"+p.name, shares(to.words/p.width, 1), opCopy, to.words/p.width, o)
+	b.launch("elementwise"+p.name, gridOfPacks(to.words/p.width, 1), opCopy, to.words/p.width, o)
 }
 
 // classes binds sums, and operations over the classes of one example.

@@ -116,12 +116,12 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) {
 }
 
 // The sum over pixels is divided into stretches until there are about enoughBlocks blocks.
-// A stretch has at least leastStretch pixels, and the sums of all stretches at most
-// mostPartWords words.
+// A stretch has at least minStretch pixels, and the sums of all stretches at most
+// maxPartWords words.
 const (
-	enoughBlocks  = 1024
-	leastStretch  = 256
-	mostPartWords = 1 << 24
+	enoughBlocks = 1024
+	minStretch   = 256
+	maxPartWords = 1 << 24
 )
 
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
@@ -129,7 +129,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	rows, outs, pixels := int(g.kh*g.kw*(g.c/g.groups)), int(g.o/g.groups), int(g.oh*g.ow*g.n)
 	size := s.DW.Numel()
 	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
-	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
+	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/minStretch, maxPartWords/max(size, 1)))
 	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at the same images as chunks
 	parts = (pixels + stretch - 1) / stretch
 	blocks.z *= parts

@@ -65,7 +65,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 }
 
 // Graphs of programs that are no longer referenced are destroyed.
-func TestGraphsAreGivenBack(t *testing.T) {
+func TestGraphsAreDestroyed(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	for range 8 {

@@ -79,7 +79,7 @@ func TestFeedOrdersStreams(t *testing.T) {
 
 // Pinned memory and events are freed when they are no longer referenced, and when the device
 // is closed.
-func TestFeedIsGivenBack(t *testing.T) {
+func TestFeedIsFreed(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	for range 4 {

@@ -100,7 +100,7 @@ var apart = []string{
 }
 
 // An operation that the device lacks is named by the error, also one of a user's own.
-func TestLackingOperationsAreNamed(t *testing.T) {
+func TestMissingOperationsAreNamed(t *testing.T) {
 	d := newFake().open(t)
 	for name, build := range map[string]func(x *graph.Node) *graph.Node{
 		"GELU": (*graph.Node).GELU, "GroupNorm": func(x *graph.Node) *graph.Node {

@@ -18,7 +18,7 @@ import (
 
 // The device works with a driver in a shared library, opened like the real one. That driver
 // checks that its functions get the arguments that C expects, and that memory is freed.
-func TestDriverInALibrary(t *testing.T) {
+func TestDriverInASharedLibrary(t *testing.T) {
 	path := os.Getenv(emulate.Variable)
 	if path == "" {
 		t.Skip(emulate.Variable + " names no library; engine/cuda/emulate/host/make.sh makes one")

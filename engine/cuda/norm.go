@@ -41,12 +41,12 @@ func (c *columnSums) pointer() (unsafe.Pointer, int) {
 	return unsafe.Pointer(c), int(unsafe.Offsetof(c.references))
 }
 
-// A block sums at most mostSide packs of channels. Each of its threads sums leastRows to
-// mostRows rows in float32, so many that there are about columnBlocks blocks if possible.
+// A block sums at most maxSide packs of channels. Each of its threads sums minRows to
+// maxRows rows in float32, so many that there are about columnBlocks blocks if possible.
 const (
-	mostSide     = 32
-	leastRows    = 4
-	mostRows     = 64
+	maxSide      = 32
+	minRows      = 4
+	maxRows      = 64
 	columnBlocks = 4 * 132
 )
 
@@ -55,11 +55,11 @@ func (b *binder) columns(mode int, s columns) {
 	rows := s.x.Numel() / c
 	p := b.packsOf(c, s.x, s.dy, s.mask)
 	lanes := c / p.width
-	across := (lanes + mostSide - 1) / mostSide
+	across := (lanes + maxSide - 1) / maxSide
 	side := (lanes + across - 1) / across
 	down := blockSize / side
 	each := (rows*across + down*columnBlocks - 1) / (down * columnBlocks)
-	stretch := down * min(max(each, leastRows), mostRows)
+	stretch := down * min(max(each, minRows), maxRows)
 	stretches := (rows + stretch - 1) / stretch
 	results := 1
 	if mode == sumOfProducts {
@@ -115,7 +115,7 @@ func (b *binder) batchNorm(s *engine.BatchNorm) {
 	a.stats, a.gamma, a.beta = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Beta))
 	p := b.packsOf(c, s.X, s.Residual, s.Y)
 	n := s.X.Numel()
-	b.launch("batch_norm"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
+	b.launch("batch_norm"+p.name, gridOfPacks(n/p.width, c/p.width), n/c, c, a)
 }
 
 // unmasked returns a nil mask and the batch norm that computed mask from x, if a ReLU and
@@ -169,5 +169,5 @@ func (b *binder) batchNormGrad(s *engine.BatchNormGrad) {
 	a.sums = a.at(b.at(s.Sum))
 	p := b.packsOf(c, s.X, s.DY, mask, s.DX, s.Masked)
 	n := s.X.Numel()
-	b.launch("batch_norm_grad"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
+	b.launch("batch_norm_grad"+p.name, gridOfPacks(n/p.width, c/p.width), n/c, c, a)
 }

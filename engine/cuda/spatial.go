@@ -54,7 +54,7 @@ func (b *binder) spatial(s *engine.Compute) bool {
 			p = packs{"", 1}
 		}
 		n := s.Out.Numel()
-		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), isBF16(in[0]), from, b.at(s.Out), isBF16(s.Out), to)
+		b.launch("channels"+p.name, gridOfPacks(n/p.width, to/p.width), n/to, b.at(in[0]), isBF16(in[0]), from, b.at(s.Out), isBF16(s.Out), to)
 	case graph.Dropout:
 		b.dropout(op.P, op.Stream, false, in[0], s.Out)
 	case graph.StochasticDepth:
@@ -77,8 +77,8 @@ func pixelsOf(v *engine.Value) int {
 	return h * w
 }
 
-// mostTaps is how many taps of a window a byte can number.
-const mostTaps = 256
+// maxTaps is how many taps of a window a byte can number.
+const maxTaps = 256
 
 // maxPoolGrad first finds the tap of each window that is the largest. Its number is a byte
 // for each output, or a word where the kernel goes over single elements.
@@ -86,7 +86,7 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
 	lanes := lanesOf(dx)
 	p := b.packsOf(lanes, x, dy, dx)
 	winners := dy.Numel() / 4
-	if p.width == 1 || op.KH*op.KW > mostTaps {
+	if p.width == 1 || op.KH*op.KW > maxTaps {
 		p, winners = packs{"", 1}, dy.Numel()
 	}
 	to, geometry := b.borrow(0, winners), poolOf(op.MaxPool2d, x, dy)

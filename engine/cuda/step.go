@@ -20,9 +20,9 @@ type stepper struct {
 	norm    *norm
 	gate    *buffer
 	read    []*buffer
-	back    pinned               // pinned memory for the gate, the settings and the values that are read
-	sent    [mostPasses]settings // the settings on the device; zeros at first
-	looks   [mostPasses]*launch
+	back    pinned              // pinned memory for the gate, the settings and the values that are read
+	sent    [maxPasses]settings // the settings on the device; zeros at first
+	looks   [maxPasses]*launch
 	graphs  map[string]*recording // by the names of the kernels of their passes
 	key     []byte
 	passes  []pass
@@ -72,7 +72,7 @@ func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []en
 // read. These are the offsets in bytes.
 const (
 	settingsAt = int(unsafe.Sizeof(gate{}))
-	readAt     = settingsAt + mostPasses*settingsBytes
+	readAt     = settingsAt + maxPasses*settingsBytes
 )
 
 // newStepper prepares training steps. If it fails, the device has failed.
@@ -102,7 +102,7 @@ func (d *Device) newStepper(p *executable, read []engine.Buffer, pieces []engine
 
 // plan lists the kernels of the passes. It returns false if a pass has no kernel.
 func (s *stepper) plan(passes []engine.Pass, step int) bool {
-	if len(passes) > mostPasses {
+	if len(passes) > maxPasses {
 		return false
 	}
 	s.passes, s.key = s.passes[:0], s.key[:0]
@@ -145,7 +145,7 @@ func (s *stepper) begin(key int64, of int) {
 	s.program.draw(key)
 	if at := unsafe.Add(s.back.at, settingsAt); s.sent != s.settings {
 		s.sent = s.settings
-		copy(unsafe.Slice((*settings)(at), mostPasses), s.sent[:])
+		copy(unsafe.Slice((*settings)(at), maxPasses), s.sent[:])
 		d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.told.at, at, uint64(unsafe.Sizeof(s.sent)), d.stream))
 	}
 	r := s.graphs[string(s.key)]

@@ -218,7 +218,7 @@ func TestTrainIsOneGraph(t *testing.T) {
 
 // A loss or a gradient that is not finite stops a step before the optimiser changes
 // anything, whether the step is launched, captured or a graph.
-func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
+func TestTrainStopsAtNonFiniteValues(t *testing.T) {
 	for _, r := range rules {
 		for _, lossToo := range []bool{true, false} {
 			for bad := range 6 {
@@ -269,7 +269,7 @@ func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 }
 
 // If gradients are finite but their accumulated sum is not, the second check stops the step.
-func TestTrainLooksAtTheMean(t *testing.T) {
+func TestTrainChecksTheAccumulatedGradient(t *testing.T) {
 	s := newStepped(t, false)
 	sum := func(p optim.Phase, w float32) engine.Pass {
 		return engine.Pass{Updater: &optim.Sum{TotalSlots: 1, At: 0, Weight: w, Phase: p}}
@@ -289,7 +289,7 @@ func TestTrainLooksAtTheMean(t *testing.T) {
 }
 
 // A step with an updater that no kernel computes is not begun.
-func TestTrainLeavesWhatItDoesNotKnow(t *testing.T) {
+func TestTrainRefusesUnknownUpdaters(t *testing.T) {
 	s := newStepped(t, false)
 	s.feed(t, 0)
 	launches := s.gpu.Launches

@@ -15,14 +15,14 @@ import (
 // piece is struct Piece of the kernels.
 type piece struct {
 	param, grad      driver.Pointer
-	slots            [mostSlots]driver.Pointer
+	slots            [maxSlots]driver.Pointer
 	n                int32
 	rate             float32
 	first, stretches int32
 }
 
-// mostSlots is how many optimiser slots of a parameter the kernels support.
-const mostSlots = 4
+// maxSlots is how many optimiser slots of a parameter the kernels support.
+const maxSlots = 4
 
 // stretch is struct Stretch of the kernels: stretchLength elements of a piece.
 type stretch struct{ piece, from int32 }
@@ -47,7 +47,7 @@ func (d *Device) parameters(pieces []engine.Piece, withGradient bool) *parameter
 		} else if withGradient {
 			continue
 		}
-		for i, s := range q.Slots[:min(len(q.Slots), mostSlots)] {
+		for i, s := range q.Slots[:min(len(q.Slots), maxSlots)] {
 			e.slots[i] = s.(*buffer).at
 		}
 		for from := int32(0); from < e.n; from += stretchLength {
@@ -80,7 +80,7 @@ const settingsBytes = int(unsafe.Sizeof(settings{}))
 // tell sets the settings of a pass of u and appends the names of its kernels to names. It
 // returns false if no kernel computes u.
 func (s *settings) tell(names []string, u engine.Updater, lr float32, step int) ([]string, bool) {
-	if u.Slots() > mostSlots {
+	if u.Slots() > maxSlots {
 		return names, false
 	}
 	s.lr = lr
@@ -130,9 +130,9 @@ func (s *settings) adam(o optim.AdamW, step int) {
 	s.correction = 1 - math.Pow(beta1, float64(step))
 }
 
-// mostPasses is the most passes that follow one run of a program: adding a gradient to an
+// maxPasses is the most passes that follow one run of a program: adding a gradient to an
 // accumulated sum, replacing the gradient by the sum, and the optimiser's update.
-const mostPasses = 3
+const maxPasses = 3
 
 // updater runs passes over the parameters of one program.
 type updater struct {
@@ -141,8 +141,8 @@ type updater struct {
 	trained  *parameters // parameters with a gradient
 	all      *parameters
 	part     *buffer // partial norms, for LARS
-	told     *buffer // the settings of mostPasses passes
-	settings [mostPasses]settings
+	told     *buffer // the settings of maxPasses passes
+	settings [maxPasses]settings
 	names    []string
 	launches map[pass]*launch
 }
@@ -158,7 +158,7 @@ type pass struct {
 func (d *Device) newUpdater(pieces []engine.Piece) *updater {
 	p := &updater{d: d, pieces: pieces, launches: map[pass]*launch{}}
 	p.trained, p.all = d.parameters(pieces, true), d.parameters(pieces, false)
-	p.part, p.told = d.alloc(4*p.trained.blocks), d.alloc(mostPasses*settingsBytes/4)
+	p.part, p.told = d.alloc(4*p.trained.blocks), d.alloc(maxPasses*settingsBytes/4)
 	return p
 }
 

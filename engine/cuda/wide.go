@@ -50,9 +50,9 @@ const minPacks = 4
 
 func blocksOf(threads int) int { return (threads + blockSize - 1) / blockSize }
 
-// shares returns a grid for n packs in lines of that many lanes, which struct Share of the
+// gridOfPacks returns a grid for n packs in lines of that many lanes, which struct Share of the
 // kernels divides. It has at least one thread for each lane.
-func shares(n, lanes int) grid {
+func gridOfPacks(n, lanes int) grid {
 	if n == 0 {
 		return grid{}
 	}

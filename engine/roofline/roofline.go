@@ -9,7 +9,7 @@
 //	work := roofline.Sum(steps, peaks)
 //	fmt.Println(*work.Milliseconds, "ms at least")
 //
-// Peaks are the rates, Step describes one step of a program, Work sums all of them, and
+// Peaks are the rates, StepCost describes one step of a program, Work sums all of them, and
 // ByKind groups them. FLOPs counts the arithmetic of a graph before it is compiled, and
 // CPUPeak measures the multiply-adds of a processor.
 package roofline
@@ -37,8 +37,8 @@ func (p *Peaks) Floor(gflop float64, bytes int64) float64 {
 	return 1e3 * max(gflop/p.GFLOPPerSecond, float64(bytes)/1e9/p.GBPerSecond)
 }
 
-// Step describes one step of a program. Its times are filled in by code that measures them.
-type Step struct {
+// StepCost describes one step of a program. Its times are filled in by code that measures them.
+type StepCost struct {
 	Kind         string  `json:"kind"`
 	What         string  `json:"what"`         // the shapes that it reads and writes
 	Milliseconds float64 `json:"milliseconds"` // the median of several runs; 0 if it was not timed
@@ -70,8 +70,8 @@ type Work struct {
 
 // Describe lists the steps of a program in their order. If peaks is not nil, every step has
 // its floor.
-func Describe(steps []engine.Step, peaks *Peaks) []Step {
-	described := make([]Step, len(steps))
+func Describe(steps []engine.Step, peaks *Peaks) []StepCost {
+	described := make([]StepCost, len(steps))
 	for i, s := range steps {
 		described[i] = describe(s)
 	}
@@ -80,12 +80,12 @@ func Describe(steps []engine.Step, peaks *Peaks) []Step {
 
 // Update describes the optimiser's pass over n float32 parameters, which is not a step of the
 // program. It reads each parameter and its gradient and writes the parameter.
-func Update(n int64) Step {
-	return Step{Kind: "Update", What: fmt.Sprintf("[%d]", n), Bytes: 3 * 4 * n}
+func Update(n int64) StepCost {
+	return StepCost{Kind: "Update", What: fmt.Sprintf("[%d]", n), Bytes: 3 * 4 * n}
 }
 
 // WithFloors fills in the floors of steps and returns them; nil peaks leave them as they are.
-func WithFloors(steps []Step, peaks *Peaks) []Step {
+func WithFloors(steps []StepCost, peaks *Peaks) []StepCost {
 	if peaks != nil {
 		for i := range steps {
 			steps[i].Floor = peaks.Floor(steps[i].GFLOP, steps[i].Bytes)
@@ -95,7 +95,7 @@ func WithFloors(steps []Step, peaks *Peaks) []Step {
 }
 
 // Sum adds up what all steps have to do.
-func Sum(steps []Step, peaks *Peaks) Work {
+func Sum(steps []StepCost, peaks *Peaks) Work {
 	w, floor := Work{Peaks: peaks}, 0.0
 	for _, s := range steps {
 		w.GFLOPPerStep += s.GFLOP
@@ -110,7 +110,7 @@ func Sum(steps []Step, peaks *Peaks) Work {
 
 // ByKind sums the steps of each kind. The kind that takes longest comes first; if nothing
 // was timed, the one with the highest floor, or with the most bytes.
-func ByKind(steps []Step) []Kind {
+func ByKind(steps []StepCost) []Kind {
 	kinds := map[string]*Kind{}
 	total := 0.0
 	for _, s := range steps {
@@ -160,8 +160,8 @@ func FLOPs(g *graph.Graph, train bool) float64 {
 }
 
 // describe returns the shapes, the arithmetic and the bytes of a step.
-func describe(s engine.Step) Step {
-	d := Step{Kind: strings.TrimPrefix(fmt.Sprintf("%T", s), "*engine."), Bytes: bytesOf(s)}
+func describe(s engine.Step) StepCost {
+	d := StepCost{Kind: strings.TrimPrefix(fmt.Sprintf("%T", s), "*engine."), Bytes: bytesOf(s)}
 	switch s := s.(type) {
 	case *engine.Conv:
 		d.convolution(s.Window, s.X, s.Y, s.W)
@@ -182,7 +182,7 @@ func describe(s engine.Step) Step {
 
 // convolution describes a convolution from x to y, or one of its gradients, which have the
 // same number of multiplications.
-func (d *Step) convolution(w engine.Window, x, y, weight *engine.Value) {
+func (d *StepCost) convolution(w engine.Window, x, y, weight *engine.Value) {
 	d.What = fmt.Sprintf("%v to %v, %dx%d", x.Shape, y.Shape, w.KH, w.KW)
 	if w.StrideH > 1 || w.StrideW > 1 {
 		d.What += fmt.Sprintf(" stride %d", max(w.StrideH, w.StrideW))

@@ -96,13 +96,13 @@ func TestStepsAndGraphAgree(t *testing.T) {
 
 func TestByKind(t *testing.T) {
 	peaks := &Peaks{GFLOPPerSecond: 1, GBPerSecond: 1}
-	kinds := ByKind([]Step{{Kind: "A", Milliseconds: 1, Bytes: 5}, {Kind: "B", Milliseconds: 6, GFLOP: 2, Floor: 3}, {Kind: "A", Milliseconds: 1, Bytes: 6}})
+	kinds := ByKind([]StepCost{{Kind: "A", Milliseconds: 1, Bytes: 5}, {Kind: "B", Milliseconds: 6, GFLOP: 2, Floor: 3}, {Kind: "A", Milliseconds: 1, Bytes: 6}})
 	want := []Kind{{Kind: "B", Steps: 1, Milliseconds: 6, Share: 0.75, GFLOP: 2, Floor: 3}, {Kind: "A", Steps: 2, Milliseconds: 2, Share: 0.25, Bytes: 11}}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("got %+v, want %+v", kinds, want)
 	}
 	// If nothing was timed, the floor decides, and no share is 0/0.
-	kinds = ByKind(WithFloors([]Step{{Kind: "A", Bytes: 1e9}, Update(1e9)}, peaks))
+	kinds = ByKind(WithFloors([]StepCost{{Kind: "A", Bytes: 1e9}, Update(1e9)}, peaks))
 	if kinds[0].Kind != "Update" || kinds[0].Floor != 12e3 || kinds[0].Share != 0 || kinds[1].Floor != 1e3 {
 		t.Errorf("got %+v", kinds)
 	}

@@ -49,7 +49,7 @@ $`)
 	}
 }
 
-func TestNetIsTheNotes(t *testing.T) {
+func TestNetMatchesTheNotes(t *testing.T) {
 	if n := nn.Count(resnet()); n != 11178378 {
 		t.Errorf("%d parameters, the notes' network has 11178378", n)
 	}

@@ -33,16 +33,16 @@ func LossFor(t task.Targets) nn.Loss {
 // CheckOutputs returns an error unless a model that gives outputs of a shape for n images
 // answers a task.
 func CheckOutputs(t task.Targets, m nn.Module, outputs tensor.Shape, n int) error {
-	whole := len(outputs) > 0 && outputs[0] == n
+	perImage := len(outputs) > 0 && outputs[0] == n
 	switch kind := t.Task.Named(); {
-	case kind == task.Classes && (!whole || len(outputs) != 2):
+	case kind == task.Classes && (!perImage || len(outputs) != 2):
 		return fmt.Errorf("%s gives %v, where a classifier gives [N, classes]", nn.Class(m), outputs)
-	case kind == task.Labels && (!whole || len(outputs) != 2 || outputs[1] != len(t.Names)),
-		kind == task.Values && t.Shape == nil && (!whole || len(outputs) != 2 || outputs[1] != len(t.Names)):
+	case kind == task.Labels && (!perImage || len(outputs) != 2 || outputs[1] != len(t.Names)),
+		kind == task.Values && t.Shape == nil && (!perImage || len(outputs) != 2 || outputs[1] != len(t.Names)):
 		return fmt.Errorf("%s gives %v, and %d %s need [N, %d]", nn.Class(m), outputs, len(t.Names), kind, len(t.Names))
-	case kind == task.Masks && (!whole || len(outputs) != 4 || outputs[1] != t.Outputs()):
+	case kind == task.Masks && (!perImage || len(outputs) != 4 || outputs[1] != t.Outputs()):
 		return fmt.Errorf("%s gives %v, and masks of %d classes need [N, %d, H, W]", nn.Class(m), outputs, t.Outputs(), t.Outputs())
-	case !whole:
+	case !perImage:
 		return fmt.Errorf("%s gives %v for %d images; the first size must be that number", nn.Class(m), outputs, n)
 	}
 	return nil

@@ -39,12 +39,12 @@ func (p *pairs) unpack(t *tile, rows, cols int) (least, most float32) {
 // that to c. Everything rounds to nearest even; subnormal operands and results are zero.
 func dot(c, a, b *tile, rows, k, cols int) {
 	var left, right pairs
-	leastLeft, mostLeft := left.unpack(a, rows, k)
-	leastRight, mostRight := right.unpack(b, k, cols)
+	minLeft, maxLeft := left.unpack(a, rows, k)
+	minRight, maxRight := right.unpack(b, k, cols)
 	// Products of bfloat16 have 16 digits. If the least of them is far above the
 	// subnormals, every product is exact and no sum of them is subnormal, as all
 	// are multiples of one number. Then plain float32 gives the same bits.
-	least, most := float64(leastLeft)*float64(leastRight), float64(mostLeft)*float64(mostRight)
+	least, most := float64(minLeft)*float64(minRight), float64(maxLeft)*float64(maxRight)
 	plain := least >= 0x1p-90 && most <= 0x1p100
 	for m := range rows {
 		var even, odd [maxRows]float32

@@ -13,9 +13,9 @@ var (
 	codePath = regexp.MustCompile("`([a-z]+(?:/[a-zA-Z_*]+)*/[a-zA-Z_]+\\.(?:go|txt|py|txtar))`")
 )
 
-// TestPagesNameWhatIsThere checks that every relative link of the READMEs and of docs, and
+// TestPagesNameExistingFiles checks that every relative link of the READMEs and of docs, and
 // every file that docs/adding.md and docs/architecture.md name, exists.
-func TestPagesNameWhatIsThere(t *testing.T) {
+func TestPagesNameExistingFiles(t *testing.T) {
 	root := filepath.Join("..", "..")
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {

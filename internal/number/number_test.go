@@ -151,7 +151,7 @@ func TestObject(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeEncoded(t *testing.T) {
+func TestEncodingErrors(t *testing.T) {
 	for _, v := range []any{make(chan int), []any{func() {}}, struct {
 		N int `json:"n,string"`
 	}{}, map[string]any{"a": complex(1, 1)}, struct{ M coded }{coded{math.NaN()}}} {

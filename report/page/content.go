@@ -44,9 +44,9 @@ type bar struct {
 }
 
 type pair struct {
-	True, Said string
-	Count      int
-	Share      bar
+	True, Predicted string
+	Count           int
+	Share           bar
 }
 
 // claim is a bin of the calibration as a line of a table.

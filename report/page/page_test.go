@@ -84,7 +84,7 @@ func TestPageHoldsEverything(t *testing.T) {
 }
 
 // An empty field has no section, and a run that diverged still has a page.
-func TestPageOfLittle(t *testing.T) {
+func TestPageWithEmptyFields(t *testing.T) {
 	r := &Report{Model: "m", Data: "d", Part: "test", Classes: []string{"a", "b"}, Confusion: [][]int{{3, 0}, {0, 4}}, Loss: math.NaN()}
 	r.Curves = []report.Panel{{Title: "Loss", Lines: []report.Line{{Name: "train", Points: []report.Point{{X: 1, Y: math.NaN()}, {X: 2, Y: math.Inf(1)}}}}}}
 	text := write(t, r)

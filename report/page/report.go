@@ -22,9 +22,9 @@ type Report struct {
 	Loss        float64 // mean cross-entropy, in nats
 	Calibration report.Calibration
 
-	// Answers are the measures of a model that answers with labels, values or masks. They take
+	// Measures are the measures of a model that answers with labels, values or masks. They take
 	// the place of all about classes.
-	Answers *Answers
+	Measures *Measures
 
 	Curves   []report.Panel // curves of the training
 	Mistakes []Mistake      // the mistakes of which the model was most sure
@@ -34,8 +34,8 @@ type Report struct {
 	Version string // version of the program
 }
 
-// Answers holds the measures of a model that predicts labels, values or masks.
-type Answers struct {
+// Measures holds the measures of a model that predicts labels, values or masks.
+type Measures struct {
 	Count   int        // images
 	Tiles   []Tile     // the measures of all, the most important first
 	Title   string     // of the table
@@ -49,12 +49,12 @@ type Tile struct{ Name, Value, Note string }
 
 // Mistake is an image that the model took for another class.
 type Mistake struct {
-	Image       image.Image
-	Heat        image.Image // the heat map for Said; may be nil
-	Name        string      // name of the image
-	True, Said  string      // classes
-	Probability float64     // the model's probability for Said
-	Own         float64     // the model's probability for True
+	Image           image.Image
+	Heat            image.Image // the heat map for Predicted; may be nil
+	Name            string      // name of the image
+	True, Predicted string      // classes
+	Probability     float64     // the model's probability for Predicted
+	Own             float64     // the model's probability for True
 }
 
 // Facts is a titled table of names and values.

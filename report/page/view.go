@@ -33,18 +33,18 @@ func view(r *Report) (*content, error) {
 		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
 		Long: len(r.Classes) > longTable,
 	}
-	if v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores)); r.Answers != nil {
-		v.Count, v.Tiles = report.Count(int64(r.Answers.Count)), r.Answers.Tiles
+	if v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores)); r.Measures != nil {
+		v.Count, v.Tiles = report.Count(int64(r.Measures.Count)), r.Measures.Tiles
 	}
 	all := report.Confusions(r.Confusion)
 	taken := make([]string, len(r.Classes))
 	for i, c := range all {
 		share := float64(c.Count) / float64(scores[c.True].Support)
 		if taken[c.True] == "" {
-			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Said], percent(share))
+			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Predicted], percent(share))
 		}
 		if i < maxConfused {
-			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Said], c.Count, figure(share, percent(share))})
+			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Predicted], c.Count, figure(share, percent(share))})
 		}
 	}
 	for i, s := range scores {
@@ -73,8 +73,8 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
 	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
-	if rest := len(r.Classes) - met; rest > 0 {
-		of += fmt.Sprintf("; of %s no images", report.Count(int64(rest)))
+	if unmet := len(r.Classes) - met; unmet > 0 {
+		of += fmt.Sprintf("; of %s no images", report.Count(int64(unmet)))
 	}
 	f1 := figures(macro.F1)
 	if math.IsNaN(macro.F1) {

@@ -11,8 +11,8 @@ import (
 // Choose the larger of two trainings, of which enough epochs fit into ten minutes.
 func ExampleChoose() {
 	offers := []foresight.Offer{
-		{Name: "resnet18 at 96x96", Least: 5, Enough: 10, Most: 60},
-		{Name: "resnet18 at 224x224", Least: 5, Enough: 10, Most: 60},
+		{Name: "resnet18 at 96x96", MinEpochs: 5, EnoughEpochs: 10, MaxEpochs: 60},
+		{Name: "resnet18 at 224x224", MinEpochs: 5, EnoughEpochs: 10, MaxEpochs: 60},
 	}
 	perEpoch := []time.Duration{8 * time.Second, 40 * time.Second}
 	const budget = 10 * time.Minute

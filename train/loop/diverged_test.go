@@ -43,7 +43,7 @@ func TestWhereItDiverged(t *testing.T) {
 			tr.store.Push()
 			before := copies(nn.StateDict(m))
 			steps := 0
-			_, err := tr.Fit(context.Background(), Events{OnStep: func(Step) { steps++ }}, nil)
+			_, err := tr.Fit(context.Background(), Events{OnBatch: func(BatchEvent) { steps++ }}, nil)
 			if !errors.Is(err, ErrNotFinite) || steps != 0 {
 				t.Fatalf("%s: %v after %d steps", c.name, err, steps)
 			}
@@ -74,7 +74,7 @@ func TestWhereItDiverged(t *testing.T) {
 }
 
 // A gradient that is not finite also stops the step, even if the loss is finite.
-func TestGradientThatDiverged(t *testing.T) {
+func TestDivergedGradient(t *testing.T) {
 	ds := someImages(t, data.Train, 40)
 	for _, o := range []Options{{}, {ClipNorm: 1}, {Accumulate: 2}} {
 		o.Batch = 8
@@ -106,7 +106,7 @@ func TestGradientThatDiverged(t *testing.T) {
 
 // So does a gradient that is not finite only in a large layer in the middle, while those of
 // the first layer and of all small layers are finite.
-func TestGradientInTheMiddleThatDiverged(t *testing.T) {
+func TestDivergedGradientInTheMiddle(t *testing.T) {
 	ds := someImages(t, data.Train, 40)
 	for _, o := range []Options{{}, {ClipNorm: 1}, {Accumulate: 2}, {EMA: 0.9}} {
 		o.Batch = 8

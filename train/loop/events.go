@@ -9,7 +9,7 @@ import (
 
 // Events are functions that Fit calls while it trains, on its own goroutine. Each may be nil.
 type Events struct {
-	OnStep  func(Step)
+	OnBatch func(BatchEvent)
 	OnPoint func(Point) // five times an epoch
 	OnEpoch func(Epoch)
 
@@ -18,9 +18,9 @@ type Events struct {
 	OnUnreached func(parameters []string)
 }
 
-// Step is the state of a training after a batch. With Options.Accumulate several batches
+// BatchEvent is the state of a training after a batch. With Options.Accumulate several batches
 // make one step of the optimiser. Loss and Accuracy are means over the epoch so far.
-type Step struct {
+type BatchEvent struct {
 	Epoch, Batch    int // from 1
 	Loss, Accuracy  float64
 	LR              float32

@@ -153,8 +153,8 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	r.steps++
 	f.totals.Steps++
 	mean, acc := r.means()
-	if f.events.OnStep != nil {
-		f.events.OnStep(Step{epoch, batch, mean, acc, lr, r.rate()})
+	if f.events.OnBatch != nil {
+		f.events.OnBatch(BatchEvent{epoch, batch, mean, acc, lr, r.rate()})
 	}
 	if f.events.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
 		f.events.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr, r.gradientNorm()})

@@ -109,8 +109,8 @@ func TestFreeze(t *testing.T) {
 		run(t, tr, nil)
 		for i, p := range nn.Named(m) {
 			frozen := slices.ContainsFunc(c.frozen, func(prefix string) bool { return strings.HasPrefix(p.Name, prefix) })
-			if kept := slices.Equal(before[i].Tensor.Data(), p.Value.Data()); kept != frozen {
-				t.Errorf("--freeze %q: %s was kept: %v", c.words, p.Name, kept)
+			if unchanged := slices.Equal(before[i].Tensor.Data(), p.Value.Data()); unchanged != frozen {
+				t.Errorf("--freeze %q: %s was kept: %v", c.words, p.Name, unchanged)
 			}
 		}
 		var inputs, weights, stats int

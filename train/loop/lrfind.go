@@ -69,14 +69,14 @@ type LRCurve struct {
 
 // FindLR is the learning rate range test of Smith (https://arxiv.org/abs/1506.01186, section
 // 3.3). It trains while the learning rate rises exponentially with every step, and records
-// the loss. It ignores the schedule of the options, and leaves the weights as trained. onStep,
+// the loss. It ignores the schedule of the options, and leaves the weights as trained. onBatch,
 // if it is not nil, is called after every step with the smoothed loss.
-func (t *Trainer) FindLR(ctx context.Context, o LRFind, onStep func(Step)) (LRCurve, error) {
+func (t *Trainer) FindLR(ctx context.Context, o LRFind, onBatch func(BatchEvent)) (LRCurve, error) {
 	if err := o.Check(); err != nil {
 		return LRCurve{}, err
 	}
 	o = o.resolved()
-	r := rangeTest{LRFind: o, t: t, onStep: onStep}
+	r := rangeTest{LRFind: o, t: t, onBatch: onBatch}
 	for epoch := 1; !r.over(); epoch++ {
 		if err := r.epoch(ctx, epoch); err != nil {
 			return LRCurve{}, err
@@ -90,7 +90,7 @@ func (t *Trainer) FindLR(ctx context.Context, o LRFind, onStep func(Step)) (LRCu
 type rangeTest struct {
 	LRFind
 	t       *Trainer
-	onStep  func(Step)
+	onBatch func(BatchEvent)
 	curve   LRCurve
 	mean    float64 // moving average without the correction for its start at 0
 	least   float64 // lowest smoothed loss
@@ -155,8 +155,8 @@ func (r *rangeTest) add(lr float32, loss float64) {
 		r.least = p.Smooth
 	}
 	r.curve.Diverged = p.Smooth > r.Diverged*r.least
-	if r.onStep != nil {
-		r.onStep(Step{Epoch: 1, Batch: n, Loss: p.Smooth, LR: lr, Accuracy: math.NaN(), ImagesPerSecond: math.NaN()})
+	if r.onBatch != nil {
+		r.onBatch(BatchEvent{Epoch: 1, Batch: n, Loss: p.Smooth, LR: lr, Accuracy: math.NaN(), ImagesPerSecond: math.NaN()})
 	}
 }
 

@@ -109,7 +109,7 @@ func TestAverageOfWeights(t *testing.T) {
 	const decay = 0.4
 	step := 0
 	raw := map[int][]tensor.Named{}
-	if _, err := plain.Fit(context.Background(), Events{OnStep: func(Step) {
+	if _, err := plain.Fit(context.Background(), Events{OnBatch: func(BatchEvent) {
 		step++
 		d := min(decay, float64(1+step)/float64(10+step))
 		plain.store.Pull()
@@ -274,7 +274,7 @@ func TestClassWeights(t *testing.T) {
 }
 
 // What cannot be is named by its field.
-func TestOptionsThatCannotBe(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	ds := someImages(t, data.Train, 30)
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {

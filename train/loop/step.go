@@ -31,8 +31,8 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 
 // step is Step with the batch that was fed to p.
 func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
-	made, of, whole := t.wholeStep(p, labels, lr)
-	if !whole {
+	made, of, inOneCall := t.stepInOneCall(p, labels, lr)
+	if !inOneCall {
 		if err := p.Run(int64(t.steps)); err != nil {
 			return math.NaN(), 0, err
 		}
@@ -55,9 +55,9 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		p.Gradient(0, t.first)
 	}
 	switch {
-	case whole && made < of:
+	case inOneCall && made < of:
 		err = errGradient
-	case whole:
+	case inOneCall:
 	case t.options.Accumulate > 1:
 		if !p.finite() {
 			return loss, 0, errGradient // before the gradient of this batch is added to the sum

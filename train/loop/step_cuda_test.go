@@ -83,7 +83,7 @@ func TestStepIsOneGraphOnCUDA(t *testing.T) {
 }
 
 // A step that diverges returns an error and does not change the weights.
-func TestStepThatDivergesOnCUDA(t *testing.T) {
+func TestDivergingStepOnCUDA(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		d, _ := emulated(t)
 		m := smallNet().(nn.Sequential)

@@ -153,7 +153,7 @@ func (t *Trainer) teachOn(p *stepProgram, b *data.Batch) error {
 
 func (p *stepProgram) feedTeacher(outputs *tensor.Tensor) error {
 	if !outputs.Shape().Equal(p.teacher.Shape) {
-		return fmt.Errorf("the teacher gives %v, and the network %v; they must answer with the same", outputs.Shape(), p.teacher.Shape)
+		return fmt.Errorf("the teacher's output has the shape %v, and the network's %v; the two must be equal", outputs.Shape(), p.teacher.Shape)
 	}
 	return p.Feed(p.teacher, outputs)
 }

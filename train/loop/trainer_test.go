@@ -122,11 +122,11 @@ func TestTrainerLearns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var steps []loop.Step
+	var steps []loop.BatchEvent
 	var points []loop.Point
 	var epochs []loop.Epoch
 	totals, err := tr.Fit(context.Background(), loop.Events{
-		OnStep:  func(s loop.Step) { steps = append(steps, s) },
+		OnBatch: func(s loop.BatchEvent) { steps = append(steps, s) },
 		OnPoint: func(p loop.Point) { points = append(points, p) },
 		OnEpoch: func(e loop.Epoch) { epochs = append(epochs, e) },
 	}, nil)

@@ -50,7 +50,7 @@ func TestStallsDoNotCount(t *testing.T) {
 }
 
 // The last batch of an epoch is smaller; a few steps are added up without a median.
-func TestSumOfFewSteps(t *testing.T) {
+func TestSumOfAFewSteps(t *testing.T) {
 	for _, c := range []struct {
 		times []time.Duration
 		sizes []int

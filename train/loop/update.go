@@ -105,10 +105,10 @@ func (t *trainee) updater(factor float32) engine.Updater {
 	return &t.update
 }
 
-// wholeStep runs p and all passes of its batch without returning to the host in between, and
+// stepInOneCall runs p and all passes of its batch without returning to the host in between, and
 // stores the loss and the hits in t.values. ok is false if the device cannot do this or the
 // gradient must be read in between. made is the number of passes that were made, of of.
-func (t *Trainer) wholeStep(p *stepProgram, labels *tensor.Tensor, lr float32) (made, of int, ok bool) {
+func (t *Trainer) stepInOneCall(p *stepProgram, labels *tensor.Tensor, lr float32) (made, of int, ok bool) {
 	if _, able := p.Device().(engine.Stepper); !able || t.first != nil {
 		return 0, 0, false
 	}

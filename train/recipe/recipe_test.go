@@ -85,7 +85,7 @@ func TestPhotos(t *testing.T) {
 func TestAugmentTransform(t *testing.T) {
 	named := prepare.Input{Height: 32, Width: 32, Preprocess: prepare.Steps{Resize: 32}}
 	photos := prepare.Input{Height: 32, Width: 32, Preprocess: prepare.Steps{ResizeShorter: 37, Interpolation: "bicubic", Mean: []float64{0.5, 0.2, 0}}}
-	flip, whole := transforms.RandomHorizontalFlip{}, transforms.Resize{Height: 32, Width: 32}
+	flip, resize := transforms.RandomHorizontalFlip{}, transforms.Resize{Height: 32, Width: 32}
 	centre := []transforms.Transform{transforms.Resize{Size: 37, Interpolation: transforms.Bicubic}, transforms.CenterCrop{Size: 32}}
 	for _, c := range []struct {
 		augment recipe.Augment
@@ -94,10 +94,10 @@ func TestAugmentTransform(t *testing.T) {
 		want    transforms.Compose
 	}{
 		{recipe.Augment{Name: "none"}, named, nil, nil},
-		{recipe.Augment{Name: "none"}, named, flip, transforms.Compose{whole, flip}},
+		{recipe.Augment{Name: "none"}, named, flip, transforms.Compose{resize, flip}},
 		{recipe.Augment{Name: "flip"}, photos, nil, append(slices.Clone(centre), flip)},
 		{recipe.Augment{Name: "none", RandomErasing: 0.5}, photos, nil, append(slices.Clone(centre), transforms.RandomErasing{P: 0.5, Fill: []uint8{128, 51, 0}})},
-		{recipe.Augment{Name: "crop"}, named, nil, transforms.Compose{whole, transforms.RandomCrop{Size: 32, Padding: 4}, flip}},
+		{recipe.Augment{Name: "crop"}, named, nil, transforms.Compose{resize, transforms.RandomCrop{Size: 32, Padding: 4}, flip}},
 		{recipe.Augment{Name: "standard"}, named, nil, transforms.Compose{transforms.RandomResizedCrop{Size: 32, Scale: [2]float64{0.08, 1}}, flip}},
 		{recipe.Augment{Name: "trivial", CropScale: 0.5}, photos, nil, transforms.Compose{
 			transforms.RandomResizedCrop{Size: 32, Scale: [2]float64{0.5, 1}, Interpolation: transforms.Bicubic}, flip, transforms.TrivialAugmentWide{Sampling: transforms.SampleBilinear}}},

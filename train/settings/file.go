@@ -129,8 +129,8 @@ func (s Setting) Example() string {
 		return s.Range.Words[0]
 	case s.Range.Must == "true or false":
 		return "true"
-	case s.Range.Least > 0:
-		return number(s.Range.Least)
+	case s.Range.Min > 0:
+		return number(s.Range.Min)
 	}
 	return "1"
 }

@@ -18,7 +18,7 @@ type file struct {
 }
 
 // What Write writes Read takes, the fields of value 0 among it.
-func TestReadTakesWhatWriteWrote(t *testing.T) {
+func TestWriteReadRoundTrip(t *testing.T) {
 	is := file{Mean: []float64{0.5, 0.25}, Blocks: []int{1, 2}, LR: 0.1, Seed: 1 << 63}
 	text, err := Write(is)
 	if err != nil {

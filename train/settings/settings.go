@@ -189,12 +189,12 @@ func must[T any](v T, err error) T {
 // Range is what a setting may be. The zero value allows everything. Zero itself is always
 // allowed: in a struct it stands for the default.
 type Range struct {
-	Least, Most float64
-	Above       bool     // Least itself is not allowed
-	Below       bool     // nor Most itself
-	Words       []string // the words that a text may be; without them any
-	Must        string   // what it must be, for messages and for the page
-	Such        string   // an example
+	Min, Max float64
+	Above    bool     // Min itself is not allowed
+	Below    bool     // nor Max itself
+	Words    []string // the words that a text may be; without them any
+	Must     string   // what it must be, for messages and for the page
+	Such     string   // an example
 }
 
 // Text says what the range allows; "" where that is everything.
@@ -202,8 +202,8 @@ func (r Range) Text() string {
 	switch {
 	case r.Words != nil:
 		return strings.Join(r.Words, ", ")
-	case r.Must == "" && r.Most > 0:
-		return "from " + number(r.Least) + " to " + number(r.Most)
+	case r.Must == "" && r.Max > 0:
+		return "from " + number(r.Min) + " to " + number(r.Max)
 	case r.Such != "":
 		return r.Must + ", such as " + r.Such
 	}
@@ -238,7 +238,7 @@ func (r Range) allows(v reflect.Value) bool {
 func (r Range) holds(v reflect.Value) bool {
 	var x float64
 	switch {
-	case r.Least == 0 && r.Most == 0:
+	case r.Min == 0 && r.Max == 0:
 		return true
 	case v.CanInt():
 		x = float64(v.Int())
@@ -249,10 +249,10 @@ func (r Range) holds(v reflect.Value) bool {
 	default:
 		return true
 	}
-	if math.IsNaN(x) || r.Above && x == r.Least || r.Below && x == r.Most {
+	if math.IsNaN(x) || r.Above && x == r.Min || r.Below && x == r.Max {
 		return false
 	}
-	return x >= r.Least && x <= r.Most
+	return x >= r.Min && x <= r.Max
 }
 
 // Error is a setting that cannot be.

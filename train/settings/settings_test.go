@@ -104,7 +104,7 @@ func TestForPhotos(t *testing.T) {
 	}
 }
 
-func TestRowsAreWhole(t *testing.T) {
+func TestRowsAreComplete(t *testing.T) {
 	fields, keys := map[string]bool{}, map[string]bool{}
 	group := Data
 	for _, s := range Table() {
@@ -139,7 +139,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, held, found := strings.Cut(string(page), start)
+	head, table, found := strings.Cut(string(page), start)
 	if !found {
 		t.Fatalf("%s has no line %q", path, start)
 	}
@@ -148,7 +148,7 @@ func TestPage(t *testing.T) {
 		if err := os.WriteFile(path, []byte(head+start+want), 0o666); err != nil {
 			t.Fatal(err)
 		}
-	} else if held != want {
+	} else if table != want {
 		t.Errorf("%s does not end with the tables of table.go; `go test ./train/settings -run TestPage -update` puts them there", path)
 	}
 }
@@ -159,15 +159,15 @@ func tables() string {
 	for g := Data; g <= NoFlag; g++ {
 		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | kept | what it does |\n|---|---|---|---|---|---|---|\n", g)
 		for _, s := range In(g) {
-			flag, kept, may, otherwise := "", "", s.Range.Text(), s.Otherwise
+			flag, compared, may, otherwise := "", "", s.Range.Text(), s.Otherwise
 			if s.Flag() != "" {
 				flag = "`--" + s.Flag() + "`"
 			}
 			if s.Result {
-				kept = "yes"
+				compared = "yes"
 			}
 			if s.Photos {
-				kept = strings.TrimPrefix(kept+", for your own images", ", ")
+				compared = strings.TrimPrefix(compared+", for your own images", ", ")
 			}
 			if s.Default != "" {
 				otherwise = "`" + s.Default + "`"
@@ -175,7 +175,7 @@ func tables() string {
 			if s.Recipe {
 				otherwise = strings.TrimPrefix(otherwise+", or by recipe", ", or ")
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, kept, s.Text())
+			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, compared, s.Text())
 		}
 	}
 	return b.String()

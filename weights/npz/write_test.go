@@ -149,13 +149,13 @@ func (w *failAfter) Write(p []byte) (int, error) {
 }
 
 func TestWriteReportsEveryFailure(t *testing.T) {
-	whole := len(written(t, sample()))
-	for room := 0; room < whole; room += 1 + room/3 {
+	complete := len(written(t, sample()))
+	for room := 0; room < complete; room += 1 + room/3 {
 		if err := Write(&failAfter{room}, sample()); err != os.ErrClosed {
-			t.Errorf("disk full after %d of %d bytes: %v", room, whole, err)
+			t.Errorf("disk full after %d of %d bytes: %v", room, complete, err)
 		}
 	}
-	if err := Write(&failAfter{whole - 1}, sample()); err != os.ErrClosed {
+	if err := Write(&failAfter{complete - 1}, sample()); err != os.ErrClosed {
 		t.Errorf("disk full one byte short: %v", err)
 	}
 }

@@ -38,12 +38,12 @@ func Copy(w io.Writer, path string, metadata map[string]string) error {
 		if size < 0 {
 			return fmt.Errorf("%s: %s", path, damaged)
 		}
-		whole := b[:n+size]
+		encoded := b[:n+size]
 		b = b[n+size:]
 		if number == 14 {
 			entry := &Model{Metadata: map[string]string{}}
 			f := field{number: number, kind: kind}
-			f.bytes, _ = protowire.ConsumeBytes(whole[n:])
+			f.bytes, _ = protowire.ConsumeBytes(encoded[n:])
 			if err := entry.readMetadata(f); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
@@ -51,7 +51,7 @@ func Copy(w io.Writer, path string, metadata map[string]string) error {
 				continue
 			}
 		}
-		if _, err := w.Write(whole); err != nil {
+		if _, err := w.Write(encoded); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Copy keeps all other bytes of a file, including fields that are not read, and appends the
 // metadata.
-func TestCopyKeepsTheRest(t *testing.T) {
+func TestCopyKeepsOtherFields(t *testing.T) {
 	m := sample()
 	m.Metadata = map[string]string{"other": "stays", "residual": "old"}
 	var b bytes.Buffer

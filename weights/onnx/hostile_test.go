@@ -168,7 +168,7 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-func TestOrderIsOneOfComputation(t *testing.T) {
+func TestNodesAreInComputationOrder(t *testing.T) {
 	m, err := Read(file(input("x"), node("C", "c", "b", "a"), node("B", "b", "a"), node("A", "a", "x"), node("D", "y", "c"), output("y")), "m")
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func allocated(f func()) uint64 {
 }
 
 // Whatever a file claims, the reader allocates in proportion to the file's bytes.
-func TestAllocatesWhatTheFileJustifies(t *testing.T) {
+func TestAllocationIsBoundedByTheFileSize(t *testing.T) {
 	many := [][]byte{input("x")}
 	for i := range 20_000 {
 		many = append(many, node("A", fmt.Sprint(i), ""))

@@ -6,16 +6,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// mostFields is how many fields of a model Is looks at: beside the graph, a model has one for
+// maxFields is how many fields of a model Is looks at: beside the graph, a model has one for
 // each set of operators, each function and each entry of its metadata.
-const mostFields = 1 << 12
+const maxFields = 1 << 12
 
 // Is reports whether the size bytes of r are an ONNX model, by the fields of its outermost
 // message (onnx.proto, ModelProto). A model that is cut short is one, too, where its first
 // field is ir_version, which exporters write first.
 func Is(r io.ReaderAt, size int64) bool {
 	graph, at := false, int64(0)
-	for range mostFields {
+	for range maxFields {
 		if at == size {
 			return graph
 		}

@@ -90,11 +90,11 @@ func (f *full) Write(p []byte) (int, error) {
 }
 
 func TestWriteReportsAFullDisk(t *testing.T) {
-	var whole bytes.Buffer
-	if err := Write(&whole, sample()); err != nil {
+	var complete bytes.Buffer
+	if err := Write(&complete, sample()); err != nil {
 		t.Fatal(err)
 	}
-	for room := range whole.Len() {
+	for room := range complete.Len() {
 		if err := Write(&full{room}, sample()); err == nil {
 			t.Fatalf("no error for a disk of %d bytes", room)
 		}

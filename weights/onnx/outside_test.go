@@ -46,10 +46,10 @@ func beside(t *testing.T, weights ...[]byte) string {
 // Weights are read from files beside the model, at any offset and in every type, and also
 // after another file was read.
 func TestExternalData(t *testing.T) {
-	here, whole := entry("location", "m.onnx.data"), entry("location", "more")
+	here, other := entry("location", "m.onnx.data"), entry("location", "more")
 	path := beside(t,
 		inFile("a", Float, 3, here, entry("offset", "8"), entry("length", "12"), entry("checksum", "any")),
-		inFile("b", Float, 2, whole),
+		inFile("b", Float, 2, other),
 		inFile("c", Float16, 2, here, entry("offset", "252"), entry("length", "4")),
 		inFile("none", Float, 0, here, entry("offset", "256")))
 	more := binary.LittleEndian.AppendUint64(nil, 0x7fc12345_80000000) // -0 and a NaN with a payload
@@ -85,7 +85,7 @@ func TestExternalData(t *testing.T) {
 }
 
 // Beside lists the files even if they do not exist.
-func TestBeside(t *testing.T) {
+func TestExternalFilesAreListed(t *testing.T) {
 	path := beside(t,
 		inFile("a", Float, 3, entry("location", "gone.data"), entry("offset", "8")),
 		inFile("b", Float, 1<<28, entry("location", "../above")),

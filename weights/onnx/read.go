@@ -170,13 +170,13 @@ func (g *Graph) dropInitialised() {
 	for _, t := range g.Initialisers {
 		known[t.Name] = true
 	}
-	kept := g.Inputs[:0]
+	inputs := g.Inputs[:0]
 	for _, v := range g.Inputs {
 		if !known[v.Name] {
-			kept = append(kept, v)
+			inputs = append(inputs, v)
 		}
 	}
-	g.Inputs = kept
+	g.Inputs = inputs
 }
 
 // read reads a NodeProto. After an error n holds what was read so far, so that the error

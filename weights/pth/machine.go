@@ -65,14 +65,14 @@ func (m *machine) number(size uint64) (uint64, error) {
 // line reads up to the next newline and returns the text before it.
 func (m *machine) line() (string, error) {
 	const most = 1 << 10
-	rest := m.src[m.at:]
-	for i, c := range rest[:min(len(rest), most)] {
+	remaining := m.src[m.at:]
+	for i, c := range remaining[:min(len(remaining), most)] {
 		if c == '\n' {
 			m.at += i + 1
-			return string(rest[:i]), nil
+			return string(remaining[:i]), nil
 		}
 	}
-	if len(rest) < most {
+	if len(remaining) < most {
 		return "", m.fault("%w inside a name; %s", errCut, damaged)
 	}
 	return "", m.fault("a name of more than %d bytes; %s", most, damaged)

@@ -27,12 +27,12 @@ func sameBits(a, b *tensor.Tensor) bool {
 
 // Every checkpoint in testdata is compared with PyTorch's own reading of its tensors.
 func TestAgainstPyTorch(t *testing.T) {
-	wanted, err := filepath.Glob("testdata/*.safetensors")
-	if err != nil || len(wanted) < 25 {
-		t.Fatalf("%d fixtures, %v", len(wanted), err)
+	fixtures, err := filepath.Glob("testdata/*.safetensors")
+	if err != nil || len(fixtures) < 25 {
+		t.Fatalf("%d fixtures, %v", len(fixtures), err)
 	}
 	read := map[string]bool{}
-	for _, path := range wanted {
+	for _, path := range fixtures {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".safetensors"), func(t *testing.T) {
 			want, err := safetensors.Open(path)
 			if err != nil {
@@ -156,7 +156,7 @@ func TestRefusesByName(t *testing.T) {
 }
 
 // A view longer than a piece is gathered across pieces.
-func TestLongView(t *testing.T) {
+func TestViewAcrossPieces(t *testing.T) {
 	const rows, columns = 300, 250
 	v := &view{storage: &storage{dtype: "F32", bytes: 4 * rows * columns}, dtype: "F32", size: 4,
 		shape: tensor.Shape{columns, rows}, stride: []int64{1, columns}}

@@ -98,25 +98,25 @@ func (d *dict) describe() string {
 // strip removes the prefixes that all names share. It leaves out n_averaged, the counter
 // that torch.optim.swa_utils.AveragedModel stores beside its module.
 func strip(entries []entry) (string, []entry) {
-	whole := ""
+	prefix := ""
 	for again := true; again; {
 		again = false
 		for _, p := range prefixes {
-			rest := entries[:0:0]
+			remaining := entries[:0:0]
 			for _, e := range entries {
 				if name, ok := strings.CutPrefix(e.name, p); ok && name != "" {
-					rest = append(rest, entry{name: name, view: e.view})
+					remaining = append(remaining, entry{name: name, view: e.view})
 				} else if e.name != "n_averaged" || p != "module." {
-					rest = nil
+					remaining = nil
 					break
 				}
 			}
-			if len(rest) > 0 {
-				whole, entries, again = whole+p, rest, true
+			if len(remaining) > 0 {
+				prefix, entries, again = prefix+p, remaining, true
 			}
 		}
 	}
-	return whole, entries
+	return prefix, entries
 }
 
 // identify finds the entries that are the same view, and checks the memory of all others

@@ -170,7 +170,7 @@ func TestLongNamesAreCutInErrors(t *testing.T) {
 }
 
 // Whatever a header claims, the reader allocates little more than the file's bytes.
-func TestAllocatesWhatTheFileJustifies(t *testing.T) {
+func TestAllocationIsBoundedByTheFileSize(t *testing.T) {
 	for _, c := range hostile() {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -152,16 +152,16 @@ func (w *failAfter) Write(p []byte) (int, error) {
 }
 
 func TestWriteReportsEveryFailure(t *testing.T) {
-	var whole bytes.Buffer
-	if err := Write(&whole, sample(), nil); err != nil {
+	var complete bytes.Buffer
+	if err := Write(&complete, sample(), nil); err != nil {
 		t.Fatal(err)
 	}
-	for room := 0; room < whole.Len(); room += 1 + room/2 {
+	for room := 0; room < complete.Len(); room += 1 + room/2 {
 		if err := Write(&failAfter{room}, sample(), nil); err != os.ErrClosed {
-			t.Errorf("disk full after %d of %d bytes: %v", room, whole.Len(), err)
+			t.Errorf("disk full after %d of %d bytes: %v", room, complete.Len(), err)
 		}
 	}
-	if err := Write(&failAfter{whole.Len() - 1}, sample(), nil); err != os.ErrClosed {
+	if err := Write(&failAfter{complete.Len() - 1}, sample(), nil); err != os.ErrClosed {
 		t.Errorf("disk full one byte short: %v", err)
 	}
 }

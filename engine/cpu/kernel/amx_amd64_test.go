@@ -24,7 +24,7 @@ func TestAMX(t *testing.T) {
 			{"Dot", TestDot},
 			{"DotEmpty", TestDotEmpty},
 			{"DotSpecial", TestDotSpecial},
-			{"UnderPressure", TestProductsUnderPressure},
+			{"UnderPressure", TestProductsWhilePreempted},
 			{"BestIsAvailable", TestBestIsAvailable},
 			{"KernelsDoNotAllocate", TestKernelsDoNotAllocate},
 		} {
@@ -76,7 +76,7 @@ func tileSum(sum float32, a func(i int) float32, b func(i int) float32, from, to
 
 // plain computes the case with plain loops in the order of AMX.
 func (p dotCase) plain(c []float32, a, b []uint16) {
-	whole := p.k / tileDepth * tileDepth
+	fullTiles := p.k / tileDepth * tileDepth
 	for r := range p.rows {
 		for j := range p.cols {
 			out := &c[r*p.crs+j]
@@ -89,13 +89,13 @@ func (p dotCase) plain(c []float32, a, b []uint16) {
 			}
 			for _, s := range p.segs {
 				x, y := term(s)
-				for i := 0; i < whole; i += tileDepth {
+				for i := 0; i < fullTiles; i += tileDepth {
 					*out = tileSum(*out, x, y, i, i+tileDepth)
 				}
 			}
 			for _, s := range p.segs {
-				if x, y := term(s); whole < p.k {
-					*out = tileSum(*out, x, y, whole, p.k)
+				if x, y := term(s); fullTiles < p.k {
+					*out = tileSum(*out, x, y, fullTiles, p.k)
 				}
 			}
 		}

@@ -107,9 +107,9 @@ func TestDot(t *testing.T) {
 	})
 }
 
-// TestDotFetch checks that prefetching does not change the bits, also if it fetches nothing
+// TestDotPrefetch checks that prefetching does not change the bits, also if it fetches nothing
 // or the last element, or runs past the end.
-func TestDotFetch(t *testing.T) {
+func TestDotPrefetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(28, 7)), &set.BF16
 		for rows := 1; rows <= 2*bf16.Rows+1; rows++ {

@@ -143,8 +143,8 @@ func TestGemmBlocking(t *testing.T) {
 		rng := rand.New(rand.NewPCG(4, 5))
 		p := forward(rng, 37, set.Cols, 50, 3)
 		a, b := random(t, rng, p.aLen), random(t, rng, p.bLen)
-		whole, parts := random(t, rng, p.rows*p.cols), random(t, rng, p.rows*p.cols)
-		set.Gemm(whole, p.cols, a, p.ars, p.aks, b, p.bks, p.segs, p.k, p.rows, p.cols, false)
+		atOnce, parts := random(t, rng, p.rows*p.cols), random(t, rng, p.rows*p.cols)
+		set.Gemm(atOnce, p.cols, a, p.ars, p.aks, b, p.bks, p.segs, p.k, p.rows, p.cols, false)
 		for r := 0; r < p.rows; {
 			rows := min(1+rng.IntN(9), p.rows-r)
 			for j := 0; j < p.cols; {
@@ -160,17 +160,17 @@ func TestGemmBlocking(t *testing.T) {
 			}
 			r += rows
 		}
-		for i := range whole {
-			if math.Float32bits(whole[i]) != math.Float32bits(parts[i]) {
-				t.Fatalf("element %d is %v in one call, %v in parts", i, whole[i], parts[i])
+		for i := range atOnce {
+			if math.Float32bits(atOnce[i]) != math.Float32bits(parts[i]) {
+				t.Fatalf("element %d is %v in one call, %v in parts", i, atOnce[i], parts[i])
 			}
 		}
 	})
 }
 
-// TestGemmFetch checks that prefetching does not change the bits, also if it fetches the
+// TestGemmPrefetch checks that prefetching does not change the bits, also if it fetches the
 // last element or runs past the end.
-func TestGemmFetch(t *testing.T) {
+func TestGemmPrefetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(7, 7))
 		for rows := 1; rows <= 2*set.Rows+1; rows++ {

@@ -67,9 +67,9 @@ func press(t *testing.T) (stop func()) {
 	}
 }
 
-// TestProductsUnderPressure checks that products give the same bits while threads are
+// TestProductsWhilePreempted checks that products give the same bits while threads are
 // interrupted, preempted and changed all the time.
-func TestProductsUnderPressure(t *testing.T) {
+func TestProductsWhilePreempted(t *testing.T) {
 	calls := 2000
 	if testing.Short() {
 		calls = 200

@@ -1,11 +1,11 @@
-"""Writes alphabet.json beside this script: what ONNX Runtime gives for the networks of alphabet_test.go, one
+"""Writes operations.json beside this script: what ONNX Runtime gives for the networks of operations_test.go, one
 for every operation that is exported, with the digest of each file.
 
-    mkdir /tmp/alphabet
-    RESIDUAL_EXPORT_DIR=/tmp/alphabet go test ./exchange -run TestAlphabetGoesToONNXAndBack
-    python3 exchange/testdata/alphabet.py /tmp/alphabet
+    mkdir /tmp/operations
+    RESIDUAL_EXPORT_DIR=/tmp/operations go test ./exchange -run TestOperationsGoToONNXAndBack
+    python3 exchange/testdata/operations.py /tmp/operations
 
-The test fails as long as alphabet.json is about other files. Needs onnx, onnxruntime and numpy (made with
+The test fails as long as operations.json is about other files. Needs onnx, onnxruntime and numpy (made with
 1.23.2, 1.32.0 and 2.4.6).
 """
 import hashlib
@@ -37,7 +37,7 @@ def main():
     if not files:
         sys.exit(f"no .onnx file in {sys.argv[1]}")
     rows = ",\n".join(json.dumps(p.stem) + ": " + json.dumps(record(p), separators=(",", ":")) for p in files)
-    pathlib.Path(__file__).with_name("alphabet.json").write_text("{\n%s\n}\n" % rows)
+    pathlib.Path(__file__).with_name("operations.json").write_text("{\n%s\n}\n" % rows)
     print(f"{len(files)} files")
 
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// arguments are what an operation of alphabet.json takes besides its inputs.
+// arguments are what an operation of node_operations.json takes besides its inputs.
 type arguments struct {
 	Axis, From, To, Before, After, Groups  int
 	Axes, Indices, Shape                   []int
@@ -15,8 +15,8 @@ type arguments struct {
 	ScaleH, ScaleW                         float64
 }
 
-// alphabet builds the operations of alphabet.json by the methods that a user calls.
-var alphabet = map[string]func(in []*Node, a arguments) *Node{
+// nodeOperations builds the operations of node_operations.json by the methods that a user calls.
+var nodeOperations = map[string]func(in []*Node, a arguments) *Node{
 	"Add": pair((*Node).Add), "Sub": pair((*Node).Sub), "Mul": pair((*Node).Mul), "Div": pair((*Node).Div),
 	"Maximum": pair((*Node).Maximum), "Minimum": pair((*Node).Minimum),
 	"Less": pair((*Node).Less), "LessOrEqual": pair((*Node).LessOrEqual), "Greater": pair((*Node).Greater),
@@ -64,22 +64,22 @@ func pair(f func(a, b *Node) *Node) func([]*Node, arguments) *Node {
 }
 
 // Outputs and gradients are those of PyTorch, also at kinks, ties and boundaries.
-func TestAlphabetAgainstTorch(t *testing.T) {
+func TestNodeOperationsAgainstTorch(t *testing.T) {
 	missing := map[string]bool{}
-	for op := range alphabet {
+	for op := range nodeOperations {
 		missing[op] = true
 	}
-	for _, c := range readTorch(t, "alphabet.json") {
+	for _, c := range readTorch(t, "node_operations.json") {
 		delete(missing, c.Op)
 		t.Run(c.Op+" "+c.Name, func(t *testing.T) {
 			var a arguments
 			if err := json.Unmarshal(c.Attributes, &a); err != nil {
 				t.Fatal(err)
 			}
-			againstTorch(t, c, func(in []*Node) []*Node { return []*Node{alphabet[c.Op](in, a)} })
+			againstTorch(t, c, func(in []*Node) []*Node { return []*Node{nodeOperations[c.Op](in, a)} })
 		})
 	}
 	for op := range missing {
-		t.Errorf("alphabet.json has no case of %s", op)
+		t.Errorf("node_operations.json has no case of %s", op)
 	}
 }

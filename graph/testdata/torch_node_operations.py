@@ -1,10 +1,10 @@
-"""Writes alphabet.json beside this script: outputs and gradients in float64 of the operations that
+"""Writes node_operations.json beside this script: outputs and gradients in float64 of the operations that
 methods of *graph.Node and modules of package nn add, from PyTorch. Needs torch and numpy (made with
 torch 2.15, numpy 2.4):
 
-    python3 torch_alphabet.py
+    python3 torch_node_operations.py
 
-The format is that of torch_ops.py. Here op is the name of the operation in torch_alphabet_test.go, and
+The format is that of torch_ops.py. Here op is the name of the operation in torch_node_operations_test.go, and
 attributes are the arguments that it takes besides its inputs. Inputs lie on a grid, so that kinks, ties
 and boundaries are hit.
 """
@@ -156,7 +156,7 @@ def upsamplings():
 
 def main():
     cases = broadcasts() + functions() + reductions() + moves() + matrices() + norms() + upsamplings()
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "alphabet.json"), "w") as f:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_operations.json"), "w") as f:
         rows = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         f.write('{"torch":%s,"cases":[\n%s\n]}\n' % (json.dumps(torch.__version__), rows))
 

@@ -44,12 +44,12 @@ func randomParameter(name string, shape ...int) *nn.Parameter {
 	return p
 }
 
-// alphabetImage is the size of the images of alphabet.
-var alphabetImage = tensor.Shape{4, 6, 5}
+// operationsImage is the size of the images of operationNetworks.
+var operationsImage = tensor.Shape{4, 6, 5}
 
-// alphabet lists networks with every operation that Export writes. Their images are spread over
+// operationNetworks lists networks with every operation that Export writes. Their images are spread over
 // -4 to 4.
-func alphabet() map[string]nn.Module {
+func operationNetworks() map[string]nn.Module {
 	all := map[string]nn.Module{}
 	with := func(name string, a, b *nn.Parameter, f func(x, a, b *graph.Node) *graph.Node) {
 		all[name] = formula{a, b, func(x, a, b *graph.Node) *graph.Node { return f(x.Shift(-0.5).Scale(8), a, b) }}
@@ -160,18 +160,18 @@ func alphabet() map[string]nn.Module {
 	return all
 }
 
-// runtimeOutput is what testdata/alphabet.py writes of one network.
+// runtimeOutput is what testdata/operations.py writes of one network.
 type runtimeOutput struct {
 	Digest string // of the ONNX file
 	Shape  []int
 	Values []float64
 }
 
-// Every operation goes to ONNX and back: ONNX Runtime's numbers, which alphabet.json has for the files
+// Every operation goes to ONNX and back: ONNX Runtime's numbers, which operations.json has for the files
 // that are written here, are those of the network itself and of the file that is read again. With
-// RESIDUAL_EXPORT_DIR the files are kept for testdata/alphabet.py.
-func TestAlphabetGoesToONNXAndBack(t *testing.T) {
-	text, err := os.ReadFile("testdata/alphabet.json")
+// RESIDUAL_EXPORT_DIR the files are kept for testdata/operations.py.
+func TestOperationsGoToONNXAndBack(t *testing.T) {
+	text, err := os.ReadFile("testdata/operations.json")
 	var want map[string]runtimeOutput
 	dir := os.Getenv("RESIDUAL_EXPORT_DIR")
 	if err == nil {
@@ -181,16 +181,16 @@ func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir = cmp.Or(dir, t.TempDir())
-	x := unit(append([]int{3}, alphabetImage...)...) // not the batch of the trace
-	networks := alphabet()
+	x := unit(append([]int{3}, operationsImage...)...) // not the batch of the trace
+	networks := operationNetworks()
 	for name := range want {
 		if networks[name] == nil {
-			t.Errorf("alphabet.json has %s, which is no network here", name)
+			t.Errorf("operations.json has %s, which is no network here", name)
 		}
 	}
 	for name, m := range networks {
 		t.Run(name, func(t *testing.T) {
-			model, err := Export(m, ExportConfig{Input: prepare.Input{Channels: alphabetImage[0], Height: alphabetImage[1], Width: alphabetImage[2]}})
+			model, err := Export(m, ExportConfig{Input: prepare.Input{Channels: operationsImage[0], Height: operationsImage[1], Width: operationsImage[2]}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 			}
 			w, digest := want[name], sha256.Sum256(b.Bytes())
 			if hex.EncodeToString(digest[:]) != w.Digest {
-				t.Fatalf("the file is not the one that alphabet.json is about; run testdata/alphabet.py again")
+				t.Fatalf("the file is not the one that operations.json is about; run testdata/operations.py again")
 			}
 			for what, net := range map[string]nn.Module{"the network": m, "the file read again": imported(t, again(t, model))} {
 				got := call(t, net, x)
