@@ -3,6 +3,7 @@ package inference
 import (
 	"fmt"
 	"image"
+	"reflect"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
@@ -30,8 +31,11 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	}
 	pixels := make([]transforms.Image, len(images))
 	for i, img := range images {
+		if v := reflect.ValueOf(img); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, &ImageError{fmt.Errorf("the image is nil (%T); give one that was decoded", img)}
+		}
 		if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w == 0 || h == 0 {
-			return nil, fmt.Errorf("an image of %dx%d has no pixels", w, h)
+			return nil, &ImageError{fmt.Errorf("an image of %dx%d has no pixels", w, h)}
 		}
 		pixels[i] = transforms.FromImage(img, c.info.Channels)
 	}

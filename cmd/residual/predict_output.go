@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
@@ -172,16 +172,16 @@ const (
 
 // writeCAM explains an answer: it writes the image with what spoke for the class into
 // the folder, under the image's own path, and returns the file.
-func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class int) (string, error) {
-	m, _, err := photo.Read(path, o)
+func writeCAM(ctx context.Context, dir, path string, c *inference.Classifier, class int) (string, error) {
+	img, err := c.OpenImage(ctx, path)
 	if err != nil {
 		return "", err
 	}
-	cam, err := c.GradCAM(transforms.ToImage(m), class)
+	cam, err := c.GradCAM(img, class)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	picture := transforms.ToImage(judge.Within(m, largestCAM))
+	picture := transforms.ToImage(judge.Within(transforms.FromImage(img, c.Info().Channels), largestCAM))
 	heat := judge.Heat(picture, c.Seen(picture.Bounds()), cam)
 	file := filepath.Join(dir, camName(path))
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
