@@ -97,6 +97,16 @@ func (r *Runner) Memory() engine.Memory {
 	return sum
 }
 
+// Programs returns the batch sizes for which the model is compiled now, in ascending order; a size
+// appears once for each size of images.
+func (r *Runner) Programs() (sizes []int) {
+	for _, p := range r.cache {
+		sizes = append(sizes, p.input.Shape[0])
+	}
+	slices.Sort(sizes)
+	return sizes
+}
+
 // shaped returns the model compiled for float32 batches of this shape.
 func (r *Runner) shaped(shape tensor.Shape) (*compiled, error) {
 	return r.compiledFor(shape, func(p *compiled) bool { return p.input.Shape.Equal(shape) })
