@@ -43,27 +43,6 @@ type memoryRow struct {
 	Ratio float64 `json:"ratio,omitempty"` // Residual's bytes over this one's
 }
 
-// spread is the median and the range of some values.
-type spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-}
-
-// spreadOf requires at least one value.
-func spreadOf(values []float64) spread {
-	v := slices.Sorted(slices.Values(values))
-	n := len(v)
-	return spread{Median: (v[(n-1)/2] + v[n/2]) / 2, Min: v[0], Max: v[n-1]}
-}
-
-func (s spread) text(format string) string {
-	if s.Min == s.Max {
-		return fmt.Sprintf(format, s.Median)
-	}
-	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.Median, s.Min, s.Max)
-}
-
 // compare runs all turns.
 func (m *machine) compare(ctx context.Context) (*comparison, error) {
 	facts, err := m.examine(ctx)

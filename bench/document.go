@@ -24,13 +24,13 @@ func (l *ledger) write(path string) error {
 
 const preface = `# Benchmarks
 
-This file is written by ` + "`go run ./bench`" + ` from measurements it has recorded beside it; nothing here is typed in.
+` + "`go run ./bench`" + ` writes this file from the measurements in benchmarks.json; do not edit it.
 [bench/README.md](../bench/README.md) says what is measured and how to repeat it.
 
 The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images unless a row says otherwise, on all cores. In a
-row the programs take turns in one sitting, in opposite order every other round; a ratio is taken within a round, and the table
-gives the middle one and the range. Of speed and latency the ratio says by how much Residual is faster; of memory and of what
-comes before the work, which share of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
+row the programs take turns, in opposite order every other round; a ratio is computed within a round, and the table
+gives the median and the range. For speed and latency the ratio is how many times faster Residual is; for memory and for the
+time before the work begins it is Residual's fraction of the other's. The other program runs in its fastest setting, found by trying each on the same work.
 `
 
 // document formats the ledger as Markdown.
@@ -105,18 +105,6 @@ func (r record) when(f facts) string {
 	return r.Date
 }
 
-func (u unit) text(v float64) string {
-	switch {
-	case u == memory:
-		return report.Bytes(int64(v))
-	case v < 10:
-		return fmt.Sprintf("%.2f %s", v, u)
-	case v < 1000:
-		return fmt.Sprintf("%.1f %s", v, u)
-	}
-	return report.Count(int64(v+0.5)) + " " + string(u)
-}
-
 // setting is the precision, and the kernels of Residual, that a side used.
 func (s side) setting() string {
 	text := s.Precision
@@ -128,9 +116,6 @@ func (s side) setting() string {
 	}
 	return text
 }
-
-// setting is the contender's name without the program.
-func (c contender) setting() string { return strings.TrimPrefix(c.name(), c.Program+" ") }
 
 // trialText shows how the settings of the peers were chosen.
 func (l *ledger) trialText(b *strings.Builder, f facts) {
@@ -172,23 +157,3 @@ func commands(rows []record) []string {
 	}
 	return list
 }
-
-// markdown is a table of a Markdown file.
-type markdown struct{ b strings.Builder }
-
-func newMarkdown(titles ...string) *markdown {
-	t := &markdown{}
-	t.row(titles...)
-	t.b.WriteString(strings.Repeat("|---", len(titles)) + "|\n")
-	return t
-}
-
-func (t *markdown) row(cells ...string) {
-	for _, c := range cells {
-		c = strings.NewReplacer("|", `\|`, "\n", " ").Replace(c)
-		t.b.WriteString("| " + c + " ")
-	}
-	t.b.WriteString("|\n")
-}
-
-func (t *markdown) String() string { return t.b.String() }

@@ -2,15 +2,6 @@ package main
 
 import "slices"
 
-// cuda is the device of the rows for a GPU.
-const cuda = "cuda"
-
-// feedNone uses the same batch, already on the device, for every step.
-const feedNone = "none"
-
-// gpu reports whether both programs compute on a GPU.
-func (s *settings) gpu() bool { return s.device == cuda }
-
 // gpuSetting is a setting of PyTorch on a GPU, with its name in -torch.
 type gpuSetting struct {
 	name string

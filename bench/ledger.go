@@ -1,19 +1,16 @@
 package main
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // ledger is the data from which the document is written. It is saved after every row, so
@@ -108,11 +105,7 @@ func openLedger(path string) (*ledger, error) {
 }
 
 func (l *ledger) save() error {
-	return checkpoint.WriteFile(l.path, func(w io.Writer) error {
-		out := json.NewEncoder(w)
-		out.SetIndent("", " ")
-		return out.Encode(l)
-	})
+	return checkpoint.WriteFile(l.path, func(w io.Writer) error { return number.Write(w, l, " ") })
 }
 
 // put replaces the element of the same kind, or appends v.
@@ -158,59 +151,30 @@ func (l *ledger) has(row string, f facts, peer string, j job, rounds int) bool {
 	})
 }
 
-// examine asks the program about the machine.
-func (m *machine) examine(ctx context.Context) (facts, error) {
-	var d struct {
-		facts
-		OS, Arch string
-		Features []struct {
-			Name string
-			Has  bool
-		}
-		Data []struct {
-			Name, Where string
-			OK          bool
-		}
-	}
-	args := []string{"doctor", "--json"}
-	if m.dataDir != "" {
-		args = append(args, "--data-dir", m.dataDir)
-	}
-	out, err := exec.CommandContext(ctx, m.program, args...).Output()
-	if err == nil {
-		err = json.Unmarshal(out, &d)
-	}
-	if err != nil {
-		return d.facts, fmt.Errorf("%s doctor --json: %w", m.program, err)
-	}
-	for _, f := range d.Features {
-		if f.Has {
-			d.Has = append(d.Has, f.Name)
-		}
-	}
-	for _, one := range d.Data {
-		if one.Name == fashion && one.OK {
-			m.images = one.Where
-		}
-	}
-	d.Threads, d.System, d.Revision = m.threads, d.OS+"/"+d.Arch, m.revision
-	if !m.gpu() {
-		d.GPU = ""
-	}
-	d.Build, err = digest(m.program)
-	return d.facts, err
+// runOver is a finished training, read from the files that it left.
+type runOver struct {
+	Program   string  `json:"program"` // name and version
+	Model     string  `json:"model"`
+	Data      string  `json:"data"`
+	Precision string  `json:"precision"`
+	Setting   string  `json:"setting,omitempty"` // setting of PyTorch
+	Seed      uint64  `json:"seed"`
+	Batch     int     `json:"batch"`
+	Rate      float64 `json:"lr"`
+	Epochs    int     `json:"epochs"` // number of epochs requested
+	TrainSize int     `json:"train_size,omitempty"`
+	TestSize  int     `json:"test_size,omitempty"`
+	Threads   int     `json:"threads"`
+	Note      string  `json:"note,omitempty"`
+	Ends      []end   `json:"ends"`
 }
 
-// digest distinguishes builds of a program.
-func digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil))[:12], nil
+// end is what is known at the end of an epoch.
+type end struct {
+	Epoch           int               `json:"epoch"`
+	Loss            checkpoint.Number `json:"loss"`
+	TrainAccuracy   checkpoint.Number `json:"train_accuracy"`
+	TestAccuracy    checkpoint.Number `json:"test_accuracy"`
+	ImagesPerSecond float64           `json:"images_per_second"`
+	Seconds         float64           `json:"seconds"` // since the start
 }

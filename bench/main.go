@@ -19,7 +19,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,41 +31,8 @@ import (
 	"strings"
 
 	photos "github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/number"
 )
-
-// settings are the flags of the program.
-type settings struct {
-	residual    string // a built program, or "" to build it
-	revision    string // revision of the sources; "" where it is unknown
-	device      string // cpu or cuda
-	modes       []string
-	layouts     []string
-	batch       int
-	memoryBatch int
-	size        int
-	rounds      int
-	repeat      int
-	warmup      int
-	threads     int
-	json        bool
-
-	// Flags for the whole table and for recorded trainings.
-	all         bool
-	peers       []string // interpreters with PyTorch
-	onnxruntime string   // interpreter with ONNX Runtime
-	only        []string // rows to measure
-	skip        []string // rows that cannot be measured here
-	torchOnGPU  []string // settings of PyTorch on a GPU
-	again       bool
-	epochImages int
-	data        string // data set of the loader
-	dataDir     string
-	photoCount  int    // number of photos that are generated
-	run         string // a run folder to record
-	recipe      string // output of torch_recipe.py
-	note        string
-	out, state  string
-}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -118,9 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if s.json {
-		out := json.NewEncoder(stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(result)
+		return number.Write(stdout, result, "  ")
 	}
 	_, err = io.WriteString(stdout, result.text())
 	return err

@@ -5,69 +5,6 @@ import (
 	"slices"
 )
 
-// unit is what a row measures.
-type unit string
-
-const (
-	perSecond unit = "images/s"
-	millis    unit = "ms"
-	seconds   unit = "s"
-	memory    unit = "bytes"
-	startTime unit = "ms to begin"
-)
-
-// of returns the value of a turn in u.
-func (u unit) of(t turn, j job) float64 {
-	switch u {
-	case millis:
-		return 1e3 * float64(j.Batch) / t.ImagesPerSecond
-	case seconds:
-		return t.Seconds
-	case memory:
-		return float64(t.PeakRSSBytes)
-	case startTime:
-		return 1e3 * t.Seconds
-	}
-	return t.ImagesPerSecond
-}
-
-// ratio compares Residual's value with another's. For speed and time it is how many times
-// faster Residual is; for memory and start-up it is Residual's value as a fraction of the
-// other's.
-func (u unit) ratio(ours, theirs float64) float64 {
-	if u == millis || u == seconds {
-		return theirs / ours
-	}
-	return ours / theirs
-}
-
-// row is a line of the table before it is measured.
-type row struct {
-	id, title string
-	unit      unit
-	job       job
-	ours      contender
-	rivals    []contender
-	trials    job // job of the short turns that choose among the rivals
-	finalists int // number of rivals that take full turns
-	memory    string
-	memoryID  string // also relate peak memory, under this title and id
-}
-
-// peer is an interpreter with a library.
-type peer struct {
-	program string // torch or onnx; "" is Residual itself
-	python  string
-	version string
-}
-
-func (p peer) name() string {
-	if p.program == "" {
-		return ""
-	}
-	return p.program + " " + p.version
-}
-
 // These are the settings of PyTorch. Trials of all of them find the best one.
 var (
 	fp32Settings = []contender{
@@ -84,17 +21,6 @@ var (
 		{Program: torch, Precision: "fp32", Layout: "frozen"},
 		{Program: torch, Precision: "bf16", Layout: "frozen"},
 	}
-)
-
-// net is another network than the notes', with a name that both programs know.
-type net struct {
-	model string
-	size  int
-}
-
-var (
-	resnet50 = net{"resnet50", 224}
-	cifar56  = net{"cifar-resnet56", 32}
 )
 
 // rows are the lines of the table against p, in order.

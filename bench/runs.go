@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -14,52 +11,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/report"
 )
-
-// runOver is a finished training, read from the files that it left.
-type runOver struct {
-	Program   string  `json:"program"` // name and version
-	Model     string  `json:"model"`
-	Data      string  `json:"data"`
-	Precision string  `json:"precision"`
-	Setting   string  `json:"setting,omitempty"` // setting of PyTorch
-	Seed      uint64  `json:"seed"`
-	Batch     int     `json:"batch"`
-	Rate      float64 `json:"lr"`
-	Epochs    int     `json:"epochs"` // number of epochs requested
-	TrainSize int     `json:"train_size,omitempty"`
-	TestSize  int     `json:"test_size,omitempty"`
-	Threads   int     `json:"threads"`
-	Note      string  `json:"note,omitempty"`
-	Ends      []end   `json:"ends"`
-}
-
-// end is what is known at the end of an epoch.
-type end struct {
-	Epoch           int     `json:"epoch"`
-	Loss            figure  `json:"loss"`
-	TrainAccuracy   figure  `json:"train_accuracy"`
-	TestAccuracy    figure  `json:"test_accuracy"`
-	ImagesPerSecond float64 `json:"images_per_second"`
-	Seconds         float64 `json:"seconds"` // since the start
-}
-
-// figure is a number that may be NaN or infinite, which is a string in JSON.
-type figure float64
-
-func (f figure) MarshalJSON() ([]byte, error) {
-	if v := float64(f); math.IsNaN(v) || math.IsInf(v, 0) {
-		return json.Marshal(strconv.FormatFloat(v, 'g', -1, 64))
-	}
-	return json.Marshal(float64(f))
-}
-
-func (f *figure) UnmarshalJSON(text []byte) error {
-	v, err := strconv.ParseFloat(strings.Trim(string(text), `"`), 64)
-	*f = figure(v)
-	return err
-}
 
 // readRun reads a run folder of residual train.
 func readRun(dir string) (runOver, error) {
@@ -82,51 +36,47 @@ func readRun(dir string) (runOver, error) {
 	}
 	r := runOver{Program: strings.TrimSpace(residual + " " + s.Version), Model: s.Model, Data: s.Data, Precision: s.Precision, Seed: s.Seed,
 		Batch: s.Batch, Rate: s.LR, Epochs: s.Epochs, TrainSize: s.TrainSize, TestSize: s.TestSize, Threads: s.Threads}
-	path = filepath.Join(dir, "metrics.jsonl")
-	err = eachLine(path, func(line []byte) error {
-		var m struct {
-			Epoch    float64
-			Loss     figure  `json:"train_loss"`
-			TrainAcc figure  `json:"train_acc"`
-			TestAcc  *figure `json:"test_acc"`
-			Rate     float64 `json:"images_per_second"`
-			Seconds  float64
+	type row struct {
+		Epoch    float64
+		Loss     checkpoint.Number  `json:"train_loss"`
+		TrainAcc checkpoint.Number  `json:"train_acc"`
+		TestAcc  *checkpoint.Number `json:"test_acc"` // of the last row of an epoch alone
+		Rate     float64            `json:"images_per_second"`
+		Seconds  float64
+	}
+	rows, err := checkpoint.MetricsRows(&checkpoint.Run{Dir: dir}, row{})
+	for _, m := range rows {
+		if m.TestAcc != nil {
+			r.Ends = append(r.Ends, end{int(math.Round(m.Epoch)), m.Loss, m.TrainAcc, *m.TestAcc, m.Rate, m.Seconds})
 		}
-		if err := json.Unmarshal(line, &m); err != nil || m.TestAcc == nil { // only the last row of an epoch has a test accuracy
-			return err
-		}
-		r.Ends = append(r.Ends, end{int(math.Round(m.Epoch)), m.Loss, m.TrainAcc, *m.TestAcc, m.Rate, m.Seconds})
-		return nil
-	})
-	return r, r.whole(path, err)
+	}
+	return r, r.whole(dir, err)
 }
 
 // readRecipe reads what torch_recipe.py printed.
 func readRecipe(path string) (runOver, error) {
+	type row struct {
+		Epoch             int
+		Loss              checkpoint.Number
+		TrainAcc          checkpoint.Number `json:"train_acc"`
+		TestAcc           checkpoint.Number `json:"test_acc"`
+		Rate              float64           `json:"images_per_second_with_loading"`
+		Seconds           float64
+		Threads, Batch    int
+		Torch             string
+		Precision, Layout string
+		Compile           bool
+		Seed              uint64
+		LR                float64
+		TrainSize         int `json:"train_size"`
+		TestSize          int `json:"test_size"`
+	}
 	r := runOver{Model: "d2l-resnet18", Data: fashion}
+	rows, err := checkpoint.ReadRows(path, row{})
 	total := 0.0
-	err := eachLine(path, func(line []byte) error {
-		var m struct {
-			Epoch             int
-			Loss              figure
-			TrainAcc          figure  `json:"train_acc"`
-			TestAcc           figure  `json:"test_acc"`
-			Rate              float64 `json:"images_per_second_with_loading"`
-			Seconds           float64
-			Threads, Batch    int
-			Torch             string
-			Precision, Layout string
-			Compile           bool
-			Seed              uint64
-			LR                float64
-			TrainSize         int `json:"train_size"`
-			TestSize          int `json:"test_size"`
-		}
-		if err := json.Unmarshal(line, &m); err != nil {
-			return err
-		}
+	for i, m := range rows {
 		if m.Torch == "" || m.Seconds <= 0 {
-			return fmt.Errorf("line %s has no torch or no seconds: it is not what torch_recipe.py prints", line)
+			return r, fmt.Errorf("%s: result %d has no torch or no seconds: it is not what torch_recipe.py prints", path, i+1)
 		}
 		total += m.Seconds
 		c := contender{Program: torch, Precision: m.Precision, Layout: m.Layout, Compile: m.Compile}
@@ -136,8 +86,7 @@ func readRecipe(path string) (runOver, error) {
 			r.TrainSize, r.TestSize = m.TrainSize, m.TestSize
 		}
 		r.Ends = append(r.Ends, end{m.Epoch, m.Loss, m.TrainAcc, m.TestAcc, m.Rate, total})
-		return nil
-	})
+	}
 	return r, r.whole(path, err)
 }
 
@@ -146,25 +95,6 @@ func (r *runOver) whole(path string, err error) error {
 		return fmt.Errorf("%s: no epoch is over yet", path)
 	}
 	return err
-}
-
-// eachLine calls do for every line of a file of JSON lines.
-func eachLine(path string, do func(line []byte) error) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	in := bufio.NewScanner(bytes.NewReader(text))
-	in.Buffer(nil, 1<<20)
-	for n := 1; in.Scan(); n++ {
-		if len(bytes.TrimSpace(in.Bytes())) == 0 {
-			continue
-		}
-		if err := do(in.Bytes()); err != nil {
-			return fmt.Errorf("%s, line %d: %w", path, n, err)
-		}
-	}
-	return in.Err()
 }
 
 // like reports whether r replaces o as a repetition of the same training.
@@ -186,7 +116,7 @@ func (r runOver) like(o runOver) bool {
 func (l *ledger) putRun(r runOver) { l.Runs = put(l.Runs, r, runOver.like) }
 
 // The book's own result for the recipe is in the Chinese edition's PyTorch tab,
-// section 7.6 (8.6 in English, where the numbers appear only in a figure).
+// section 7.6 (8.6 in English, where the numbers appear only in a checkpoint.Number).
 const published = `"Dive into Deep Learning" prints for this recipe in PyTorch (ten epochs, batch 256, learning rate 0.05, 96x96, on a GPU;
 [section "Residual Networks", Chinese edition](https://zh.d2l.ai/chapter_convolutional-modern/resnet.html)): "loss 0.012, train acc 0.997, test acc 0.893",
 "5032.7 examples/sec on cuda:0".
@@ -201,15 +131,15 @@ func (l *ledger) accuracyText(b *strings.Builder) {
 	t := newMarkdown("program", "model and data", "computed in", "seed", "epochs", "loss", "train acc", "test acc", "best test acc", "time", "images/s", "note")
 	for _, r := range l.Runs {
 		last := r.Ends[len(r.Ends)-1]
-		t.row(r.Program, r.subject(), cmp.Or(r.Setting, r.Precision), fmt.Sprint(r.Seed), r.progress(), last.Loss.text(), last.TrainAccuracy.text(),
-			last.TestAccuracy.text(), r.best(), minutes(last.Seconds), fmt.Sprintf("%.1f", last.ImagesPerSecond), r.Note)
+		t.row(r.Program, r.subject(), cmp.Or(r.Setting, r.Precision), fmt.Sprint(r.Seed), r.progress(), threeDecimals(last.Loss), threeDecimals(last.TrainAccuracy),
+			threeDecimals(last.TestAccuracy), r.best(), minutes(last.Seconds), fmt.Sprintf("%.1f", last.ImagesPerSecond), r.Note)
 	}
 	b.WriteString(t.String())
 	l.seedText(b)
 	b.WriteString("\n### Epoch by epoch\n\nLoss, train accuracy, test accuracy.\n\n" + l.epochTable())
 }
 
-func (f figure) text() string { return strconv.FormatFloat(float64(f), 'f', 3, 64) }
+func threeDecimals(v checkpoint.Number) string { return strconv.FormatFloat(float64(v), 'f', 3, 64) }
 
 // minutes formats a time as 12 min 05 s.
 func minutes(s float64) string {
@@ -246,7 +176,7 @@ func (r runOver) best() string {
 			best = e
 		}
 	}
-	return fmt.Sprintf("%s (epoch %d)", best.TestAccuracy.text(), best.Epoch)
+	return fmt.Sprintf("%s (epoch %d)", threeDecimals(best.TestAccuracy), best.Epoch)
 }
 
 // seedText shows runs that differ only by their seed side by side.
@@ -303,7 +233,7 @@ func (l *ledger) epochTable() string {
 			cell := ""
 			if i < len(r.Ends) {
 				e := r.Ends[i]
-				cell = fmt.Sprintf("%s, %s, %s", e.Loss.text(), e.TrainAccuracy.text(), e.TestAccuracy.text())
+				cell = fmt.Sprintf("%s, %s, %s", threeDecimals(e.Loss), threeDecimals(e.TrainAccuracy), threeDecimals(e.TestAccuracy))
 			}
 			cells = append(cells, cell)
 		}

@@ -100,8 +100,8 @@ func TestRecordComplains(t *testing.T) {
 	unfinished := folder(t, "0", "1")
 	write(t, unfinished, "metrics.jsonl", `{"epoch":0.5,"step":2,"train_loss":9,"train_acc":0.1,"seconds":1}`)
 	damaged := folder(t, "0", "1")
-	write(t, damaged, "metrics.jsonl", "{")
-	other := write(t, t.TempDir(), "log", `{"loss": 1}`)
+	write(t, damaged, "metrics.jsonl", "{\n")
+	other := write(t, t.TempDir(), "log", `{"loss": 1}`+"\n")
 	for _, c := range []struct{ flag, path, want string }{
 		{"-run", t.TempDir(), "not a run folder"},
 		{"-run", unfinished, "no epoch is over"},

@@ -19,6 +19,7 @@ rule without rounding to bytes; nothing is read back before the end of an epoch.
 import argparse
 import gzip
 import json
+import math
 import os
 import sys
 import time
@@ -163,7 +164,7 @@ def main():
         training = time.perf_counter() - began
         test_acc = accuracy(net, test_images, test_labels, args, layout)
         print(json.dumps({
-            "epoch": epoch, "loss": round(loss, 4), "train_acc": round(train_acc, 4), "test_acc": round(test_acc, 4),
+            "epoch": epoch, "loss": round(loss, 4) if math.isfinite(loss) else None, "train_acc": round(train_acc, 4), "test_acc": round(test_acc, 4),
             "images_per_second": round(len(labels) / stepping, 1),
             "images_per_second_with_loading": round(len(labels) / training, 1),
             "seconds": round(time.perf_counter() - began, 3),

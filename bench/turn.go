@@ -15,110 +15,6 @@ import (
 	"time"
 )
 
-// A turn is the result of one run of one program, in the JSON that all of them print.
-type turn struct {
-	ImagesPerSecond float64 `json:"images_per_second"` // median over the turn
-	Fastest         float64 `json:"images_per_second_max"`
-	PeakRSSBytes    int64   `json:"peak_rss_bytes"` // peak of the whole process; 0 where the system does not report it
-	Seconds         float64 `json:"seconds"`        // duration of an epoch
-	Threads         int     `json:"threads"`
-	Precision       string  `json:"precision"`
-	Kernels         string  `json:"kernels"` // Residual only
-	Torch           string  `json:"torch"`   // PyTorch only
-
-	// Settings is printed by residual train.
-	Settings struct {
-		Threads   int    `json:"threads"`
-		Precision string `json:"precision"`
-	} `json:"settings"`
-	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
-
-	LoaderImagesPerSecond float64 `json:"loader_images_per_second"` // of residual bench --feed loader
-	LoadMilliseconds      float64 `json:"load_milliseconds"`        // time to load a file of weights
-}
-
-// These programs take turns.
-const (
-	residual = "Residual"
-	torch    = "PyTorch"
-	onnx     = "ONNX Runtime"
-)
-
-// A contender is one program in one setting.
-type contender struct {
-	Program   string `json:"program"`
-	Precision string `json:"precision"`         // fp32 or bf16; for Residual also auto
-	Layout    string `json:"layout,omitempty"`  // for PyTorch: channels_last, contiguous or frozen
-	Compile   bool   `json:"compile,omitempty"` // use torch.compile
-	Feed      string `json:"feed,omitempty"`    // for Residual: loader, photos or none; "" is memory
-
-	CompileMode string `json:"compile_mode,omitempty"` // mode of torch.compile
-	Capture     bool   `json:"capture,omitempty"`      // for PyTorch: capture the whole step as one CUDA graph
-}
-
-// name identifies the setting within a row.
-func (c contender) name() string {
-	words := []string{c.Program, c.Precision}
-	switch {
-	case c.CompileMode != "":
-		words = append(words, "compiled for "+c.CompileMode)
-	case c.Compile:
-		words = append(words, "compiled")
-	case c.Layout != "":
-		words = append(words, strings.ReplaceAll(c.Layout, "_", " "))
-	}
-	if c.Capture {
-		words = append(words, "captured")
-	}
-	switch c.Feed {
-	case "":
-	case feedNone:
-		words = append(words, "with the batch on the device")
-	default:
-		words = append(words, "fed by the "+c.Feed)
-	}
-	return strings.Join(words, " ")
-}
-
-// A job is the work that the contenders do.
-type job struct {
-	Mode   string `json:"mode"`            // train, infer, epoch, load, weights or predict
-	Model  string `json:"model,omitempty"` // empty: ResNet-18 of the notes
-	Batch  int    `json:"batch"`
-	Size   int    `json:"size"` // height and width of the images
-	Warmup int    `json:"warmup,omitempty"`
-	Repeat int    `json:"repeat,omitempty"`
-
-	// For trainings on Fashion-MNIST.
-	Epochs int `json:"epochs,omitempty"` // 0 is 1
-	Train  int `json:"train_images,omitempty"`
-	Test   int `json:"test_images,omitempty"`
-}
-
-// what describes the job briefly.
-func (j job) what() string {
-	if j.Model != "" {
-		return fmt.Sprintf("%s %s, batch %d", j.Mode, j.Model, j.Batch)
-	}
-	return fmt.Sprintf("%s, batch %d", j.Mode, j.Batch)
-}
-
-// machine runs the programs.
-type machine struct {
-	settings
-	python  string // interpreter with PyTorch or ONNX Runtime, whichever is compared
-	scripts string // folder of the scripts
-	program string // path of Residual
-	log     io.Writer
-
-	photos  string // folder of JPEG photos, generated for the benchmark
-	weights string // folder of generated weights of resnet50
-	images  string // folder of Fashion-MNIST; "" where it is missing
-}
-
-// fashion is the data set of the recipe.
-const fashion = "fashion-mnist"
-
 // command returns the command line of c for a job, and a folder to remove afterwards.
 func (m *machine) command(c contender, j job) (args []string, dir string, err error) {
 	n := strconv.Itoa
@@ -258,15 +154,6 @@ func (t *turn) read(printed []byte) error {
 		total += t.Seconds
 	}
 }
-
-// failure is the error of a program that failed.
-type failure struct {
-	command string
-	err     error
-	stderr  string
-}
-
-func (f *failure) Error() string { return fmt.Sprintf("%s: %v\n%s", f.command, f.err, f.stderr) }
 
 // reason returns the last line that a failed program printed, for a table.
 func reason(err error) string {

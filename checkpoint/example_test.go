@@ -28,9 +28,10 @@ func Example() {
 		}{epoch, 1 / float64(epoch)}))
 	}
 	must(metrics.Close())
-	history, err := run.ReadMetrics()
+	type row struct{ Epoch, Loss checkpoint.Number }
+	rows, err := checkpoint.MetricsRows(run, row{})
 	must(err)
-	fmt.Println(filepath.Base(run.Dir), history.Column("loss"))
+	fmt.Println(filepath.Base(run.Dir), rows)
 
 	about := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: []string{"cat", "dog"}, Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	must(checkpoint.SaveModel(run.Path("last.safetensors"), about, []tensor.Named{{Name: "bias", Tensor: tensor.New(2)}}))
@@ -39,7 +40,7 @@ func Example() {
 	defer file.Close()
 	fmt.Println(read.Architecture, read.Classes, file.Names())
 	// Output:
-	// train-1 [1 0.5]
+	// train-1 [{1 1} {2 0.5}]
 	// d2l-bnlenet [cat dog] [bias]
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // MetricsLog appends rows to metrics.csv and metrics.jsonl. A row is written with one
@@ -41,10 +42,10 @@ func (r *Run) Metrics(columns ...string) (*MetricsLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.table, err = openLines(r.Path("metrics.csv"), head); err != nil {
+	if m.table, err = openLines(r.Path(metricsTable), head); err != nil {
 		return nil, err
 	}
-	if m.objects, err = openLines(r.Path("metrics.jsonl"), nil); err != nil {
+	if m.objects, err = openLines(r.Path(metricsRows), nil); err != nil {
 		m.table.f.Close()
 		return nil, err
 	}
@@ -55,7 +56,8 @@ func (r *Run) Metrics(columns ...string) (*MetricsLog, error) {
 // one, whose fields are named by their json tags or else by their own names in
 // lower case. Values are numbers, strings and booleans. A column without a value,
 // or with a nil pointer, is empty in the CSV and left out of the JSON; a value
-// without a column is an error. NaN and infinities are strings in the JSON.
+// without a column is an error. In the JSON, NaN is null and the infinities are strings, as
+// of a Number; the CSV has NaN, +Inf and -Inf.
 func (m *MetricsLog) Append(row any) error {
 	values, err := rowValues(row)
 	if err != nil {
@@ -126,17 +128,15 @@ func rowValues(row any) (map[string]reflect.Value, error) {
 			set(it.Key().String(), it.Value())
 		}
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
-			omit := strings.Contains(rest, "omitempty") || strings.Contains(rest, "omitzero")
-			if !f.IsExported() || f.Tag.Get("json") == "-" || omit && v.Field(i).IsZero() {
-				continue
+		fields, err := number.Fields(v)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range fields {
+			if !f.Tagged {
+				f.Name = strings.ToLower(f.Name)
 			}
-			if name == "" {
-				name = strings.ToLower(f.Name)
-			}
-			set(name, v.Field(i))
+			set(f.Name, f.Value)
 		}
 	default:
 		return nil, fmt.Errorf("a row of type %T; give a struct or a map with string keys", row)
@@ -148,7 +148,7 @@ func rowValues(row any) (map[string]reflect.Value, error) {
 func encodeValue(v reflect.Value) (cell string, jsonText []byte, err error) {
 	switch {
 	case v.CanFloat():
-		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits()), appendNumber(nil, v.Float(), v.Type().Bits()), nil
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits()), number.Append(nil, v.Float(), v.Type().Bits()), nil
 	case v.CanInt():
 		cell = strconv.FormatInt(v.Int(), 10)
 	case v.CanUint():

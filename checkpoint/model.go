@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
@@ -18,17 +17,17 @@ import (
 type Model struct {
 	Architecture string `json:"architecture"`     // a name in the registry of models
 	Blocks       []int  `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
-	// Task is what the network is asked; empty means task.Classes. Classes, Labels or Values has
-	// the names, in the order of the outputs; Classes also those of the pixels of a mask.
+	// Task says what the network predicts; empty means task.Classes. Classes, Labels or Values
+	// lists the names in the order of the outputs. Classes also names the classes of a mask.
 	Task    task.Task `json:"task,omitempty"`
 	Classes []string  `json:"classes,omitempty"`
 	Labels  []string  `json:"labels,omitempty"`
 	Values  []string  `json:"values,omitempty"`
-	// ValueMean and ValueStd convert the outputs to values: output·std + mean. Both are empty
-	// where the outputs are values already.
+	// ValueMean and ValueStd convert the outputs to values: output·std + mean. Both are empty if
+	// the outputs are values already.
 	ValueMean []float64 `json:"value_mean,omitempty"`
 	ValueStd  []float64 `json:"value_std,omitempty"`
-	// TargetShape is the shape of the values of one image, where that is not one for each name.
+	// TargetShape is the shape of the values of one image, if that is not one value for each name.
 	TargetShape []int `json:"target_shape,omitempty"`
 
 	prepare.Input // the images that the network takes: channels, height, width and preprocess
@@ -45,7 +44,7 @@ type Model struct {
 	Metrics Metrics `json:"metrics,omitempty"`
 }
 
-// Targets describes what the network answers.
+// Targets describes what the network predicts.
 func (m Model) Targets() task.Targets {
 	return task.Targets{Task: m.Task.Named(), Names: m.Names(), Shape: m.TargetShape, Mean: m.ValueMean, Std: m.ValueStd}
 }
@@ -77,50 +76,34 @@ func (m Model) Names() []string {
 	return m.Classes
 }
 
-// Metrics are numbers by name, such as test_accuracy. In JSON, which cannot represent
-// them as numbers, NaN and the infinities are the strings NaN, +Inf and -Inf.
+// Metrics are numbers by name, such as test_accuracy. In JSON, NaN is null and the infinities
+// are the strings "+Inf" and "-Inf", as of a Number.
 type Metrics map[string]float64
 
 // MarshalJSON implements json.Marshaler.
 func (m Metrics) MarshalJSON() ([]byte, error) {
 	values := make(map[string]json.RawMessage, len(m))
 	for name, v := range m {
-		values[name] = appendNumber(nil, v, 64)
+		values[name] = number.Append(nil, v, 64)
 	}
 	return json.Marshal(values)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *Metrics) UnmarshalJSON(b []byte) error {
-	var values map[string]any
+	var values map[string]json.RawMessage
 	if err := json.Unmarshal(b, &values); err != nil {
 		return err
 	}
 	*m = make(Metrics, len(values))
-	for name, v := range values {
-		switch v := v.(type) {
-		case float64:
-			(*m)[name] = v
-		case string:
-			f, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				return fmt.Errorf("metric %q: %q is not a number", name, v)
-			}
-			(*m)[name] = f
-		default:
-			return fmt.Errorf("metric %q is not a number", name)
+	for name, text := range values {
+		v, err := number.Parse(text)
+		if err != nil {
+			return fmt.Errorf("metric %q: %w", name, err)
 		}
+		(*m)[name] = v
 	}
 	return nil
-}
-
-// appendNumber appends a JSON number, or a string if JSON cannot represent the number.
-func appendNumber(b []byte, v float64, bits int) []byte {
-	text := strconv.FormatFloat(v, 'g', -1, bits)
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		text = strconv.Quote(text)
-	}
-	return append(b, text...)
 }
 
 // metadataKey is the key of the Model, as JSON, in a model file's metadata.
@@ -150,7 +133,7 @@ func (m Model) Metadata() (map[string]string, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(m)
+	text, err := number.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +141,12 @@ func (m Model) Metadata() (map[string]string, error) {
 }
 
 // LoadModel opens a model file and reads its description. The caller reads the weights
-// from the File and closes it. Unknown fields, as from a later version, are ignored.
+// from the File and closes it. Path may also be a run folder; see FindModel. Unknown fields, as from a later version, are ignored.
 func LoadModel(path string) (Model, *safetensors.File, error) {
+	path, err := FindModel(path)
+	if err != nil {
+		return Model{}, nil, err
+	}
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return Model{}, nil, err

@@ -131,7 +131,7 @@ func TestLoadModelRefuses(t *testing.T) {
 		{`{` + good + `,"preprocess":{"scale":1e999}}`, "its description cannot be read"},
 		{`{` + good + `,"blocks":[3,-1]}`, "-1 blocks in stage 2"},
 		{`{` + good + `,"metrics":{"loss":"low"}}`, `metric "loss": "low" is not a number`},
-		{`{` + good + `,"metrics":{"loss":null}}`, `metric "loss" is not a number`},
+		{`{` + good + `,"metrics":{"loss":true}}`, `metric "loss": true is not a number`},
 	} {
 		path := filepath.Join(t.TempDir(), "m.safetensors")
 		var meta map[string]string
@@ -167,8 +167,14 @@ func TestLoadModelIgnoresUnknownFields(t *testing.T) {
 
 func TestMetricsJSON(t *testing.T) {
 	b, err := json.Marshal(Metrics{"b": math.Inf(1), "a": 0.1, "c": math.NaN()})
-	if want := `{"a":0.1,"b":"+Inf","c":"NaN"}`; err != nil || string(b) != want {
+	if want := `{"a":0.1,"b":"+Inf","c":null}`; err != nil || string(b) != want {
 		t.Errorf("%s, %v", b, err)
+	}
+	for _, text := range []string{string(b), `{"a":0.1,"b":"+Inf","c":"NaN"}`} { // an earlier version's, too
+		var m Metrics
+		if err := json.Unmarshal([]byte(text), &m); err != nil || len(m) != 3 || m["a"] != 0.1 || !math.IsInf(m["b"], 1) || !math.IsNaN(m["c"]) {
+			t.Errorf("%s was read as %v, %v", text, m, err)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -52,20 +51,5 @@ func TestMetricsRows(t *testing.T) {
 	}
 	if _, err := MetricsRows(r, empty); err == nil || !strings.Contains(err.Error(), "metrics.jsonl, line 2: ") {
 		t.Errorf("a damaged row: %v", err)
-	}
-}
-
-func TestNumber(t *testing.T) {
-	for text, want := range map[string]string{`1.5`: `1.5`, `"NaN"`: `"NaN"`, `"+Inf"`: `"+Inf"`, `"-Inf"`: `"-Inf"`, `null`: `null`} {
-		var n []Number
-		if err := json.Unmarshal([]byte("["+text+"]"), &n); err != nil {
-			t.Fatal(err)
-		}
-		if text == "null" {
-			want = `"NaN"`
-		}
-		if b, err := json.Marshal(n); err != nil || string(b) != "["+want+"]" {
-			t.Errorf("%s became %s, %v", text, b, err)
-		}
 	}
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,13 +24,16 @@ type Run struct {
 	Dir string
 }
 
+const (
+	defaultRoot  = "runs"
+	settingsFile = "settings.yaml"
+)
+
 // NewRun creates the next numbered folder under root: for the name train, runs/train-1,
 // then runs/train-2 and so on. An empty root means runs. Programs that start at the same
 // time get different folders.
 func NewRun(root, name string) (*Run, error) {
-	if root == "" {
-		root = "runs"
-	}
+	root = cmp.Or(root, defaultRoot)
 	if name == "" || name != filepath.Base(name) || name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
 		return nil, fmt.Errorf("run name %q: must be one word without slashes, such as train", name)
 	}
@@ -72,7 +76,7 @@ func (r *Run) Path(file string) string { return filepath.Join(r.Dir, file) }
 
 // WriteSettings writes v, a struct or map with the resolved settings, to settings.yaml.
 func (r *Run) WriteSettings(v any) error {
-	return WriteFile(r.Path("settings.yaml"), func(w io.Writer) error {
+	return WriteFile(r.Path(settingsFile), func(w io.Writer) error {
 		e := yaml.NewEncoder(w)
 		e.SetIndent(2)
 		if err := e.Encode(v); err != nil {
@@ -96,7 +100,7 @@ func (r *Run) PickSettings(v any) error { return r.readSettings(v, false) }
 // readSettings reads settings.yaml into v. If all is true, settings that v does not have are
 // an error.
 func (r *Run) readSettings(v any, all bool) error {
-	path := r.Path("settings.yaml")
+	path := r.Path(settingsFile)
 	text, err := regular.ReadFile(path, maxSettingsBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is not a run folder, because it has no settings.yaml; give one that `residual train` wrote, such as runs/train-1", r.Dir)

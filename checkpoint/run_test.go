@@ -165,7 +165,7 @@ func TestMetricsLog(t *testing.T) {
 	// The rows are in the files before Close.
 	wantCSV := "epoch,loss,test_acc,note,best\n" +
 		"1,NaN,,,\n2,1e-07,0.9,\"a \"\"b\"\", c\",\n3,,1e+06,,true\n,-Inf,,,\n"
-	wantJSON := `{"epoch":1,"loss":"NaN"}` + "\n" + `{"epoch":2,"loss":1e-07,"test_acc":0.9,"note":"a \"b\", c"}` + "\n" +
+	wantJSON := `{"epoch":1,"loss":null}` + "\n" + `{"epoch":2,"loss":1e-07,"test_acc":0.9,"note":"a \"b\", c"}` + "\n" +
 		`{"epoch":3,"test_acc":1e+06,"best":true}` + "\n" + `{"loss":"-Inf"}` + "\n"
 	if d := cmp.Diff(wantCSV, read(t, r.Path("metrics.csv"))); d != "" {
 		t.Errorf("CSV (-want +got):\n%s", d)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -27,8 +28,8 @@ type State struct {
 	BestAccuracy   float64 `json:"best_accuracy"`
 	// BestScore is the score by which BestEpoch was chosen. It is nil if the score is NaN or
 	// infinite. In a state of an earlier version it is also nil, and the score is BestAccuracy.
-	BestScore *float64 `json:"best_score,omitempty"`
-	Seconds   float64  `json:"seconds"` // duration of the training so far
+	BestScore *Number `json:"best_score,omitempty"`
+	Seconds   float64 `json:"seconds"` // duration of the training so far
 
 	Settings json.RawMessage `json:"settings"` // settings of the training, in its caller's format
 	Model    Model           `json:"model"`    // description of the epoch's model, as in its model file
@@ -63,7 +64,7 @@ func SaveState(path string, s State, v Values) error {
 	if err := s.check(); err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
-	text, err := json.Marshal(s)
+	text, err := number.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}

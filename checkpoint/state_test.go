@@ -33,7 +33,7 @@ func sampleState() (State, Values) {
 func TestStateRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	want, values := sampleState()
-	score := -1.0 / 3 // the score of a custom metric
+	score := Number(-1.0 / 3) // the score of a custom metric
 	want.BestScore = &score
 	if err := SaveState(path, want, values); err != nil {
 		t.Fatal(err)
@@ -154,13 +154,8 @@ func TestStatesThatCannotBe(t *testing.T) {
 
 func TestCutMetrics(t *testing.T) {
 	const csv, rows = "epoch,note\n1,\"a \"\"b\"\n2,x\n3,y\n", "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n"
-	upTo := func(last int) func([]byte) (bool, error) {
-		return func(row []byte) (bool, error) {
-			var r struct{ Epoch int }
-			err := json.Unmarshal(row, &r)
-			return r.Epoch <= last, err
-		}
-	}
+	type row struct{ Epoch int }
+	upTo := func(last int) func(row) bool { return func(r row) bool { return r.Epoch <= last } }
 	for _, c := range []struct {
 		name, csv, rows string
 		last            int
@@ -185,7 +180,7 @@ func TestCutMetrics(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := r.CutMetrics(upTo(c.last))
+		err := CutMetrics(r, row{}, upTo(c.last))
 		if (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: want %q, got %v", c.name, c.want, err)
 		}
@@ -193,7 +188,7 @@ func TestCutMetrics(t *testing.T) {
 			t.Errorf("%s: left %q and %q, want %q and %q", c.name, gotCSV, gotRows, c.wantCSV, c.wantRows)
 		}
 	}
-	if err := (&Run{Dir: t.TempDir()}).CutMetrics(upTo(1)); err != nil {
+	if err := CutMetrics(&Run{Dir: t.TempDir()}, row{}, upTo(1)); err != nil {
 		t.Errorf("without files: %v", err)
 	}
 }

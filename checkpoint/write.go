@@ -16,12 +16,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // WriteFile creates the file at path, or replaces it, with what write produces. The
@@ -85,7 +85,7 @@ func tempName(middle string) string { return ".residual-" + middle + ".tmp" }
 // os.CreateTemp.
 func createTemp(files fileSystem, dir string) (string, file, error) {
 	for {
-		temp := filepath.Join(dir, tempName(fmt.Sprintf("%016x", rand.Uint64())))
+		temp := filepath.Join(dir, tempName(fmt.Sprintf("%016x", rng.Unforeseen())))
 		f, err := files.create(temp)
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/internal/shell"
 )
@@ -275,7 +276,7 @@ type contentReader struct {
 func newContentReader(ctx context.Context, r io.Reader) (*contentReader, error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	c := &contentReader{ctx, b, md5.New()}
-	if magic, err := b.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+	if magic, err := b.Peek(2); err == nil && filekind.Of(magic) == filekind.Gzip {
 		z, err := gzip.NewReader(b)
 		if err != nil {
 			return nil, fmt.Errorf("is not a complete gzip file: %w", err)

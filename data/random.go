@@ -1,10 +1,6 @@
 package data
 
-import (
-	"encoding/binary"
-	"math/bits"
-	"math/rand/v2"
-)
+import "github.com/residual-ml/residual/internal/rng"
 
 // These are the streams of random numbers. Each one keys the generator differently, so two
 // streams never share numbers, whatever the seed.
@@ -14,40 +10,11 @@ const (
 	streamTest             // generated test images
 )
 
-// random is a random generator that depends only on (seed, stream, index). It is ChaCha8,
-// whose output is specified: the same on every platform and in every Go version.
-type random struct{ src rand.ChaCha8 }
+// random is a random generator that depends only on (seed, stream, index).
+type random struct{ src rng.Stream }
 
-func (r *random) reset(seed, stream, index uint64) {
-	key := [32]byte{24: 'r', 'e', 's', 'i', 'd', 'u', 'a', 'l'}
-	binary.LittleEndian.PutUint64(key[0:], seed)
-	binary.LittleEndian.PutUint64(key[8:], stream)
-	binary.LittleEndian.PutUint64(key[16:], index)
-	r.src.Seed(key)
-}
-
-// intn returns a number in 0..n-1. Its bias is below n/2^64, which does not matter here.
-func (r *random) intn(n int) int {
-	hi, _ := bits.Mul64(r.src.Uint64(), uint64(n))
-	return int(hi)
-}
-
-// between returns a number in [lo, hi).
-func (r *random) between(lo, hi float64) float64 {
-	unit := float64(r.src.Uint64()>>11) / (1 << 53)
-	return lo + float64((hi-lo)*unit)
-}
-
-// chance is true with probability p.
-func (r *random) chance(p float64) bool { return r.between(0, 1) < p }
-
-// permutation returns 0..n-1 in random order, by the Fisher-Yates shuffle.
-func (r *random) permutation(n int) []int32 {
-	p := make([]int32, n)
-	for i := range p {
-		j := r.intn(i + 1)
-		p[i] = p[j]
-		p[j] = int32(i)
-	}
-	return p
-}
+func (r *random) reset(seed, stream, index uint64) { r.src.Seed(seed, stream, index, "residual") }
+func (r *random) intn(n int) int                   { return rng.IntN(&r.src, n) }
+func (r *random) between(lo, hi float64) float64   { return rng.Between(&r.src, lo, hi) }
+func (r *random) chance(p float64) bool            { return rng.Chance(&r.src, p) }
+func (r *random) permutation(n int) []int32        { return rng.Permutation(&r.src, n) }

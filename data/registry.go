@@ -76,5 +76,5 @@ func lookup(name string, o *Options) (registered, error) {
 		}
 		names = append(names, n)
 	}
-	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, ""), strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, "%s"), strings.Join(names, ", "))
 }

@@ -155,7 +155,7 @@ func Standardized(ds Dataset, mean, std []float64) Dataset {
 	v := standardized{ds, ds.Info()}
 	v.info.Targets.Mean, v.info.Targets.Std = mean, std
 	if err := v.info.Targets.Check(); err != nil {
-		panic("data.Standardized: " + err.Error())
+		panic(tensor.Misusef("data.Standardized: %w", err))
 	}
 	return v
 }

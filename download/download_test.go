@@ -69,7 +69,8 @@ func (b *breaking) Write(p []byte) (int, error) {
 	return b.ResponseWriter.Write(p)
 }
 
-func whole(_ context.Context, f *os.File) error {
+// checkContent is a check that accepts only the content that the server sends.
+func checkContent(_ context.Context, f *os.File) error {
 	if b, err := io.ReadAll(f); err != nil || !bytes.Equal(b, content) {
 		return NewPermanent(fmt.Errorf("other content of %d bytes (%v)", len(b), err))
 	}
@@ -101,7 +102,7 @@ func get(t *testing.T, f File, left string, addresses ...string) error {
 func TestResumesWithinOneGet(t *testing.T) {
 	s := serve(t, &server{cuts: []int{1000, 100_000}})
 	var told []int64
-	f := File{Path: filepath.Join(t.TempDir(), "f"), Verify: whole, Progress: func(done, total int64) {
+	f := File{Path: filepath.Join(t.TempDir(), "f"), Verify: checkContent, Progress: func(done, total int64) {
 		if total != int64(len(content)) || len(told) > 0 && done < told[len(told)-1] {
 			t.Errorf("progress %d of %d after %v", done, total, told)
 		}
@@ -117,7 +118,7 @@ func TestResumesWithinOneGet(t *testing.T) {
 
 func TestResumesInTheNextGet(t *testing.T) {
 	dir := t.TempDir()
-	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: whole}
+	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: checkContent}
 	s := serve(t, &server{cuts: []int{1000, 10, 10}})
 	if err := get(t, f, "p", s.URL); err == nil || !strings.Contains(err.Error(), "stopped after 1020 bytes") {
 		t.Fatalf("got %v", err)
@@ -148,7 +149,7 @@ func TestResumesInTheNextGet(t *testing.T) {
 
 func TestServerWithoutRanges(t *testing.T) {
 	s := serve(t, &server{cuts: []int{5000}, plain: true})
-	if err := get(t, File{Path: filepath.Join(t.TempDir(), "f"), Verify: whole}, "f", s.URL); err != nil {
+	if err := get(t, File{Path: filepath.Join(t.TempDir(), "f"), Verify: checkContent}, "f", s.URL); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,7 +177,7 @@ func TestContentThatChanges(t *testing.T) {
 
 func TestPartsOfTwoServersAreNotMixed(t *testing.T) {
 	a, b := serve(t, &server{cuts: []int{1000, 1000, 1000}}), serve(t, &server{})
-	if err := get(t, File{Path: filepath.Join(t.TempDir(), "f"), Verify: whole}, "f", a.URL, b.URL); err != nil || b.ranges[0] != "" {
+	if err := get(t, File{Path: filepath.Join(t.TempDir(), "f"), Verify: checkContent}, "f", a.URL, b.URL); err != nil || b.ranges[0] != "" {
 		t.Errorf("%v, ranges %q", err, b.ranges)
 	}
 }
@@ -193,7 +194,7 @@ func TestWrongRange(t *testing.T) {
 	}))
 	defer wrong.Close()
 	dir := t.TempDir()
-	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: whole}
+	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: checkContent}
 	if err := os.WriteFile(f.Part, content[:100], 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func TestRefuses(t *testing.T) {
 	missing := httptest.NewServer(http.NotFoundHandler())
 	defer missing.Close()
 	dir := t.TempDir()
-	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: whole}
+	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: checkContent}
 	if err := get(t, f, "", other.URL, missing.URL); err == nil || !strings.Contains(err.Error(), "other content of 5 bytes") || !strings.Contains(err.Error(), "404") {
 		t.Errorf("got %v", err)
 	}

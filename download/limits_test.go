@@ -86,7 +86,7 @@ func TestSlowAnswers(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer silent.Close()
-	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: whole}
+	f := File{Path: filepath.Join(dir, "f"), Part: filepath.Join(dir, "p"), Verify: checkContent}
 	for _, c := range []struct{ address, want string }{{silent.URL, "nothing arrived for 100ms"}, {drip, "bytes arrived in 100ms"}} {
 		if err := d.Get(context.Background(), []string{c.address}, f); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
@@ -122,7 +122,7 @@ func TestAbandonedParts(t *testing.T) {
 		}
 	}
 	s := serve(t, &server{})
-	if err := get(t, File{Path: filepath.Join(dir, "f"), Verify: whole}, ".f.456.part .g.123.part f", s.URL); err != nil {
+	if err := get(t, File{Path: filepath.Join(dir, "f"), Verify: checkContent}, ".f.456.part .g.123.part f", s.URL); err != nil {
 		t.Error(err)
 	}
 }

@@ -117,12 +117,12 @@ type Updater interface {
 	Update(param, grad []float32, slots [][]float32, lr float32, step int)
 }
 
-// Whole is an Updater whose rule needs a whole parameter at a time, for example to
-// compute its norm. If Whole returns true, Update is called once per parameter with all
-// of its elements.
-type Whole interface {
+// WholeParameterUpdater is an Updater whose rule needs a whole parameter at a time, for
+// example to compute its norm. If NeedsWholeParameter returns true, Update is called once per
+// parameter with all of its elements.
+type WholeParameterUpdater interface {
 	Updater
-	Whole() bool
+	NeedsWholeParameter() bool
 }
 
 // Stepper is an optional interface of a Device that runs a whole training step (forward
@@ -132,7 +132,7 @@ type Stepper interface {
 	// BindStep prepares training steps that run e, an Executable of this device, and then
 	// read back the buffers in read. Each of these holds a single float32; the first is
 	// the loss.
-	BindStep(e Executable, read []Buffer, pieces []Piece) WholeStep
+	BindStep(e Executable, read []Buffer, pieces []Piece) TrainingStep
 }
 
 // Bounded is an optional interface of a Device that can tell before an allocation whether
@@ -165,12 +165,12 @@ func Fits(d Device, bytes int64) error {
 	return nil
 }
 
-// Keeper is an optional interface of a Device on which recomputing even cheap activations
-// does not pay. If KeepsActivations returns true, Compile recomputes nothing unless
+// ActivationRetainer is an optional interface of a Device on which recomputing even cheap
+// activations does not pay. If RetainsActivations returns true, Compile recomputes nothing unless
 // Spec.Recompute asks for it.
-type Keeper interface {
+type ActivationRetainer interface {
 	Device
-	KeepsActivations() bool
+	RetainsActivations() bool
 }
 
 // Broadcaster is an optional interface of a Device. If Broadcasts returns true, an elementwise
@@ -181,24 +181,24 @@ type Broadcaster interface {
 	Broadcasts() bool
 }
 
-// Sider is an optional interface of a Device that runs some steps concurrently with the
-// steps that follow them, as a GPU does on a second stream. Beside selects these steps.
-// Such a step may run until the next one that Beside selects, or until the end of the
+// AsyncDevice is an optional interface of a Device that runs some steps concurrently with the
+// steps that follow them, as a GPU does on a second stream. Asynchronous selects these steps.
+// Such a step may run until the next one that Asynchronous selects, or until the end of the
 // program; the memory planner keeps the values that it reads and writes untouched until
 // then.
-type Sider interface {
+type AsyncDevice interface {
 	Device
-	Beside(s Step) bool
+	Asynchronous(s Step) bool
 }
 
-// WholeStep runs a program and then the passes over its variables, in order. It stops
+// TrainingStep runs a program and then the passes over its variables, in order. It stops
 // before the first pass for which the loss or a gradient is not finite: the loss is
 // checked once, and the gradients again after every pass that replaces them. step is the
 // number of the optimiser's step. If meanwhile is not nil, it is called while the device
 // computes, for work of the host such as loading the next batch. The values read back are
 // stored in values. made is the number of passes that were run. If ok is false, the device
 // does not implement one of the updaters and has done nothing.
-type WholeStep func(key int64, passes []Pass, step int, values []float32, meanwhile func()) (made int, ok bool)
+type TrainingStep func(key int64, passes []Pass, step int, values []float32, meanwhile func()) (made int, ok bool)
 
 // Pass applies an updater to all variables of a program.
 type Pass struct {

@@ -1,7 +1,5 @@
 package engine
 
-import "github.com/residual-ml/residual/graph"
-
 // StoredImages describes the images of uint8 batches, and how a device turns them into a
 // program's float32 input: it resizes them across and then down, rounding to bytes after
 // each, and then replaces every byte by its value in the table of its channel.
@@ -47,30 +45,4 @@ type Feed interface {
 	Drop()
 	// Elements is the device memory of the Feed, in words.
 	Elements() int
-}
-
-// Images returns a Feed of input n for images stored as s describes, or nil if the device is
-// not a Receiver.
-func (p *Program) Images(n *graph.Node, s StoredImages) Feed {
-	d, ok := p.device.(Receiver)
-	if !ok || p.fed[n] == nil {
-		return nil
-	}
-	f := d.BindImages(p.fed[n], p.values[n], s)
-	p.feeds = append(p.feeds, f)
-	return &noted{Feed: f, given: func() { p.given(n) }}
-}
-
-// noted records with its program, at the first Use, that the input has a value.
-type noted struct {
-	Feed
-	given func() // nil after it was called
-}
-
-func (f *noted) Use() {
-	f.Feed.Use()
-	if f.given != nil {
-		f.given()
-		f.given = nil
-	}
 }

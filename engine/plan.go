@@ -53,7 +53,7 @@ func schedule(steps []Step) []Step {
 // plan gives every temporary value a place in one arena and returns the arena's size in
 // words. Values whose lifetimes do not overlap share memory. A step that may work in place
 // writes to the memory of an input that no later step reads. concurrent, if it is not nil,
-// selects the concurrent steps of a Sider.
+// selects the concurrent steps of a AsyncDevice.
 func plan(steps []Step, concurrent func(Step) bool) int {
 	temps := lives(steps)
 	if concurrent != nil {
@@ -123,7 +123,7 @@ func peak(temps []*Value, n int) int {
 // shareRows places a row of a value in the memory of that value, so that no step has to
 // copy it: the gradients of gamma and beta are rows of the result of BatchNormReduce. A
 // second copy of the same row gets memory of its own, since both may be overwritten later.
-// So does a row whose size is no multiple of 16 bytes, since kernels read whole vectors.
+// So does a row whose size is not a multiple of 16 bytes, since kernels read whole vectors.
 func shareRows(steps []Step) {
 	type row struct {
 		of *Value

@@ -47,7 +47,7 @@ type Program struct {
 	slots   int
 	assigns bool                                  // some steps write variables
 	update  func(u Updater, lr float32, step int) // bound at its first use
-	train   WholeStep                             // bound at its first use
+	train   TrainingStep                          // bound at its first use
 	read    []*graph.Node                         // the outputs that train reads
 }
 
@@ -93,18 +93,18 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	switch {
 	case spec.Recompute:
 		p.steps = recompute(p.steps, lo.forward(spec))
-	case len(spec.Updates) > 0 && !spec.Unfused && !keepsActivations(p.device):
+	case len(spec.Updates) > 0 && !spec.Unfused && !retainsActivations(p.device):
 		p.steps = recomputeCheap(p.steps, lo.forward(spec))
 	}
 	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)
 }
 
-// keepsActivations reports whether programs on a device recompute nothing unless
+// retainsActivations reports whether programs on a device recompute nothing unless
 // Spec.Recompute asks for it.
-func keepsActivations(d Device) bool {
-	k, ok := d.(Keeper)
-	return ok && k.KeepsActivations()
+func retainsActivations(d Device) bool {
+	k, ok := d.(ActivationRetainer)
+	return ok && k.RetainsActivations()
 }
 
 // splitAssignments divides steps into those that compute and the assignments, which come
@@ -123,8 +123,8 @@ func splitAssignments(steps []Step) (run, assign []Step) {
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
 	var concurrent func(Step) bool
-	if d, ok := p.device.(Sider); ok {
-		concurrent = d.Beside
+	if d, ok := p.device.(AsyncDevice); ok {
+		concurrent = d.Asynchronous
 	}
 	total := plan(p.steps, concurrent)
 	if err := Fits(p.device, p.additionalBytes(total)); err != nil {
@@ -323,7 +323,7 @@ func (p *Program) Train(key int64, passes []Pass, read []*graph.Node, values []f
 
 // bindStep binds a training step that reads these outputs. ok is false if one of them is
 // not a single float32.
-func (p *Program) bindStep(d Stepper, read []*graph.Node) (WholeStep, bool) {
+func (p *Program) bindStep(d Stepper, read []*graph.Node) (TrainingStep, bool) {
 	var buffers []Buffer
 	for _, n := range read {
 		v := p.values[n]
@@ -454,4 +454,30 @@ func (p *Program) Profile() []time.Duration {
 		times = append(times, p.assign.Profile()...)
 	}
 	return times
+}
+
+// Images returns a Feed of input n for images stored as s describes, or nil if the device is
+// not a Receiver.
+func (p *Program) Images(n *graph.Node, s StoredImages) Feed {
+	d, ok := p.device.(Receiver)
+	if !ok || p.fed[n] == nil {
+		return nil
+	}
+	f := d.BindImages(p.fed[n], p.values[n], s)
+	p.feeds = append(p.feeds, f)
+	return &noted{Feed: f, given: func() { p.given(n) }}
+}
+
+// noted records with its program, at the first Use, that the input has a value.
+type noted struct {
+	Feed
+	given func() // nil after it was called
+}
+
+func (f *noted) Use() {
+	f.Feed.Use()
+	if f.given != nil {
+		f.given()
+		f.given = nil
+	}
 }

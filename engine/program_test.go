@@ -133,26 +133,26 @@ func checkPlan(t *testing.T, p *engine.Program) {
 	}
 }
 
-// sider computes gradients of weights concurrently with the following steps, as a GPU does.
-type sider struct{ *cpu.Device }
+// asyncDevice computes gradients of weights concurrently with the following steps, as a GPU does.
+type asyncDevice struct{ *cpu.Device }
 
-func (sider) Beside(s engine.Step) bool {
+func (asyncDevice) Asynchronous(s engine.Step) bool {
 	_, ok := s.(*engine.ConvGradWeight)
 	return ok
 }
 
 // Values that a concurrent step reads and writes stay untouched until the next one begins.
-func TestStepsBesideOthers(t *testing.T) {
+func TestAsynchronousSteps(t *testing.T) {
 	for name, recompute := range map[string]bool{"kept": false, "recomputed": true} {
 		t.Run(name, func(t *testing.T) {
-			d := sider{device(t, 1)}
+			d := asyncDevice{device(t, 1)}
 			net := append(stem(16, nn.NewResidual(16, 16), nn.NewResidual(16, 16)), head(16)...)
 			p := training(t, net, engine.NewStore(d), 8, engine.Spec{Recompute: recompute}).program
 			checkPlan(t, p)
 			var busy []*engine.Value
 			sides := 0
 			for i, s := range p.Steps() {
-				if d.Beside(s) {
+				if d.Asynchronous(s) {
 					busy = append(s.Reads(), s.Writes()...)
 					sides++
 					continue

@@ -232,7 +232,7 @@ func TestRecomputesWhatIsCheap(t *testing.T) {
 	}
 	checkPlan(t, p)
 	thin := training(t, deep(1), engine.NewStore(device(t, 1)), 64, engine.Spec{}).program
-	if n, _ := count(thin); n != 5 { // there a batch norm takes long beside a convolution
+	if n, _ := count(thin); n != 5 { // there a batch norm takes long compared with a convolution
 		t.Errorf("%d batch norms, of 5", n)
 	}
 }

@@ -37,8 +37,8 @@ func (m formula) Forward(x *graph.Node) *graph.Node {
 	return x.Graph.Record(m, first, m.f(x, a, b))
 }
 
-// drawn returns a parameter of random numbers.
-func drawn(name string, shape ...int) *nn.Parameter {
+// randomParameter returns a parameter of random numbers.
+func randomParameter(name string, shape ...int) *nn.Parameter {
 	p := &nn.Parameter{Value: tensor.New(shape...), Trainable: true}
 	nn.NewSource(4, name).Uniform(p.Value, 1)
 	return p
@@ -79,7 +79,7 @@ func alphabet() map[string]nn.Module {
 	for name, f := range map[string]graph.Function{"tan": graph.Tan, "asin": graph.Asin, "acos": graph.Acos, "atanh": graph.Atanh} {
 		of(name, func(x *graph.Node) *graph.Node { return f.Of(x.Scale(0.2), 0, 0) })
 	}
-	channels := func() *nn.Parameter { return drawn("channels", 4, 1, 1) }
+	channels := func() *nn.Parameter { return randomParameter("channels", 4, 1, 1) }
 	for name, f := range map[string]func(a, b *graph.Node) *graph.Node{
 		"add": (*graph.Node).Add, "sub": (*graph.Node).Sub, "mul": (*graph.Node).Mul, "maximum": (*graph.Node).Maximum, "minimum": (*graph.Node).Minimum,
 		"less": (*graph.Node).Less, "less-or-equal": (*graph.Node).LessOrEqual, "greater": (*graph.Node).Greater,
@@ -92,7 +92,7 @@ func alphabet() map[string]nn.Module {
 	with("pow", channels(), nil, func(x, a, _ *graph.Node) *graph.Node { return graph.Pow.Of(positive(x), a) })
 	with("mod", channels(), nil, func(x, a, _ *graph.Node) *graph.Node { return graph.Mod.Of(x, positive(a)) })
 	with("fmod", channels(), nil, func(x, a, _ *graph.Node) *graph.Node { return graph.Fmod.Of(x, positive(a)) })
-	with("both-broadcast", drawn("column", 6, 1), drawn("row", 1, 5), func(x, a, b *graph.Node) *graph.Node { return x.Add(a.Mul(b)) })
+	with("both-broadcast", randomParameter("column", 6, 1), randomParameter("row", 1, 5), func(x, a, b *graph.Node) *graph.Node { return x.Add(a.Mul(b)) })
 	with("numbers-first", channels(), nil, func(x, a, _ *graph.Node) *graph.Node { return x.Graph.Constant(1).Sub(a).Mul(x) })
 	with("where", channels(), nil, func(x, a, _ *graph.Node) *graph.Node { return x.Less(a).Where(x.Scale(2), a) })
 	of("where-number", func(x *graph.Node) *graph.Node { return x.ReLU().Where(x.Graph.Constant(3), x) })
@@ -120,7 +120,7 @@ func alphabet() map[string]nn.Module {
 	of("join-constant", func(x *graph.Node) *graph.Node {
 		return graph.Join(1, x, x.Graph.Constant(0.5, 1, 2, 1, 1).Broadcast(x.Shape[0], 2, x.Shape[2], x.Shape[3]))
 	})
-	with("token", drawn("token", 1, 1, 4), nil, func(x, a, _ *graph.Node) *graph.Node { // the class token of vision transformers
+	with("token", randomParameter("token", 1, 1, 4), nil, func(x, a, _ *graph.Node) *graph.Node { // the class token of vision transformers
 		rows := x.Reshape(x.Shape[0], x.Shape[1], x.Shape[2]*x.Shape[3]).Transpose(0, 2, 1)
 		return graph.Join(1, a.Broadcast(x.Shape[0], 1, 4), rows)
 	})
@@ -129,14 +129,14 @@ func alphabet() map[string]nn.Module {
 		return x.Reshape(x.Shape[0]*4, 30).Scale(2).Reshape(x.Shape[0], 4, 6, 5)
 	})
 	of("transpose", func(x *graph.Node) *graph.Node { return x.Transpose(0, 2, 3, 1) })
-	with("matmul", drawn("matrix", 5, 3), nil, func(x, a, _ *graph.Node) *graph.Node { return x.MatMul(a) })
-	with("matmul-left", drawn("left", 4, 2, 6), nil, func(x, a, _ *graph.Node) *graph.Node { return a.MatMul(x) })
+	with("matmul", randomParameter("matrix", 5, 3), nil, func(x, a, _ *graph.Node) *graph.Node { return x.MatMul(a) })
+	with("matmul-left", randomParameter("left", 4, 2, 6), nil, func(x, a, _ *graph.Node) *graph.Node { return a.MatMul(x) })
 	of("matmul-of-two", func(x *graph.Node) *graph.Node { return x.MatMul(x.Transpose(0, 1, 3, 2)) })
 	of("pad-channels", func(x *graph.Node) *graph.Node { return x.Graph.Apply(graph.PadChannels{To: 6}, x) })
 	of("take-channels", func(x *graph.Node) *graph.Node { return x.Graph.Apply(graph.TakeChannels{First: 3}, x) })
 
-	with("layer-norm", drawn("weight", 6, 5), drawn("bias", 6, 5), func(x, a, b *graph.Node) *graph.Node { return x.LayerNorm(a, b, 1e-4) })
-	with("group-norm", drawn("weight", 4), drawn("bias", 4), func(x, a, b *graph.Node) *graph.Node { return x.GroupNorm(2, a, b, 1e-4) })
+	with("layer-norm", randomParameter("weight", 6, 5), randomParameter("bias", 6, 5), func(x, a, b *graph.Node) *graph.Node { return x.LayerNorm(a, b, 1e-4) })
+	with("group-norm", randomParameter("weight", 4), randomParameter("bias", 4), func(x, a, b *graph.Node) *graph.Node { return x.GroupNorm(2, a, b, 1e-4) })
 	of("upsample-nearest", func(x *graph.Node) *graph.Node { return x.UpsampleNearest(12, 15) })
 	of("upsample-nearest-uneven", func(x *graph.Node) *graph.Node { return x.UpsampleNearest(7, 8) })
 	of("upsample-bilinear", func(x *graph.Node) *graph.Node { return x.UpsampleBilinear(12, 10, false) })
@@ -145,7 +145,7 @@ func alphabet() map[string]nn.Module {
 	of("upsample-factor", func(x *graph.Node) *graph.Node {
 		return x.Graph.Apply(graph.Upsample{H: 9, W: 7, Bilinear: true, ScaleH: 1.5, ScaleW: 1.5}, x)
 	})
-	with("transposed-convolution", drawn("kernel", 4, 2, 3, 3), nil, func(x, a, _ *graph.Node) *graph.Node {
+	with("transposed-convolution", randomParameter("kernel", 4, 2, 3, 3), nil, func(x, a, _ *graph.Node) *graph.Node {
 		o := graph.Conv2d{StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 2}
 		return x.Graph.Apply(graph.Conv2dGradInput{Conv2d: o, H: 12, W: 9}, a, x)
 	})
@@ -160,8 +160,8 @@ func alphabet() map[string]nn.Module {
 	return all
 }
 
-// recorded is what testdata/alphabet.py writes of one network.
-type recorded struct {
+// runtimeOutput is what testdata/alphabet.py writes of one network.
+type runtimeOutput struct {
 	Digest string // of the ONNX file
 	Shape  []int
 	Values []float64
@@ -172,7 +172,7 @@ type recorded struct {
 // RESIDUAL_EXPORT_DIR the files are kept for testdata/alphabet.py.
 func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 	text, err := os.ReadFile("testdata/alphabet.json")
-	var want map[string]recorded
+	var want map[string]runtimeOutput
 	dir := os.Getenv("RESIDUAL_EXPORT_DIR")
 	if err == nil {
 		err = json.Unmarshal(text, &want)
@@ -234,7 +234,7 @@ func TestOwnNetsOfAnySize(t *testing.T) {
 	any := shake(nn.Sequential{
 		nn.NewConv2d(3, 8, 3, nn.Conv{Padding: 1, Groups: 1}), nn.NewGroupNorm(2, 8), nn.GELU{}, nn.Upsample{Scale: 2}, nn.Upsample{Scale: 0.5, Bilinear: true},
 		nn.NewConv2d(8, 8, 3, nn.Conv{Padding: 1, Groups: 8, Stride: 2}),
-		formula{drawn("gate", 8, 1, 1), nil, func(x, a, _ *graph.Node) *graph.Node {
+		formula{randomParameter("gate", 8, 1, 1), nil, func(x, a, _ *graph.Node) *graph.Node {
 			mean := x.Mean(2, 3)
 			return x.Sub(mean).Mul(a.Sigmoid()).Pad(1, 0, 1, 1).Reshape(x.Shape[0], 9, x.Shape[2]*x.Shape[3]).Max(2).Reshape(x.Shape[0], 9)
 		}},

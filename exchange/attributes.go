@@ -101,7 +101,7 @@ func (a *attributes) done() error {
 	return a.err
 }
 
-// pair reads a list of two sizes, each from least to mostSize.
+// pair reads a list of two sizes, each from least to maxWindow.
 func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 	v := a.ints(name)
 	switch {
@@ -112,8 +112,8 @@ func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 		return 1, 1
 	}
 	for _, size := range v {
-		if size < int64(least) || size > mostSize {
-			a.fail("%s=%v: a size is from %d to %d", name, v, least, mostSize)
+		if size < int64(least) || size > maxWindow {
+			a.fail("%s=%v: a size is from %d to %d", name, v, least, maxWindow)
 			return 1, 1
 		}
 	}
@@ -122,8 +122,8 @@ func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 
 // Bounds on sizes, larger than any image network needs.
 const (
-	mostSize = 512     // side of a window
-	mostSide = 1 << 12 // side of an image
+	maxWindow = 512     // side of a window
+	maxSide   = 1 << 12 // side of an image
 )
 
 // side is a window along one side of an image.
@@ -141,7 +141,7 @@ type window struct {
 }
 
 // window reads the attributes of a window. kernelH and kernelW are the kernel that the weight
-// has; they are 0 if only kernel_shape tells.
+// has; they are 0 if only kernel_shape gives it.
 func (a *attributes) window(kernelH, kernelW int) (win window) {
 	h, w := &win.h, &win.w
 	h.kernel, w.kernel = a.pair("kernel_shape", 1, 0)
@@ -176,8 +176,8 @@ func (a *attributes) window(kernelH, kernelW int) (win window) {
 		return win
 	}
 	for i, to := range []*int{&h.before, &w.before, &h.after, &w.after} {
-		if pads[i] < 0 || pads[i] > mostSide {
-			a.fail("pads=%v: a size is from 0 to %d", pads, mostSide)
+		if pads[i] < 0 || pads[i] > maxSide {
+			a.fail("pads=%v: a size is from 0 to %d", pads, maxSide)
 			return win
 		}
 		*to = int(pads[i])

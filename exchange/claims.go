@@ -19,7 +19,7 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// The names and shapes of weights do not tell strides, activations or kinds of pooling. So
+// The names and shapes of weights do not determine strides, activations or kinds of pooling. So
 // the weights of one network may fit another model, which then computes something else.
 // This file therefore compares what files say about a network with what the model computes.
 
@@ -46,8 +46,8 @@ func shown(value any) string {
 	if s, ok := value.(string); ok {
 		return elements.Quote(s)
 	}
-	const most = 100
-	if len(text) > most {
+	const maxBytes = 100
+	if len(text) > maxBytes {
 		return elements.Quote(string(text))
 	}
 	return string(text)
@@ -84,7 +84,7 @@ func claimsOf(f *weights.File) ([]claim, error) {
 	if own, err := checkpoint.ModelIn(f.Metadata); err == nil {
 		return []claim{{file: "its metadata", key: "architecture", value: models.Title(own.Architecture, own.Blocks), rule: func(_ any, m models.Match) (bool, string) {
 			e, err := models.Lookup(own.Architecture)
-			return err != nil || form(e) == form(m.Entry), ""
+			return err != nil || familyKey(e) == familyKey(m.Entry), ""
 		}}}, nil
 	}
 	var all []claim
@@ -169,15 +169,15 @@ func (w *Weights) contradicted(m models.Match) error {
 	return nil
 }
 
-// named reports whether a file names the network of the match.
-func (w *Weights) named(m models.Match) bool {
+// claimsName reports whether a file names the network of the match.
+func (w *Weights) claimsName(m models.Match) bool {
 	return w.contradicted(m) == nil && slices.ContainsFunc(w.claims, func(c claim) bool {
 		return strings.HasSuffix(c.key, "architecture") || strings.HasSuffix(c.key, "arch")
 	})
 }
 
-// called returns, in parentheses, what a file says the network is; "" if it says nothing.
-func (w *Weights) called() string {
+// statedName returns, in parentheses, what a file says the network is; "" if it says nothing.
+func (w *Weights) statedName() string {
 	for _, c := range w.claims {
 		switch key := c.key[strings.LastIndex(c.key, ".")+1:]; key {
 		case "architecture", "arch", "model_type", "model":
@@ -195,7 +195,7 @@ var networkNames = map[string]rule{
 	"model": calledOther, "model_name": calledOther, "backbone": calledOther, "encoder_name": calledOther, "base_model": calledOther, "base_architecture": calledOther, "net": calledOther,
 	"gp": pooling,
 	// The configuration of mmpretrain, which is Python source. Its caffe style has the strides
-	// of the paper's first version, which no shape tells.
+	// of the paper's first version, which no shape shows.
 	"cfg": caffe, "config": caffe,
 }
 
@@ -205,7 +205,7 @@ func caffe(value any, m models.Match) (bool, string) {
 }
 
 // rules maps the lower-case name of an entry to its rule. nil means that the entry makes no
-// difference to what is computed, or that the tensors tell it. An entry that is not listed
+// difference to what is computed, or that the tensors show it. An entry that is not listed
 // matters only among the arguments of timm's create_model.
 var rules = map[string]rule{
 	// timm's arguments: https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/resnet.py
@@ -314,14 +314,14 @@ func equalNumbers(value any, want []int) bool {
 }
 
 // architecture accepts the names by which timm or the registry knows a network with the same
-// blocks as the match; the tensors tell how many blocks it has.
+// blocks as the match; the tensors determine how many blocks it has.
 func architecture(value any, m models.Match) (bool, string) {
 	name, ok := value.(string)
 	if !ok {
 		return false, ""
 	}
 	if match, known := networkOf(name); known {
-		return match.Entry.Name != "" && form(match.Entry) == form(m.Entry), ""
+		return match.Entry.Name != "" && familyKey(match.Entry) == familyKey(m.Entry), ""
 	}
 	return plainName(name) == cifarName(m), ""
 }
@@ -333,7 +333,7 @@ func calledOther(value any, m models.Match) (bool, string) {
 		return true, ""
 	}
 	match, known := networkOf(name)
-	return !known || match.Entry.Name != "" && form(match.Entry) == form(m.Entry), ""
+	return !known || match.Entry.Name != "" && familyKey(match.Entry) == familyKey(m.Entry), ""
 }
 
 // cifarName returns the usual name of a CIFAR net, which counts its layers: resnet20.

@@ -40,29 +40,29 @@ func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
 		fill = tensor.New(1)
 	}
 	if fill != nil && fill.Numel() != 1 {
-		a.fail("a value of shape %v, but it must be one number", fill.Shape())
+		a.fail("its value has shape %v, but must be one number", fill.Shape())
 	}
 	if err := a.done(); err != nil {
 		return err
 	}
-	return imp.filled(n, fill)
+	return imp.addFilled(n, fill)
 }
 
-// filled adds a constant that repeats one number; its shape is the node's last input.
-func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
-	names := imp.named(n, 1)
+// addFilled adds a constant that repeats one number; its shape is the node's last input.
+func (imp *importer) addFilled(n *onnx.Node, fill *tensor.Tensor) error {
+	names := imp.inputNames(n, 1)
 	out, zero := n.Outputs[0], fill.DType() == tensor.Float32 && fill.Data()[0] == 0
-	room := mostMade
+	room := maxConstant
 	if t := imp.constants[names[len(names)-1]]; t != nil {
-		room = int(mostFilled) - int(imp.made)
-		imp.zeros[out] = zero
+		room = int(maxComputed) - int(imp.computedElements)
+		imp.zeroBiases[out] = zero
 	}
 	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
 		dims := in[0].integers("the shape")
 		if len(dims) > graph.MostDimensions {
 			panic(tensor.Misusef("asks for %d dimensions, and at most %d are supported", len(dims), graph.MostDimensions))
 		}
-		limited(room, dims...)
+		checkSize(room, dims...)
 		shape := make(tensor.Shape, len(dims))
 		for i, d := range dims {
 			shape[i] = int(d)
@@ -88,20 +88,20 @@ func (imp *importer) expand(n *onnx.Node, a *attributes) error {
 	}
 	if t, ok := imp.constants[imp.resolve(n.Inputs[0])]; ok && t.Numel() == 1 && len(t.Shape()) < 2 {
 		if to, ok := imp.constants[imp.resolve(n.Inputs[1])]; ok && to.DType() == tensor.Int64 && to.Numel() >= len(t.Shape()) {
-			return imp.filled(n, t)
+			return imp.addFilled(n, t)
 		}
 	}
 	return imp.compute(n, a, func(in []value) value {
 		dims := in[1].integers("the shape")
 		to := make(tensor.Shape, len(dims))
 		for i, d := range dims {
-			limited(mostListed, d)
+			checkSize(maxIndices, d)
 			to[i] = int(d)
 		}
-		limited(0, dims...)
-		return over(asInputs, func(in []*graph.Node) *graph.Node {
-			to := longer(in[0].Shape, to)
-			limited(0, to...)
+		checkSize(0, dims...)
+		return onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
+			to := broadcastShape(in[0].Shape, to)
+			checkSize(0, to...)
 			return in[0].Broadcast(to...)
 		})(in[:1])
 	})
@@ -116,7 +116,7 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	names := imp.named0(n)
+	names := imp.unchangedInputNames(n)
 	if n.Op == "CastLike" {
 		if len(names) != 2 {
 			return fmt.Errorf("has %d inputs, not two", len(names))
@@ -127,41 +127,32 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 		}
 	}
 	v, err := value{}, error(nil)
-	if names[0] != imp.net.from {
+	if names[0] != imp.net.inputName {
 		v, err = imp.value(names[0])
 	}
 	switch {
 	case err != nil:
 		return err
 	case v.data == nil && !to.IsFloat():
-		return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node { return integral(in[0], to) }))
+		return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node { return truncated(in[0], to) }))
 	case v.data == nil || to.IsFloat() && v.data.DType() == tensor.Float32:
-		if names[0] == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
-			imp.prepared = ""
+		if names[0] == imp.preparedImages && imp.uses[n.Inputs[0]] != 1 {
+			imp.preparedImages = ""
 		}
-		imp.pass(n, names[0])
+		imp.aliasInput(n, names[0])
 		return nil
 	}
 	imp.apply(n.String(), n.Outputs[0], names[:1], func(in []value) value { return value{data: converted(in[0].data, to)} })
 	return nil
 }
 
-// integral returns the numbers of a computed value that a cast to an integer type gives: 0 and 1
-// for BOOL, and otherwise x without its fraction. They stay floats.
-func integral(x *graph.Node, to onnx.ElementType) *graph.Node {
+// truncated returns what a cast of x to an integer type gives, as floats: 0 and 1 for BOOL, and
+// otherwise x without its fraction.
+func truncated(x *graph.Node, to onnx.ElementType) *graph.Node {
 	if to == onnx.Bool {
 		return x.NotEqual(x.Graph.Constant(0))
 	}
 	return graph.Sign.Of(x, 0, 0).Mul(graph.Floor.Of(x.Abs(), 0, 0))
-}
-
-// named0 returns the resolved names of the inputs of a node that does not change them.
-func (imp *importer) named0(n *onnx.Node) []string {
-	names := make([]string, max(1, len(n.Inputs)))
-	for i, name := range n.Inputs {
-		names[i] = imp.resolve(name)
-	}
-	return names
 }
 
 // converted converts a constant to another type. Floats are truncated to integers.
@@ -170,7 +161,7 @@ func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 		return buffer(t).Value
 	}
 	ints := make([]int64, t.Numel())
-	for i, x := range wide(t) {
+	for i, x := range float64s(t) {
 		switch {
 		case to == onnx.Bool && x != 0:
 			ints[i] = 1
@@ -194,7 +185,7 @@ func (imp *importer) size(n *onnx.Node, a *attributes) error {
 		if n.Op == "Size" {
 			return value{data: tensor.FromInts([]int64{int64(s.Numel())}, []int{}...)}
 		}
-		from, to := bounded(start, len(s)), bounded(end, len(s))
+		from, to := clampIndex(start, len(s)), clampIndex(end, len(s))
 		list := []int64{}
 		for d := from; d < to; d++ {
 			list = append(list, int64(s[d]))
@@ -203,39 +194,31 @@ func (imp *importer) size(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// bounded counts a negative index from the end and limits the result to 0..size.
-func bounded(at int64, size int) int {
-	if at < 0 {
-		at += int64(size)
-	}
-	return int(min(max(at, 0), int64(size)))
-}
-
-// span reads Range, whose inputs must be constants.
-func (imp *importer) span(n *onnx.Node, a *attributes) error {
+// rangeNode reads Range, whose inputs must be constants.
+func (imp *importer) rangeNode(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
 	}
 	return imp.compute(n, a, func(in []value) value {
 		var at [3]float64
-		whole := true
+		integers := true
 		for i, v := range in {
 			list := v.numbers("a bound")
 			if len(list) != 1 {
-				panic(tensor.Misusef("a bound of %d numbers", len(list)))
+				panic(tensor.Misusef("a bound has %d numbers, not one", len(list)))
 			}
-			at[i], whole = list[0], whole && v.isInteger()
+			at[i], integers = list[0], integers && v.isInteger()
 		}
 		count := math.Ceil((at[1] - at[0]) / at[2])
-		if !(count <= mostMade) {
-			panic(tensor.Misusef("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], mostMade))
+		if !(count <= maxConstant) {
+			panic(tensor.Misusef("the range from %v to %v in steps of %v has more than %d numbers", at[0], at[1], at[2], maxConstant))
 		}
 		ints, reals := []int64{}, []float32{}
 		for i := range int(max(count, 0)) {
 			x := at[0] + float64(float64(i)*at[2])
 			ints, reals = append(ints, int64(x)), append(reals, float32(x))
 		}
-		if whole {
+		if integers {
 			return value{data: tensor.FromInts(ints, len(ints))}
 		}
 		return value{data: tensor.FromSlice(reals, len(reals))}

@@ -21,18 +21,18 @@ const (
 	preprocessorFile = "preprocessor_config.json" // of transformers
 )
 
-// trouble is something that a file asks for and that is not supported.
-type trouble struct {
+// unsupportedSetting is something that a file asks for and that is not supported.
+type unsupportedSetting struct {
 	text   string
 	fields []string // fields of ModelConfig that replace it
 	any    bool     // one of the fields is enough
 }
 
-func troubleWith(fields []string, format string, args ...any) trouble {
-	return trouble{text: fmt.Sprintf(format, args...), fields: fields, any: len(fields) > 2}
+func unsupportedf(fields []string, format string, args ...any) unsupportedSetting {
+	return unsupportedSetting{text: fmt.Sprintf(format, args...), fields: fields, any: len(fields) > 2}
 }
 
-// The fields of ModelConfig that settle each kind of trouble.
+// The fields of ModelConfig that settle each kind of unsupported setting.
 var (
 	resizeFields        = []string{"Resize", "Crop", "Squash"}
 	normaliseFields     = []string{"Mean", "Std"}
@@ -41,8 +41,8 @@ var (
 	sizeFields          = []string{"Size"}
 )
 
-// settled reports whether c, or the graph itself, gives what the file could not.
-func (t trouble) settled(c prepare.Choice, in Input) bool {
+// settledBy reports whether c, or the graph itself, gives what the file could not.
+func (t unsupportedSetting) settledBy(c prepare.Choice, in Input) bool {
 	return map[string]bool{
 		"Resize": c.Resize != 0 || c.Crop != 0 || c.Squash, "Mean": c.Mean != nil || in.Bytes, "Scale": c.Scale != 0 || in.Bytes,
 		"Interpolation": c.Interpolation != "", "Size": c.Size != 0 || in.Height > 0 || in.Width > 0,
@@ -56,41 +56,41 @@ type description struct {
 }
 
 // described reads the files beside weights. A file that cannot be read is ignored, with a
-// note that names it. open lists what the files ask for and is not supported.
-func described(path string) (d description, notes []string, open []trouble) {
+// note that names it. unsupported lists what the files ask for and is not supported.
+func described(path string) (d description, notes []string, unsupported []unsupportedSetting) {
 	for _, file := range []struct {
 		name string
-		read func(text []byte, d *description) (told string, open []trouble, err error)
+		read func(text []byte, d *description) (summary string, unsupported []unsupportedSetting, err error)
 	}{{configFile, readConfig}, {preprocessorFile, readPreprocessor}} {
 		text, err := readSmall(filepath.Join(filepath.Dir(path), file.name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		told := ""
-		var found []trouble
+		summary := ""
+		var found []unsupportedSetting
 		if err == nil {
 			next := d // stays unused if the file is invalid
-			if told, found, err = file.read(text, &next); told != "" {
+			if summary, found, err = file.read(text, &next); summary != "" {
 				d = next
-				notes = append(notes, fmt.Sprintf("%s beside the weights gives %s", file.name, told))
+				notes = append(notes, fmt.Sprintf("%s beside the weights gives %s", file.name, summary))
 			}
 		}
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("%s beside the weights: %v; that part of it is not used", file.name, err))
 		}
-		if file.name == preprocessorFile && told != "" {
-			open = nil // preprocessor_config.json describes the same things again
+		if file.name == preprocessorFile && summary != "" {
+			unsupported = nil // preprocessor_config.json describes the same things again
 		}
 		for _, t := range found {
 			t.text = file.name + " beside the weights: " + t.text
-			open = append(open, t)
+			unsupported = append(unsupported, t)
 		}
 	}
-	return d, notes, open
+	return d, notes, unsupported
 }
 
-// fit removes from d what contradicts the weights.
-func (d *description) fit(channels, classes int) (notes []string, open []trouble) {
+// dropContradictions removes from d what contradicts the weights.
+func (d *description) dropContradictions(channels, classes int) (notes []string, unsupported []unsupportedSetting) {
 	c := &d.images
 	if n := len(d.classes); n > 0 && n != classes {
 		notes = append(notes, fmt.Sprintf("%s beside the weights names %d classes, but the weights have %d; the names are not used", configFile, n, classes))
@@ -100,15 +100,15 @@ func (d *description) fit(channels, classes int) (notes []string, open []trouble
 		c.Mean, c.Std = slices.Repeat(c.Mean, channels), slices.Repeat(c.Std, channels)
 	}
 	if n := len(c.Mean); n > 0 && n != channels {
-		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean for %d channels, but the weights take %d", n, channels))
+		unsupported = append(unsupported, unsupportedf(normaliseFields, "the files beside the weights give a mean for %d channels, but the weights take %d", n, channels))
 		c.Mean, c.Std = nil, nil
 	}
-	return notes, open
+	return notes, unsupported
 }
 
 func readSmall(path string) ([]byte, error) {
-	const most = 16 << 20
-	return regular.ReadFile(path, most)
+	const maxBytes = 16 << 20
+	return regular.ReadFile(path, maxBytes)
 }
 
 // timmImages is timm's pretrained_cfg
@@ -137,7 +137,7 @@ type hubConfig struct {
 }
 
 // readConfig reads a config.json into d; see readPreprocessor.
-func readConfig(text []byte, d *description) (told string, open []trouble, err error) {
+func readConfig(text []byte, d *description) (summary string, unsupported []unsupportedSetting, err error) {
 	var h hubConfig
 	if err := json.Unmarshal(text, &h); err != nil {
 		return "", nil, fmt.Errorf("cannot be read (%w)", err)
@@ -147,17 +147,17 @@ func readConfig(text []byte, d *description) (told string, open []trouble, err e
 		images = *h.Pretrained
 	}
 	if d.classes, err = h.classes(images); err == nil {
-		told = countOf(d.classes)
+		summary = countOf(d.classes)
 	}
 	if images.InputSize == nil && images.Mean == nil { // transformers describes images in preprocessor_config.json
-		if told == "" && err == nil {
+		if summary == "" && err == nil {
 			err = errors.New("says nothing of classes or images")
 		}
-		return told, nil, err
+		return summary, nil, err
 	}
-	p, open := images.choice()
+	p, unsupported := images.choice()
 	d.images = p
-	return join(told, p.String()), open, err
+	return join(summary, p.String()), unsupported, err
 }
 
 // countOf says how many class names there are, "" for none.
@@ -225,48 +225,48 @@ func inOrder(what string, by map[string]string) ([]string, error) {
 
 // choice returns timm's preparation of images for evaluation: transforms_imagenet_eval in
 // timm/data/transforms_factory.py.
-func (t *timmImages) choice() (c prepare.Choice, open []trouble) {
-	no := func(fields []string, format string, args ...any) {
-		open = append(open, troubleWith(fields, format, args...))
+func (t *timmImages) choice() (c prepare.Choice, unsupported []unsupportedSetting) {
+	add := func(fields []string, format string, args ...any) {
+		unsupported = append(unsupported, unsupportedf(fields, format, args...))
 	}
 	// timm's defaults: DEFAULT_CROP_PCT in timm/data/constants.py, and the class PretrainedCfg.
 	c = prepare.Choice{Crop: cmp.Or(t.CropPct, 0.875), Interpolation: cmp.Or(t.Interpolation, "bicubic"), Mean: t.Mean, Std: t.Std}
 	if n := t.InputSize; len(n) == 3 && n[1] == n[2] {
 		c.Size = n[1]
 	} else {
-		no(sizeFields, "its input_size %v is not a number of channels and two equal sides", n)
+		add(sizeFields, "its input_size %v is not a number of channels and two equal sides", n)
 	}
 	switch {
 	case !(c.Crop > 0 && c.Crop <= 1):
-		no(resizeFields, "its crop_pct is %v, not above 0 and at most 1", c.Crop)
+		add(resizeFields, "its crop_pct is %v, not above 0 and at most 1", c.Crop)
 		c.Crop = 0
 	case t.CropMode == "squash" && c.Crop == 1:
 		c.Squash, c.Crop = true, 0
 	case t.CropMode != "" && t.CropMode != "center":
-		no(resizeFields, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
+		add(resizeFields, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
 		c.Crop = 0
 	}
-	return possible(c, open)
+	return dropUnsupported(c, unsupported)
 }
 
-// possible removes from c what is not supported and adds it to the troubles.
-func possible(c prepare.Choice, open []trouble) (prepare.Choice, []trouble) {
-	const most = prepare.MaxSide
-	if c.Size < 0 || c.Size > most || c.Resize < 0 || c.Resize > most {
-		open = append(open, troubleWith(sizeFields, "images of %d pixels, resized to %d, and 1 to %d are supported", c.Size, c.Resize, most))
+// dropUnsupported removes from c what is not supported and adds it to the unsupported settings.
+func dropUnsupported(c prepare.Choice, unsupported []unsupportedSetting) (prepare.Choice, []unsupportedSetting) {
+	const maxSide = prepare.MaxSide
+	if c.Size < 0 || c.Size > maxSide || c.Resize < 0 || c.Resize > maxSide {
+		unsupported = append(unsupported, unsupportedf(sizeFields, "images of %d pixels, resized to %d, and 1 to %d are supported", c.Size, c.Resize, maxSide))
 		c.Size, c.Resize = 0, 0
 	}
 	if c.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Interpolation) {
-		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(prepare.Interpolations(), ", ")))
+		unsupported = append(unsupported, unsupportedf(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(prepare.Interpolations(), ", ")))
 		c.Interpolation = ""
 	}
 	switch {
 	case len(c.Mean) != len(c.Std):
-		open = append(open, troubleWith(normaliseFields, "its mean has %d numbers and its std %d", len(c.Mean), len(c.Std)))
+		unsupported = append(unsupported, unsupportedf(normaliseFields, "its mean has %d numbers and its std %d", len(c.Mean), len(c.Std)))
 		c.Mean, c.Std = nil, nil
 	case slices.ContainsFunc(c.Std, func(v float64) bool { return !(v > 0) }):
-		open = append(open, troubleWith(normaliseFields, "its std is %v", c.Std))
+		unsupported = append(unsupported, unsupportedf(normaliseFields, "its std is %v", c.Std))
 		c.Mean, c.Std = nil, nil
 	}
-	return c, open
+	return c, unsupported
 }

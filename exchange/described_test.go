@@ -172,7 +172,7 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 }
 
 // The ModelConfig takes precedence over the files.
-func TestDescribedWeightsGiveWay(t *testing.T) {
+func TestConfigOverridesDescription(t *testing.T) {
 	_, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2})
 	path := foreign(t, nn.StateDict(m), same)
 	config := `{"label_names": ["a", "b"], "pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "bilinear", "crop_pct": 1, "crop_mode": "squash", ` + imageNet + `}}`

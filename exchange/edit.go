@@ -6,32 +6,32 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// Head returns the path of the graph's last linear layer. It implements nn.Header. It is "" if
-// the graph has none.
+// Head returns the path of the graph's last linear layer, or "" if it has none. It implements
+// nn.Header.
 func (n *Network) Head() string { return n.head }
 
-// Replace puts with in the place of the layer at path. It implements nn.Replacer, and is called
-// by nn.Replace. The layers of a graph are those with parameters, as in Layers; an operation
-// without any, such as an activation, cannot be replaced. The new network is traced once, and
-// if it does not compute, Replace changes nothing and returns an error.
+// Replace replaces the layer at path by with. It implements nn.Replacer, and nn.Replace calls it.
+// Only the layers with parameters, which Layers lists, can be replaced; other operations, such as
+// an activation, cannot. Replace traces the new network once. If that fails, it changes nothing
+// and returns an error.
 func (n *Network) Replace(path string, with nn.Module) error {
 	old, ok := n.Layers[path]
 	if !ok {
 		if _, err := nn.Submodule(n, path); err != nil {
 			return fmt.Errorf("%w; of an ONNX graph only layers with parameters can be replaced", err)
 		}
-		return fmt.Errorf("%s is within a layer of the ONNX graph; replace the whole layer", path)
+		return fmt.Errorf("%s is within a layer of the ONNX graph; replace that layer", path)
 	}
 	if n.originals == nil {
 		n.originals, n.replaced = map[string]nn.Module{}, map[nn.Module]nn.Module{}
 	}
-	if n.originals[path] == nil { // the steps know the layer of the file
+	if n.originals[path] == nil { // the nodes refer to the file's layer
 		n.originals[path] = old
 	}
 	n.Layers[path], n.replaced[n.originals[path]] = with, with
-	h, w := n.Input.sides()
+	h, w := n.Input.tracedSize()
 	nn.Named(n)
-	y, err := n.sized(1, h, w)
+	y, err := n.outputShape(1, h, w)
 	if err == nil && len(y) != 2 {
 		err = fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]", y)
 	}
@@ -43,7 +43,7 @@ func (n *Network) Replace(path string, with nn.Module) error {
 	return nil
 }
 
-// current returns the module that has taken the place of a layer of the file, or the layer.
+// current returns the module that has replaced a layer of the file, or else the layer itself.
 func (n *Network) current(layer nn.Module) nn.Module {
 	if with, ok := n.replaced[layer]; ok {
 		return with

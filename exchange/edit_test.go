@@ -22,7 +22,7 @@ func TestEditForeignGraphs(t *testing.T) {
 		if err != nil || nn.Head(net) == "" {
 			continue
 		}
-		h, w := net.Input.sides()
+		h, w := net.Input.tracedSize()
 		shape := tensor.Shape{1, net.Input.Channels, h, w}
 		before := nn.Named(net)
 		for path := range net.Layers {

@@ -11,13 +11,13 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// functions maps the operators that apply a function to each element to that function.
-var functions = map[string]func(a *attributes) graph.Unary{
-	"Exp": plain(graph.Exp), "Log": plain(graph.Log), "Sqrt": plain(graph.Sqrt), "Reciprocal": plain(graph.Reciprocal), "Abs": plain(graph.Abs),
-	"Sign": plain(graph.Sign), "Floor": plain(graph.Floor), "Ceil": plain(graph.Ceil), "Round": plain(graph.Round), "Erf": plain(graph.Erf),
-	"Sin": plain(graph.Sin), "Cos": plain(graph.Cos), "Tan": plain(graph.Tan), "Asin": plain(graph.Asin), "Acos": plain(graph.Acos), "Atan": plain(graph.Atan),
-	"Sinh": plain(graph.Sinh), "Cosh": plain(graph.Cosh), "Asinh": plain(graph.Asinh), "Acosh": plain(graph.Acosh), "Atanh": plain(graph.Atanh),
-	"HardSwish": plain(graph.Hardswish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
+// unaryFunctions maps the operators that apply a function to each element to that function.
+var unaryFunctions = map[string]func(a *attributes) graph.Unary{
+	"Exp": withoutAttributes(graph.Exp), "Log": withoutAttributes(graph.Log), "Sqrt": withoutAttributes(graph.Sqrt), "Reciprocal": withoutAttributes(graph.Reciprocal), "Abs": withoutAttributes(graph.Abs),
+	"Sign": withoutAttributes(graph.Sign), "Floor": withoutAttributes(graph.Floor), "Ceil": withoutAttributes(graph.Ceil), "Round": withoutAttributes(graph.Round), "Erf": withoutAttributes(graph.Erf),
+	"Sin": withoutAttributes(graph.Sin), "Cos": withoutAttributes(graph.Cos), "Tan": withoutAttributes(graph.Tan), "Asin": withoutAttributes(graph.Asin), "Acos": withoutAttributes(graph.Acos), "Atan": withoutAttributes(graph.Atan),
+	"Sinh": withoutAttributes(graph.Sinh), "Cosh": withoutAttributes(graph.Cosh), "Asinh": withoutAttributes(graph.Asinh), "Acosh": withoutAttributes(graph.Acosh), "Atanh": withoutAttributes(graph.Atanh),
+	"HardSwish": withoutAttributes(graph.Hardswish), "Softplus": withoutAttributes(graph.Softplus), "Softsign": withoutAttributes(graph.Softsign), "Mish": withoutAttributes(graph.Mish),
 	"LeakyRelu": func(a *attributes) graph.Unary {
 		return graph.Unary{Function: graph.LeakyReLU, A: a.float("alpha", 0.01)}
 	},
@@ -46,39 +46,39 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	},
 }
 
-// plain is for functions without attributes.
-func plain(f graph.Function) func(*attributes) graph.Unary {
+// withoutAttributes returns the entry of unaryFunctions for a function without attributes.
+func withoutAttributes(f graph.Function) func(*attributes) graph.Unary {
 	return func(*attributes) graph.Unary { return graph.Unary{Function: f} }
 }
 
-// function reads the operators in functions.
-func (imp *importer) function(n *onnx.Node, a *attributes) error {
-	op := functions[n.Op](a)
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return op.Function.Of(in[0], op.A, op.B) }))
+// unary reads the operators in unaryFunctions.
+func (imp *importer) unary(n *onnx.Node, a *attributes) error {
+	op := unaryFunctions[n.Op](a)
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node { return op.Function.Of(in[0], op.A, op.B) }))
 }
 
 // activation reads an operator as a module without parameters.
 func activation(m nn.Module) func(*importer, *onnx.Node, *attributes) error {
 	return func(imp *importer, n *onnx.Node, a *attributes) error {
-		return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node { return m.Forward(in[0]) }))
+		return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node { return m.Forward(in[0]) }))
 	}
 }
 
-// pairs maps the operators on two (or more) tensors to the function of two.
-var pairs = map[string]func(a, b *graph.Node) *graph.Node{
-	"Add": (*graph.Node).Add, "Sub": (*graph.Node).Sub, "Mul": (*graph.Node).Mul, "Div": (*graph.Node).Div, "Pow": powered,
+// binaryFunctions maps the operators on two or more tensors to the function that combines two of them.
+var binaryFunctions = map[string]func(a, b *graph.Node) *graph.Node{
+	"Add": (*graph.Node).Add, "Sub": (*graph.Node).Sub, "Mul": (*graph.Node).Mul, "Div": (*graph.Node).Div, "Pow": power,
 	"Less": graph.Less.Of, "LessOrEqual": graph.LessOrEqual.Of, "Greater": graph.Greater.Of, "GreaterOrEqual": graph.GreaterOrEqual.Of,
-	"Equal": graph.Equal.Of, "And": (*graph.Node).Mul, "Or": (*graph.Node).Maximum, "Xor": differs,
+	"Equal": graph.Equal.Of, "And": (*graph.Node).Mul, "Or": (*graph.Node).Maximum, "Xor": notEqual,
 	"Max": (*graph.Node).Maximum, "Min": (*graph.Node).Minimum, "Sum": (*graph.Node).Add, "Mean": (*graph.Node).Add,
 }
 
-// differs is 1 where a and b differ, else 0.
-func differs(a, b *graph.Node) *graph.Node {
+// notEqual returns 1 where a and b differ, else 0.
+func notEqual(a, b *graph.Node) *graph.Node {
 	return graph.Not.Of(graph.Equal.Of(a, b), 0, 0)
 }
 
-// powered returns a to the power of b. If b is one constant, it uses the faster unary functions.
-func powered(a, b *graph.Node) *graph.Node {
+// power returns a to the power of b. If b is one constant, it uses the faster unary functions.
+func power(a, b *graph.Node) *graph.Node {
 	c, ok := b.Op.(*graph.Constant)
 	switch {
 	case !ok || len(b.Shape) > len(a.Shape) || b.Shape.Numel() != 1:
@@ -91,21 +91,21 @@ func powered(a, b *graph.Node) *graph.Node {
 	return a.Pow(c.Value)
 }
 
-// flags lists the operators whose results are 0 or 1.
-var flags = []string{"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "And", "Or", "Xor", "Not"}
+// booleanOperators lists the operators whose results are 0 or 1.
+var booleanOperators = []string{"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "And", "Or", "Xor", "Not"}
 
-// several reads the operators in pairs, applied to two or more inputs from the left.
-func (imp *importer) several(n *onnx.Node, a *attributes) error {
-	pair, result := pairs[n.Op], asInputs
-	if slices.Contains(flags, n.Op) {
-		result = asFlags
+// variadic reads the operators in binaryFunctions, applied to two or more inputs from the left.
+func (imp *importer) variadic(n *onnx.Node, a *attributes) error {
+	pair, result := binaryFunctions[n.Op], likeInputs
+	if slices.Contains(booleanOperators, n.Op) {
+		result = asBooleans
 	}
 	if len(n.Inputs) == 0 || slices.Contains(n.Inputs, "") {
 		return fmt.Errorf("has no inputs")
 	}
 	count := len(n.Inputs)
 	return imp.compute(n, a, func(in []value) value {
-		run := over(result, func(in []*graph.Node) *graph.Node {
+		run := onNodes(result, func(in []*graph.Node) *graph.Node {
 			y := in[0]
 			for _, x := range in[1:] {
 				y = pair(y, x)
@@ -136,34 +136,34 @@ func (imp *importer) arithmetic(n *onnx.Node, a *attributes) error {
 		if !ok || i == 0 && (n.Op == "Sub" || n.Op == "Div") {
 			continue
 		}
-		x, rank, err := imp.activation(n, 1-i)
+		x, rank, err := imp.computedInput(n, 1-i)
 		if err != nil {
 			continue
 		}
-		if imp.turn && x == imp.prepared && perLast(t) {
+		if imp.transposePending && x == imp.preparedImages && onePerLast(t) {
 			if err := a.done(); err != nil {
 				return err
 			}
 			return imp.affine(n, x, rank, name, t.Reshape(t.Numel(), 1, 1))
 		}
-		if imp.perChannel(t, x, rank) {
+		if imp.onePerChannel(t, x, rank) {
 			if err := a.done(); err != nil {
 				return err
 			}
 			return imp.affine(n, x, rank, name, t)
 		}
 	}
-	return imp.several(n, a)
+	return imp.variadic(n, a)
 }
 
-// perLast reports whether a constant is one number, or one for each channel of [N, H, W, C].
-func perLast(t *tensor.Tensor) bool {
+// onePerLast reports whether a constant is one number, or one for each channel of [N, H, W, C].
+func onePerLast(t *tensor.Tensor) bool {
 	s := t.Shape()
 	return t.DType() == tensor.Float32 && t.Numel() > 0 && (t.Numel() == 1 || s[len(s)-1] == t.Numel())
 }
 
-// perChannel reports whether a constant is one number, or one for each channel of x.
-func (imp *importer) perChannel(t *tensor.Tensor, x string, rank int) bool {
+// onePerChannel reports whether a constant is one number, or one for each channel of x.
+func (imp *importer) onePerChannel(t *tensor.Tensor, x string, rank int) bool {
 	s, axis := t.Shape(), len(t.Shape())-(rank-1)
 	if t.DType() != tensor.Float32 || rank < 2 || rank > 4 || len(s) > rank || t.Numel() == 0 {
 		return false
@@ -187,25 +187,25 @@ func (imp *importer) mod(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return pairing.Of(in[0], in[1]) }))
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node { return pairing.Of(in[0], in[1]) }))
 }
 
 // clip reads Clip. Its bounds are attributes up to version 10 and inputs since then.
 func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 	low, high := a.float("min", math.Inf(-1)), a.float("max", math.Inf(1))
-	return imp.optional(n, a, func(in []value) value {
+	return imp.computeOptional(n, a, func(in []value) value {
 		low, high := low, high
 		for i, to := range []*float64{&low, &high} {
-			if i+1 >= len(in) || !in[i+1].there() {
+			if i+1 >= len(in) || !in[i+1].present() {
 				continue
 			}
 			numbers := in[i+1].numbers("its bound")
 			if len(numbers) != 1 {
-				panic(tensor.Misusef("a bound of %d numbers is not supported, only one", len(numbers)))
+				panic(tensor.Misusef("a bound has %d numbers, and only one is supported", len(numbers)))
 			}
 			*to = numbers[0]
 		}
-		return over(asInputs, func(in []*graph.Node) *graph.Node { return in[0].Clamp(low, high) })(in[:1])
+		return onNodes(likeInputs, func(in []*graph.Node) *graph.Node { return in[0].Clamp(low, high) })(in[:1])
 	})
 }
 
@@ -214,7 +214,7 @@ func (imp *importer) pRelu(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x, zero := in[0], in[0].Graph.Constant(0, in[0].Shape...)
 		return graph.Less.Of(x, zero).Where(x.Mul(in[1].Broadcast(x.Shape...)), x)
 	}))
@@ -226,20 +226,20 @@ func (imp *importer) where(n *onnx.Node, a *attributes) error {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
 	}
 	return imp.compute(n, a, func(in []value) value {
-		result := asNumbers
+		result := asFloats
 		if in[1].isInteger() && in[2].isInteger() {
-			result = asInputs
+			result = likeInputs
 		}
-		return over(result, func(in []*graph.Node) *graph.Node { return in[0].Where(in[1], in[2]) })(in)
+		return onNodes(result, func(in []*graph.Node) *graph.Node { return in[0].Where(in[1], in[2]) })(in)
 	})
 }
 
 func (imp *importer) not(n *onnx.Node, a *attributes) error {
-	return imp.compute(n, a, over(asFlags, func(in []*graph.Node) *graph.Node { return graph.Not.Of(in[0], 0, 0) }))
+	return imp.compute(n, a, onNodes(asBooleans, func(in []*graph.Node) *graph.Node { return graph.Not.Of(in[0], 0, 0) }))
 }
 
 func (imp *importer) neg(n *onnx.Node, a *attributes) error {
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node { return in[0].Neg() }))
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node { return in[0].Neg() }))
 }
 
 // reductions maps the operators that reduce axes, such as sums and means, to the function
@@ -255,8 +255,8 @@ var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 	"ReduceSumSquare": func(x *graph.Node, axes []int) *graph.Node { return x.Mul(x).Sum(axes...) },
 	"ReduceLogSum":    func(x *graph.Node, axes []int) *graph.Node { return x.Sum(axes...).Log() },
 	"ReduceLogSumExp": func(x *graph.Node, axes []int) *graph.Node {
-		most := x.Max(axes...)
-		return x.Sub(most).Exp().Sum(axes...).Log().Add(most)
+		largest := x.Max(axes...)
+		return x.Sub(largest).Exp().Sum(axes...).Log().Add(largest)
 	},
 }
 
@@ -265,24 +265,24 @@ var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 	listed, keep, none := a.ints("axes"), a.int("keepdims", 1) != 0, a.int("noop_with_empty_axes", 0) != 0
 	run := reductions[n.Op]
-	return imp.optional(n, a, func(in []value) value {
+	return imp.computeOptional(n, a, func(in []value) value {
 		axes := listed
-		if len(in) > 1 && in[1].there() {
+		if len(in) > 1 && in[1].present() {
 			axes = in[1].integers("the list of axes")
 		}
 		if len(axes) == 0 && none {
 			return in[0]
 		}
 		rank := len(in[0].shape())
-		at := positions(axes, rank)
+		at := axisIndices(axes, rank)
 		if len(axes) == 0 {
-			at = counted(rank)
+			at = indices(rank)
 		}
-		result := asInputs
+		result := likeInputs
 		if n.Op != "ReduceProd" && n.Op != "ReduceSum" && n.Op != "ReduceMax" && n.Op != "ReduceMin" {
-			result = asNumbers
+			result = asFloats
 		}
-		return over(result, func(in []*graph.Node) *graph.Node {
+		return onNodes(result, func(in []*graph.Node) *graph.Node {
 			x := in[0]
 			pooled := n.Op == "ReduceMean" && rank == 4 && slices.Equal(at, []int{2, 3})
 			y := x
@@ -295,55 +295,9 @@ func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 				y = run(x, at)
 			}
 			if !keep {
-				y = without(y, at)
+				y = removeAxes(y, at)
 			}
 			return y
 		})(in[:1])
 	})
-}
-
-// positions turns axes into sorted indices of dimensions. It panics if one is repeated.
-func positions(axes []int64, rank int) []int {
-	var at []int
-	for _, d := range axes {
-		at = append(at, position(d, rank))
-	}
-	slices.Sort(at)
-	if len(slices.Compact(slices.Clone(at))) != len(at) {
-		panic(tensor.Misusef("axes %v repeat one", axes))
-	}
-	return at
-}
-
-// position returns the index of an axis, which counts from the end if it is negative.
-func position(d int64, rank int) int {
-	if d < -int64(rank) || d >= int64(rank) {
-		panic(tensor.Misusef("axis %d of %d dimensions", d, rank))
-	}
-	return int((d + int64(rank)) % int64(rank))
-}
-
-// counted returns 0, 1, ..., n-1.
-func counted(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
-	}
-	return list
-}
-
-// without removes dimensions of size 1.
-func without(x *graph.Node, at []int) *graph.Node {
-	var to tensor.Shape
-	for d, size := range x.Shape {
-		if !slices.Contains(at, d) {
-			to = append(to, size)
-		} else if size != 1 {
-			panic(tensor.Misusef("takes out dimension %d of %v", d, x.Shape))
-		}
-	}
-	if len(x.Shape) > 2 && len(to) == 2 && to[0] == x.Shape[0] {
-		return nn.Flatten{}.Forward(x)
-	}
-	return x.Reshape(to...)
 }

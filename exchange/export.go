@@ -41,14 +41,14 @@ type ExportConfig struct {
 
 	Metadata map[string]string
 
-	// Outputs are multiplied by outputStd, and outputMean is added; nil leaves them.
+	// The outputs are multiplied by outputStd, and outputMean is added; nil leaves them as they are.
 	outputMean, outputStd []float64
 }
 
 // Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
-// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch
-// size N; that of a classifier is [N, classes]. Its initialisers have the names of m's parameters. If m uses an operation that
-// ONNX does not have, the error names it.
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch size N; the
+// output of a classifier is [N, classes]. Its initialisers have the names of m's parameters. If m
+// uses an operation that ONNX does not have, the error names it and the layer.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
 		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Input.Channels, c.Input.Height, c.Input.Width)
@@ -65,16 +65,17 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	other.Input.Height, other.Input.Width = c.Input.Height+32, c.Input.Width+64
 	second, err := export(m, other)
 	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !sameValues(model, second) {
-		return nil, dependsOnSize(m)
+		return nil, sizeError(m)
 	}
 	return model, nil
 }
 
-func dependsOnSize(m nn.Module) error {
+// sizeError is the error of a network that one graph cannot compute for images of every size.
+func sizeError(m nn.Module) error {
 	return fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
 }
 
-// sameValues reports whether two graphs have the same initialisers. Of large tensors, which are
+// sameValues reports whether two graphs have the same initialisers. For large tensors, which are
 // weights, it compares only the shapes.
 func sameValues(a, b *onnx.Model) bool {
 	return slices.EqualFunc(a.Graph.Initialisers, b.Graph.Initialisers, func(x, y tensor.Named) bool {
@@ -113,17 +114,17 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	others, err := c.others(m, g)
+	others, err := c.otherTraces(m, g)
 	if err != nil {
 		return nil, err
 	}
 	if len(y.Shape) < 1 || y.Shape[0] != tracedBatch || others[0].Nodes[y.ID].Shape[0] != otherBatch {
-		return nil, fmt.Errorf("%s returns %v for images of %v, but the first dimension must be that of the images", nn.Class(m), y.Shape, x.Shape)
+		return nil, fmt.Errorf("%s returns %v for images of %v, but the first dimension of its output must be the batch", nn.Class(m), y.Shape, x.Shape)
 	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
 		names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
-		out: y, others: others, repeated: map[*graph.Node]repeated{}, conditions: map[*graph.Node]string{},
+		out: y, others: others, broadcasts: map[*graph.Node]pendingBroadcast{}, conditions: map[*graph.Node]string{},
 		uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
 		model: &onnx.Model{
 			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
@@ -131,7 +132,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 			Metadata: maps.Clone(c.Metadata),
 		},
 	}
-	e.values(x, y, c)
+	e.describeValues(x, y, c)
 	live := e.live(g, c.Fold)
 	// Reserve the names of all parameters first, so that no other value takes them.
 	for _, n := range g.Nodes {
@@ -157,7 +158,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	return e.model, nil
 }
 
-// forward is the network that is written: m, with its outputs in their units.
+// forward returns the network to write: m, with its outputs converted to their units.
 func (c *ExportConfig) forward(m nn.Module) func(x *graph.Node) *graph.Node {
 	if c.outputStd == nil {
 		return m.Forward
@@ -165,8 +166,8 @@ func (c *ExportConfig) forward(m nn.Module) func(x *graph.Node) *graph.Node {
 	return func(x *graph.Node) *graph.Node { return inUnits(m.Forward(x), c.outputMean, c.outputStd) }
 }
 
-// inUnits converts standardised values [N, K] to their units, by a linear layer: every reader of
-// ONNX has that for any batch.
+// inUnits converts standardised values [N, K] to their units. It uses a linear layer, which every
+// reader of ONNX supports for any batch size.
 func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
 	k := len(mean)
 	weight, bias := tensor.New(k, k), tensor.New(k)
@@ -191,9 +192,9 @@ func layerOf(n *graph.Node) string {
 // otherBatch is the batch size of a second trace, which shows the dimensions that depend on it.
 const otherBatch = 3
 
-// others traces m at another batch size and, for images of any size, at another size. Every trace
-// must have the nodes of g, with other shapes.
-func (c *ExportConfig) others(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
+// otherTraces traces m with another batch size and, for images of any size, with another image
+// size. Every trace must have the nodes of g, apart from their shapes.
+func (c *ExportConfig) otherTraces(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
 	trace := func(batch, h, w int) bool {
 		other := graph.New(graph.Eval)
 		_, err = engine.Trace(c.forward(m), other.Input(InputName, tensor.Float32, batch, c.Input.Channels, h, w))
@@ -206,13 +207,13 @@ func (c *ExportConfig) others(m nn.Module, g *graph.Graph) (list []*graph.Graph,
 	case !trace(otherBatch, c.Input.Height, c.Input.Width) && err == nil:
 		return nil, fmt.Errorf("%s computes something else for %d images than for %d, so one graph cannot take every batch", nn.Class(m), otherBatch, tracedBatch)
 	case err == nil && c.AnySize && !trace(tracedBatch, c.Input.Height+32, c.Input.Width+64):
-		return nil, dependsOnSize(m)
+		return nil, sizeError(m)
 	}
 	return list, err
 }
 
-// values describes the input and the output of the graph.
-func (e *exporter) values(x, y *graph.Node, c ExportConfig) {
+// describeValues describes the input and the output of the graph.
+func (e *exporter) describeValues(x, y *graph.Node, c ExportConfig) {
 	batch := onnx.Dim{Name: BatchName}
 	side := func(size int, name string) onnx.Dim {
 		if c.AnySize {

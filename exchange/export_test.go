@@ -278,16 +278,16 @@ func TestExportRefuses(t *testing.T) {
 	conf := ExportConfig{Input: prepare.Input{Channels: 3, Height: 30, Width: 30}}
 	for want, m := range map[string]nn.Module{
 		"leave CeilMode or Divisor out":                 nn.Sequential{nn.AvgPool2d{Kernel: 4, Stride: 3, CeilMode: true, Divisor: 7}, nn.Flatten{}},
-		"first dimension must be that of the images":    formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Sum(0) }},
+		"first dimension of its output must be":         formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Sum(0) }},
 		"no counterpart in ONNX that Export writes":     formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(graph.ProductOfOthers{Axes: []int{1}}, x) }},
 		"Own#1[2, 3, 30, 30] in a formula: it is an op": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(own{}, x) }},
 		"Slice: 7 to 9 of dimension 1":                  formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(1, 7, 9) }},
 		"computes something else for 3 images than":     formula{f: func(x, _, _ *graph.Node) *graph.Node { return alternating(x) }},
 		"has 3 channels, needs 5":                       nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
-		"takes \"labels\" besides its images": formula{f: func(x, _, _ *graph.Node) *graph.Node {
+		"takes \"labels\" besides its images, but": formula{f: func(x, _, _ *graph.Node) *graph.Node {
 			return x.Mul(x.Graph.Input("labels", tensor.Float32, 1, 1, 30, 30))
 		}},
-		"takes elements of dimension 0 at places that": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Gather(0, rotated(x.Shape[0])...) }},
+		"dimension 0 whose indices depend on": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Gather(0, rotated(x.Shape[0])...) }},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

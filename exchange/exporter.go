@@ -25,11 +25,11 @@ type exporter struct {
 	titles map[string]bool // names of nodes
 	out    *graph.Node
 
-	others     []*graph.Graph              // traces at other batch and image sizes, node by node
-	repeated   map[*graph.Node]repeated    // broadcasts that are written when an operation needs them
-	conditions map[*graph.Node]string      // names of the booleans from which 0 and 1 were made
-	uses       map[*graph.Node]int         // how many nodes take a node's output
-	folded     map[*graph.Node]*graph.Node // the batch norm that is folded into each layer
+	others     []*graph.Graph                   // traces at other batch and image sizes, node by node
+	broadcasts map[*graph.Node]pendingBroadcast // broadcasts that are written only when an operation needs them
+	conditions map[*graph.Node]string           // for a node of zeros and ones, the name of the booleans that it was made from
+	uses       map[*graph.Node]int              // how many nodes take a node's output
+	folded     map[*graph.Node]*graph.Node      // the batch norm that is folded into each layer
 }
 
 // unique returns a name that no other value of the graph has.
@@ -57,7 +57,9 @@ func (e *exporter) emit(name, op string, in []string, out string, attributes ...
 	e.model.Graph.Nodes = append(e.model.Graph.Nodes, onnx.Node{Name: name, Op: op, Inputs: in, Outputs: []string{out}, Attributes: attributes})
 }
 
-func sizes(name string, values ...int) onnx.Attribute {
+// intsAttribute, intAttribute, floatAttribute, stringAttribute and boolAttribute make attributes of
+// ONNX nodes.
+func intsAttribute(name string, values ...int) onnx.Attribute {
 	v := make([]int64, len(values))
 	for i := range values {
 		v[i] = int64(values[i])
@@ -65,21 +67,23 @@ func sizes(name string, values ...int) onnx.Attribute {
 	return onnx.Attribute{Name: name, Value: v}
 }
 
-func number(name string, value int) onnx.Attribute {
+func intAttribute(name string, value int) onnx.Attribute {
 	return onnx.Attribute{Name: name, Value: int64(value)}
 }
 
-func real32(name string, value float64) onnx.Attribute {
+func floatAttribute(name string, value float64) onnx.Attribute {
 	return onnx.Attribute{Name: name, Value: float32(value)}
 }
 
-func word(name, value string) onnx.Attribute { return onnx.Attribute{Name: name, Value: value} }
+func stringAttribute(name, value string) onnx.Attribute {
+	return onnx.Attribute{Name: name, Value: value}
+}
 
-func flag(name string, value bool) onnx.Attribute {
+func boolAttribute(name string, value bool) onnx.Attribute {
 	if value {
-		return number(name, 1)
+		return intAttribute(name, 1)
 	}
-	return number(name, 0)
+	return intAttribute(name, 0)
 }
 
 // title names an ONNX node after the module whose weights it takes, or else after its
@@ -99,36 +103,36 @@ func (e *exporter) name(n *graph.Node, op, path string) string {
 	return e.unique(e.title(n, op, path) + "_output")
 }
 
-// plain writes an ONNX node whose inputs are those of the traced node.
-func (e *exporter) plain(n *graph.Node, op string, attributes ...onnx.Attribute) {
+// sameInputs writes an ONNX node whose inputs are those of the traced node.
+func (e *exporter) sameInputs(n *graph.Node, op string, attributes ...onnx.Attribute) {
 	var in []string
 	for _, node := range n.Inputs {
 		in = append(in, e.value(node))
 	}
-	e.last(n, op, in, attributes...)
+	e.result(n, op, in, attributes...)
 }
 
-// step writes one of several ONNX nodes that the traced node n becomes, and returns the name of
-// its output.
-func (e *exporter) step(n *graph.Node, op string, in []string, attributes ...onnx.Attribute) string {
+// intermediate writes one of several ONNX nodes that the traced node n becomes, except the last,
+// and returns the name of its output.
+func (e *exporter) intermediate(n *graph.Node, op string, in []string, attributes ...onnx.Attribute) string {
 	title := e.title(n, op, "")
 	out := e.unique(title + "_step")
 	e.emit(title, op, in, out, attributes...)
 	return out
 }
 
-// last writes the ONNX node whose output is that of the traced node n.
-func (e *exporter) last(n *graph.Node, op string, in []string, attributes ...onnx.Attribute) {
+// result writes the last ONNX node that n becomes, whose output is the output of n.
+func (e *exporter) result(n *graph.Node, op string, in []string, attributes ...onnx.Attribute) {
 	e.names[n] = e.name(n, op, "")
 	e.emit(e.title(n, op, ""), op, in, e.names[n], attributes...)
 }
 
-// scalar adds a number and returns its name.
+// scalar adds an initialiser with one number and returns its name.
 func (e *exporter) scalar(n *graph.Node, value float64) string {
 	return e.initialiser(e.unique(fmt.Sprintf("number_%d", n.ID)), tensor.New().Fill(float32(value)))
 }
 
-// integers adds a list of integers, such as a shape, and returns its name.
+// integers adds an initialiser with a list of integers, such as a shape, and returns its name.
 func (e *exporter) integers(what string, n *graph.Node, list ...int) string {
 	values := make([]int64, len(list))
 	for i, v := range list {
@@ -150,59 +154,59 @@ func path(n *graph.Node) string {
 }
 
 // varies reports whether a dimension of n depends on the batch size or, in a graph for images of
-// any size, on that size.
+// any size, on the image size.
 func (e *exporter) varies(n *graph.Node, d int) bool {
 	return slices.ContainsFunc(e.others, func(other *graph.Graph) bool { return other.Nodes[n.ID].Shape[d] != n.Shape[d] })
 }
 
-// repeated is a tensor that a node broadcasts to its own shape. The broadcast is only written if
-// an operation needs it, and a constant has no name before it is used.
-type repeated struct {
+// pendingBroadcast is a tensor that a node broadcasts to its own shape. The broadcast is written
+// only if an operation needs it. A constant has no name until it is used.
+type pendingBroadcast struct {
 	name  string
 	shape tensor.Shape
 }
 
-// repeat notes that n broadcasts the tensor of that name and shape.
-func (e *exporter) repeat(n *graph.Node, name string, shape tensor.Shape) {
+// noteBroadcast records that n broadcasts the tensor of that name and shape.
+func (e *exporter) noteBroadcast(n *graph.Node, name string, shape tensor.Shape) {
 	if shape.Equal(n.Shape) {
 		e.names[n] = name
 		return
 	}
-	e.repeated[n] = repeated{name, shape}
+	e.broadcasts[n] = pendingBroadcast{name, shape}
 }
 
-// value returns the name of a node's value. It writes a broadcast that was only noted so far.
+// value returns the name of a node's value. If the value is a pending broadcast, it writes it.
 func (e *exporter) value(n *graph.Node) string {
-	r, ok := e.repeated[n]
+	r, ok := e.broadcasts[n]
 	if e.names[n] != "" || !ok {
 		return e.names[n]
 	}
-	if c, ok := n.Op.(*graph.Constant); ok && !slices.ContainsFunc(counted(len(n.Shape)), func(d int) bool { return e.varies(n, d) }) {
+	if c, ok := n.Op.(*graph.Constant); ok && !slices.ContainsFunc(indices(len(n.Shape)), func(d int) bool { return e.varies(n, d) }) {
 		e.names[n] = e.constant(n, c.Value, n.Shape)
 		return e.names[n]
 	}
-	e.last(n, "Expand", []string{e.before(n), e.target(n, r.shape)})
+	e.result(n, "Expand", []string{e.broadcastSource(n), e.broadcastTarget(n, r.shape)})
 	return e.names[n]
 }
 
-// before returns the name of the tensor that n broadcasts.
-func (e *exporter) before(n *graph.Node) string {
-	r := e.repeated[n]
+// broadcastSource returns the name of the tensor that n broadcasts.
+func (e *exporter) broadcastSource(n *graph.Node) string {
+	r := e.broadcasts[n]
 	if c, ok := n.Op.(*graph.Constant); ok && r.name == "" {
 		r.name = e.constant(n, c.Value, r.shape)
-		e.repeated[n] = r
+		e.broadcasts[n] = r
 	}
 	return r.name
 }
 
-// constant adds a tensor of one value and returns its name.
+// constant adds an initialiser that repeats one number and returns its name.
 func (e *exporter) constant(n *graph.Node, value float64, shape tensor.Shape) string {
 	return e.initialiser(e.unique(fmt.Sprintf("constant_%d", n.ID)), tensor.New(shape...).Fill(float32(value)))
 }
 
-// target writes the shape to which n broadcasts a tensor. A dimension that varies must be the
-// batch, whose size is taken from the images.
-func (e *exporter) target(n *graph.Node, from tensor.Shape) string {
+// broadcastTarget writes the shape to which n broadcasts a tensor. A dimension that varies must be
+// the batch; its size is read from the images.
+func (e *exporter) broadcastTarget(n *graph.Node, from tensor.Shape) string {
 	to, more, batch := slices.Clone(n.Shape), len(n.Shape)-len(from), -1
 	for d := range to {
 		switch {
@@ -215,12 +219,12 @@ func (e *exporter) target(n *graph.Node, from tensor.Shape) string {
 	if batch < 0 {
 		return e.integers("shape", n, to...)
 	}
-	in := []string{e.step(n, "Gather", []string{e.step(n, "Shape", []string{InputName}), e.integers("batch", n, 0)}, number("axis", 0))}
+	in := []string{e.intermediate(n, "Gather", []string{e.intermediate(n, "Shape", []string{InputName}), e.integers("batch", n, 0)}, intAttribute("axis", 0))}
 	if batch > 0 {
 		in = append([]string{e.integers("before", n, to[:batch]...)}, in...)
 	}
 	if batch+1 < len(to) {
 		in = append(in, e.integers("after", n, to[batch+1:]...))
 	}
-	return e.step(n, "Concat", in, number("axis", 0))
+	return e.intermediate(n, "Concat", in, intAttribute("axis", 0))
 }

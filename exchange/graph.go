@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,10 +17,6 @@ import (
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
-
-// GraphArchitecture is the architecture of a model that is none of the registry's, whose
-// network is the ONNX graph in its own file.
-const GraphArchitecture = "onnx-graph"
 
 // RecogniseFile recognises the graph of an ONNX file; see Recognise. It also returns the
 // file's metadata. The likely model is the one that c names, or else the one
@@ -40,34 +35,34 @@ func FromGraph(f *weights.File) (*Network, error) {
 	return n, err
 }
 
-// fromONNX takes a graph as a model of the registry or, if graphs is true, as a *Network.
-func fromONNX(f *weights.File, c ModelConfig, graphs bool) (h held, err error) {
+// fromONNX returns a graph as a model of the registry or, if graphs is true, as a *Network.
+func fromONNX(f *weights.File, c ModelConfig, graphs bool) (h loadedModel, err error) {
 	net, notes, err := importFile(f, c.Output)
 	if err != nil {
 		return h, err
 	}
 	if net.Classes == 0 {
-		return h, at(f.Path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
+		return h, withPath(f.Path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
 	}
-	h = held{metadata: net.Metadata, input: net.Input, notes: notes}
+	h = loadedModel{metadata: net.Metadata, input: net.Input, notes: notes}
 	likely := c.Model
 	if own, err := checkpoint.ModelIn(net.Metadata); err == nil {
 		likely = cmp.Or(likely, own.Architecture)
 	}
 	if likely = cmp.Or(likely, architectureBeside(f.Path)); likely == GraphArchitecture && graphs {
-		h.match, h.module, err = net.unnamed(), net, net.classifies()
+		h.match, h.module, err = net.graphMatch(), net, net.checkClassifier()
 	} else if h.match, h.module, err = Recognise(net, likely); err != nil && c.Model == "" && graphs && !errors.As(err, new(*UnsaidError)) {
-		h.match, h.module, err = net.unnamed(), net, net.classifies()
+		h.match, h.module, err = net.graphMatch(), net, net.checkClassifier()
 	}
 	if err == nil && c.Model != "" && h.match.Entry.Name != c.Model {
 		if e, failed := models.Lookup(c.Model); failed == nil && h.match.Same(models.Match{Entry: e}) {
 			h.match.Entry, h.match.Config.Blocks = e, nil
 		} else {
-			err = notThat(h.match, c.Model)
+			err = otherModelError(h.match, c.Model)
 		}
 	}
 	if err != nil {
-		return h, at(f.Path, err)
+		return h, withPath(f.Path, err)
 	}
 	return h, nil
 }
@@ -84,17 +79,17 @@ func architectureBeside(path string) string {
 	return h.Architecture
 }
 
-// unnamed returns the match of a graph that is none of the registry's models.
-func (n *Network) unnamed() models.Match {
+// graphMatch returns the match of a graph that is none of the registry's models.
+func (n *Network) graphMatch() models.Match {
 	return models.Match{
 		Entry:  models.Entry{Name: GraphArchitecture},
 		Config: models.Config{Channels: n.Input.Channels, Classes: n.Classes},
 	}
 }
 
-// classifies returns an error unless the network's outputs are logits of classes of which
+// checkClassifier returns an error unless the network's outputs are logits of classes of which
 // every image has exactly one.
-func (n *Network) classifies() error {
+func (n *Network) checkClassifier() error {
 	if n.Classes < 2 {
 		return fmt.Errorf("the graph returns one number for an image, but a classifier returns one for each class")
 	}
@@ -114,7 +109,7 @@ func (n *Network) classifies() error {
 func importFile(f *weights.File, output string) (_ *Network, notes []string, err error) {
 	m := f.Graph
 	if m == nil {
-		return nil, nil, fmt.Errorf("%s: holds weights alone, as a .%s file, and no graph", f.Path, f.Format)
+		return nil, nil, fmt.Errorf("%s: holds only weights, as a .%s file, and no graph", f.Path, f.Format)
 	}
 	if own, err := checkpoint.ModelIn(m.Metadata); err == nil {
 		output = cmp.Or(output, own.Output)
@@ -125,7 +120,7 @@ func importFile(f *weights.File, output string) (_ *Network, notes []string, err
 			return n, notes, nil
 		}
 	}
-	return nil, nil, at(f.Path, err)
+	return nil, nil, withPath(f.Path, err)
 }
 
 // chooseOutput removes all outputs of a graph but the named one, or else the first that has
@@ -171,16 +166,15 @@ func likeLogits(v onnx.Value) bool {
 	return v.Type.IsFloat() && (len(v.Shape) == 2 || len(v.Shape) == 4 && pixel(v.Shape[2]) && pixel(v.Shape[3]))
 }
 
-// SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes
-// it. Weights that lie in other files become part of it. The file is written completely or
-// not at all.
-func SaveGraph(path, from string, info checkpoint.Model) error {
-	metadata, err := info.Metadata()
-	if err == nil {
-		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Copy(w, from, metadata) })
-	}
+// recogniseGraph finds the model that computes the same as the graph in an ONNX file.
+func recogniseGraph(f *weights.File, likely string) (h loadedModel, err error) {
+	net, err := FromGraph(f)
 	if err != nil {
-		return fmt.Errorf("%s was not written: %w", path, err)
+		return h, err
 	}
-	return nil
+	h.metadata = net.Metadata
+	if h.match, h.module, err = Recognise(net, likely); err != nil {
+		return h, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return h, nil
 }

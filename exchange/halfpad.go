@@ -25,31 +25,31 @@ const (
 )
 
 const zerosNote = "where shortcuts add channels of zeros, these are taken to come last, as in the code of He et al.; " +
-	"nothing in the file tells whether half of them come before the others, for which residual import has --zeros both"
+	"nothing in the file tells whether half of them come before the others, as ModelConfig.Zeros both says"
 
 // widens reports whether a model has shortcuts that add channels of zeros.
 func widens(e models.Entry) bool {
 	return strings.HasPrefix(e.Family, "CIFAR") && e.Kind != models.Plain
 }
 
-// reordered changes the weights of a net whose shortcuts pad on both sides so that the zeros
+// reorderChannels changes the weights of a net whose shortcuts pad on both sides so that the zeros
 // come last. Only the channels that flow from block to block are reordered, not those within
 // a block.
-func reordered(m nn.Module, kind models.Kind) {
-	order := streams(m)
+func reorderChannels(m nn.Module, kind models.Kind) {
+	order := channelOrders(m)
 	for _, p := range nn.Named(m) {
-		for axis, channels := range orders(p.Name, order, kind) {
+		for axis, channels := range axisOrders(p.Name, order, kind) {
 			if channels != nil {
-				p.Value = taken(p.Value, axis, channels)
+				p.Value = permuted(p.Value, axis, channels)
 			}
 		}
 	}
 }
 
-// streams returns, for each stage, the order of the channels that flow from block to block:
+// channelOrders returns, for each stage, the order of the channels that flow from block to block:
 // at each place, the number of the channel in the file. The channels of the stage before
 // come first; the file has them after a quarter of the stage's channels. The others follow.
-func streams(m nn.Module) (order [][]int) {
+func channelOrders(m nn.Module) (order [][]int) {
 	before := []int{}
 	for _, s := range m.(models.Net).Stages() {
 		var width int
@@ -76,9 +76,9 @@ func streams(m nn.Module) (order [][]int) {
 	return order
 }
 
-// orders returns the order of the channels along the first two axes of a parameter, nil for
+// axisOrders returns the order of the channels along the first two axes of a parameter, nil for
 // an axis that is not reordered.
-func orders(name string, order [][]int, kind models.Kind) [2][]int {
+func axisOrders(name string, order [][]int, kind models.Kind) [2][]int {
 	words := strings.Split(name, ".")
 	switch words[0] {
 	case "fc":
@@ -114,8 +114,8 @@ func orders(name string, order [][]int, kind models.Kind) [2][]int {
 	return [2][]int{}
 }
 
-// taken returns t with the given indices of an axis, in their order.
-func taken(t *tensor.Tensor, axis int, places []int) *tensor.Tensor {
+// permuted returns t with the given indices of an axis, in their order.
+func permuted(t *tensor.Tensor, axis int, places []int) *tensor.Tensor {
 	s := t.Shape()
 	outer, inner := tensor.Shape(s[:axis]).Numel(), tensor.Shape(s[axis+1:]).Numel()
 	out := tensor.New(s...)
@@ -128,7 +128,7 @@ func taken(t *tensor.Tensor, axis int, places []int) *tensor.Tensor {
 }
 
 // zeros applies ModelConfig.Zeros, or adds a note about the default if it is empty.
-func (h *held) zeros(said string, own bool) error {
+func (h *loadedModel) zeros(said string, own bool) error {
 	e := h.match.Entry
 	switch {
 	case said != "" && said != ZerosLast && said != ZerosBoth:
@@ -136,7 +136,7 @@ func (h *held) zeros(said string, own bool) error {
 	case said != "" && !widens(e):
 		return fmt.Errorf("%s has no shortcuts that add channels of zeros; leave Zeros out", e.Name)
 	case said == ZerosBoth:
-		reordered(h.module, e.Kind)
+		reorderChannels(h.module, e.Kind)
 		h.notes = append(h.notes, "the channels are in another order than in the file, as the shortcuts here add their zeros last; the logits are the same")
 	case said == "" && widens(e) && !own:
 		h.notes = append(h.notes, zerosNote)

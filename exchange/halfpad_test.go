@@ -58,7 +58,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if said := strings.Contains(strings.Join(notes, "\n"), "--zeros both"); said != (zeros == "") {
+				if said := strings.Contains(strings.Join(notes, "\n"), "ModelConfig.Zeros both"); said != (zeros == "") {
 					t.Errorf("%s, zeros %q: notes %q", n.Net, zeros, notes)
 				}
 				got := logits(t, m, images)

@@ -2,58 +2,14 @@ package exchange
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/task"
 )
-
-// UnsaidError is the error of a file that leaves something open which ModelConfig must say,
-// or that says it in a way that is not supported.
-type UnsaidError struct {
-	Path   string
-	Why    string
-	Fields []string // fields of ModelConfig, or of its Images, that answer it
-	Any    bool     // one of the fields is enough
-}
-
-// Error names the fields of ModelConfig to set.
-func (e *UnsaidError) Error() string {
-	names := slices.Clone(e.Fields)
-	for i, name := range names {
-		if _, ok := reflect.TypeFor[prepare.Choice]().FieldByName(name); ok {
-			names[i] = "Images." + name
-		}
-	}
-	return e.With(names, "in ModelConfig")
-}
-
-// With returns the message with other names for the fields, such as flags; where says where they are set.
-func (e *UnsaidError) With(names []string, where string) string {
-	and := " and "
-	if e.Any {
-		and = " or "
-	}
-	text := fmt.Sprintf("%s; give %s", e.Why, strings.Join(names, and))
-	if e.Path != "" {
-		text = e.Path + ": " + text
-	}
-	return strings.TrimSpace(text + " " + where)
-}
-
-// at adds the file's path to an error.
-func at(path string, err error) error {
-	if e := new(UnsaidError); errors.As(err, &e) {
-		return &UnsaidError{Path: path, Why: e.Why, Fields: e.Fields, Any: e.Any}
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
 
 // Restate returns info with the values that c sets in place of its own. net is the model's
 // network if that is a graph, else nil; images keep the size that a graph takes.
@@ -62,7 +18,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 		return info, fmt.Errorf("is %s, not %s", info.Architecture, c.Model)
 	}
 	if of := info.Task.Named(); c.Classes != nil && of != task.Classes {
-		return info, fmt.Errorf("answers with %s and has their names; leave the names of classes out", of)
+		return info, fmt.Errorf("answers with %s and has names for them; leave the names of classes out", of)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {
@@ -93,7 +49,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if _, err := complete(&info.Input, e, choice, in); err != nil {
 		return info, err
 	}
-	return settled(info)
+	return readBack(info)
 }
 
 // beside returns the class names and the image preparation of c, completed from the files
@@ -104,17 +60,17 @@ func (c ModelConfig) beside(path string, channels, classes int, in Input) (names
 	if err := in.suits(choice); err != nil {
 		return nil, choice, nil, err
 	}
-	d, notes, open := described(path)
-	odd, more := d.fit(channels, classes)
-	for _, t := range append(open, more...) {
-		if !t.settled(choice, in) {
+	d, notes, unsupported := described(path)
+	mismatches, more := d.dropContradictions(channels, classes)
+	for _, t := range append(unsupported, more...) {
+		if !t.settledBy(choice, in) {
 			return nil, choice, nil, &UnsaidError{Why: t.text, Fields: t.fields, Any: t.any}
 		}
 	}
 	if names = c.Classes; names == nil {
 		names = d.classes
 	}
-	return names, choice.Over(d.images), append(notes, odd...), nil
+	return names, choice.Over(d.images), append(notes, mismatches...), nil
 }
 
 // complete sets the input of a model of e: its size, which is the graph's, or c's, or the
@@ -130,15 +86,6 @@ func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (no
 	}
 	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
 	return notes, nil
-}
-
-// both joins two errors, so that the user is asked for everything at once.
-func both(a, b error) error {
-	x, y := new(UnsaidError), new(UnsaidError)
-	if !errors.As(a, &x) || !errors.As(b, &y) {
-		return cmp.Or(a, b)
-	}
-	return &UnsaidError{Why: x.Why + "; " + y.Why, Fields: slices.Concat(x.Fields, y.Fields)}
 }
 
 // suits reports whether the graph can take images that are prepared as c says.
@@ -192,7 +139,7 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 	case e.Preprocess.Mean == nil:
 		return nil, nil
 	case len(e.Preprocess.Mean) != to.Channels:
-		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; --mean and --std give others",
+		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; ModelConfig.Mean and ModelConfig.Std give others",
 			e.Name, len(e.Preprocess.Mean), to.Channels)}, nil
 	}
 	p.Mean, p.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)

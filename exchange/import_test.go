@@ -169,7 +169,7 @@ func TestImportedNamesArePyTorchs(t *testing.T) {
 }
 
 // A note tells which of the weights and their averages in one file were taken.
-func TestWhichStateDict(t *testing.T) {
+func TestNoteNamesStateDict(t *testing.T) {
 	for file, want := range map[string]string{
 		"wrapped-model_ema-2.15.pth": "that under model_ema is taken, not model;", "wrapped-state_dict-2.15.pth": "",
 	} {
@@ -177,8 +177,8 @@ func TestWhichStateDict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(w.chosen, want) || want == "" && w.chosen != "" {
-			t.Errorf("%s: %q, want %q in it", file, w.chosen, want)
+		if !strings.Contains(w.dictNote, want) || want == "" && w.dictNote != "" {
+			t.Errorf("%s: %q, want %q in it", file, w.dictNote, want)
 		}
 	}
 }

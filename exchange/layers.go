@@ -1,86 +1,15 @@
 package exchange
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
-
-// operations maps the name of each ONNX operator to the method that reads its nodes.
-var operations map[string]func(*importer, *onnx.Node, *attributes) error
-
-func init() { // a literal would refer to itself: node lists the names
-	operations = map[string]func(*importer, *onnx.Node, *attributes) error{
-		"Conv": (*importer).conv, "ConvTranspose": (*importer).convTranspose, "BatchNormalization": (*importer).batchNorm,
-		"Relu": activation(nn.ReLU{}), "Sigmoid": activation(nn.Sigmoid{}), "Tanh": activation(nn.Tanh{}), "Clip": (*importer).clip, "PRelu": (*importer).pRelu,
-		"MaxPool": (*importer).maxPool, "AveragePool": (*importer).averagePool, "LpPool": (*importer).lpPool,
-		"GlobalAveragePool": (*importer).globalPool, "GlobalMaxPool": (*importer).globalPool, "GlobalLpPool": (*importer).globalPool,
-		"Add": (*importer).arithmetic, "Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic, "Mod": (*importer).mod,
-		"Where": (*importer).where, "Not": (*importer).not, "Neg": (*importer).neg,
-		"Gemm": (*importer).gemm, "MatMul": (*importer).matMul, "Softmax": (*importer).softmax, "LogSoftmax": (*importer).softmax,
-		"LRN": (*importer).lrn, "InstanceNormalization": (*importer).instanceNorm, "GroupNormalization": (*importer).groupNorm,
-		"LayerNormalization": (*importer).layerNorm, "RMSNormalization": (*importer).layerNorm,
-		"MeanVarianceNormalization": (*importer).meanVariance, "LpNormalization": (*importer).lpNorm,
-		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Unsqueeze": (*importer).unsqueeze,
-		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "CastLike": (*importer).cast, "Transpose": (*importer).transpose,
-		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Range": (*importer).span, "Tile": (*importer).tile,
-		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "GatherElements": (*importer).gatherElements, "Slice": (*importer).slice, "Split": (*importer).split,
-		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
-		"Resize": (*importer).resize, "Upsample": (*importer).resize,
-	}
-	for name := range functions {
-		operations[name] = (*importer).function
-	}
-	for name := range pairs {
-		if operations[name] == nil {
-			operations[name] = (*importer).several
-		}
-	}
-	for name := range reductions {
-		operations[name] = (*importer).reduce
-	}
-}
-
-// node reads one ONNX node.
-func (imp *importer) node(n *onnx.Node) error {
-	if n.Domain != "" {
-		return fmt.Errorf("belongs to the operator set %q; only ONNX's own is supported", n.Domain)
-	}
-	read, ok := operations[n.Op]
-	if !ok {
-		return fmt.Errorf("the operation is not supported, only %s", strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
-	}
-	a := &attributes{node: n}
-	if err := read(imp, n, a); err != nil {
-		return err
-	}
-	if err := cmp.Or(imp.failed, a.err); err != nil {
-		return err
-	}
-	for _, name := range n.Outputs[1:] {
-		if _, made := imp.values[name]; imp.uses[name] > 0 && !made && imp.constants[name] == nil {
-			return fmt.Errorf("its output %q is not supported, only the first one", name)
-		}
-	}
-	return nil
-}
-
-// image returns the name of a node's first input, which must be images [N, C, H, W].
-func (imp *importer) image(n *onnx.Node) (string, error) {
-	x, rank, err := imp.activation(n, 0)
-	if err == nil && rank != 4 {
-		err = fmt.Errorf("its input has %d dimensions, where only images [N, C, H, W] are supported", rank)
-	}
-	return x, err
-}
 
 // conv reads Conv, as an nn.Conv2d.
 func (imp *importer) conv(n *onnx.Node, a *attributes) error {
@@ -96,7 +25,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	var bias *nn.Parameter
-	if len(n.Inputs) < 3 || !imp.zeros[imp.resolve(n.Inputs[2])] {
+	if len(n.Inputs) < 3 || !imp.zeroBiases[imp.resolve(n.Inputs[2])] {
 		if bias, err = imp.vector(n, 2, "bias", weight.Value.Shape()[0], true); err != nil {
 			return err
 		}
@@ -111,13 +40,13 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
-		return fmt.Errorf("group=%d for a weight of %v", groups, w)
+		return fmt.Errorf("group=%d does not suit a weight of %v", groups, w)
 	}
 	o.Groups = int(groups)
-	if x == imp.net.from && imp.net.Input.Channels == 0 {
+	if x == imp.net.inputName && imp.net.Input.Channels == 0 {
 		imp.net.Input.Channels = w[1] * o.Groups
 	}
-	imp.keep(n, l, imp.title(n.Inputs[1]))
+	imp.registerLayer(n, l, imp.title(n.Inputs[1]))
 	reachH, reachW := o.DilationH*(w[2]-1), o.DilationW*(w[3]-1)
 	if in := imp.net.Input; win.auto != "" && in.Height > 0 && in.Width > 0 { // the size is fixed, so the padding is known
 		if v, err := imp.value(x); err == nil {
@@ -156,7 +85,7 @@ func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
 		}
 		lifted.Attributes[i].Value = list
 	}
-	x, rank, err := imp.activation(n, 0)
+	x, rank, err := imp.computedInput(n, 0)
 	if err != nil {
 		return err
 	}
@@ -203,7 +132,7 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
-		return fmt.Errorf("group=%d for a weight of %v", groups, w)
+		return fmt.Errorf("group=%d does not suit a weight of %v", groups, w)
 	}
 	bias, err := imp.vector(n, 2, "bias", w[1]*int(groups), true)
 	if err != nil {
@@ -214,9 +143,9 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 		x := in[0].node
 		h, cutH, endH := win.h.transposed(x.Shape[2], moreH, toH, win.auto)
 		w, cutW, endW := win.w.transposed(x.Shape[3], moreW, toW, win.auto)
-		limited(0, x.Shape[0], weight.Value.Shape()[1]*o.Groups, h, w)
+		checkSize(0, x.Shape[0], weight.Value.Shape()[1]*o.Groups, h, w)
 		y := x.Graph.Apply(graph.Conv2dGradInput{Conv2d: o, H: h, W: w}, x.Graph.Variable(weight), x)
-		limited(0, y.Shape[0], y.Shape[1], h-cutH-endH, w-cutW-endW)
+		checkSize(0, y.Shape[0], y.Shape[1], h-cutH-endH, w-cutW-endW)
 		y = y.Pad(2, -cutH, -endH, 0).Pad(3, -cutW, -endW, 0)
 		if bias != nil {
 			y = y.Add(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
@@ -229,9 +158,9 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 // batchNorm reads BatchNormalization, as an nn.BatchNorm1d or nn.BatchNorm2d.
 func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	if t, err := imp.constant(n, 0); err == nil && t != nil {
-		return imp.standardised(n, a)
+		return imp.batchNormOfConstants(n, a)
 	}
-	x, rank, err := imp.activation(n, 0)
+	x, rank, err := imp.computedInput(n, 0)
 	if err != nil {
 		return err
 	}
@@ -254,7 +183,7 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	a.want("spatial", 1, 1)
 	a.ignore("momentum")
 	if !(b.Eps >= 0) || math.IsInf(b.Eps, 0) {
-		a.fail("epsilon=%v", b.Eps)
+		a.fail("epsilon=%v is not a number of at least 0", b.Eps)
 	}
 	if err := a.done(); err != nil {
 		return fmt.Errorf("%w; export the network in evaluation mode", err)
@@ -266,27 +195,27 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	default:
 		l = &nn.BatchNorm1d{BatchNorm: b}
 	}
-	imp.keep(n, l, imp.title(n.Inputs[1:]...))
+	imp.registerLayer(n, l, imp.title(n.Inputs[1:]...))
 	imp.layer(n, rank, x, l)
 	return nil
 }
 
-// standardised reads a BatchNormalization whose input is a constant. Some networks use it in
+// batchNormOfConstants reads a BatchNormalization whose input is a constant. Some networks use it in
 // training mode to standardise their weights.
-func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
+func (imp *importer) batchNormOfConstants(n *onnx.Node, a *attributes) error {
 	eps, training := a.float("epsilon", 1e-5), a.int("training_mode", 0) != 0
 	a.ignore("momentum", "spatial")
 	if len(n.Inputs) != 5 {
 		return fmt.Errorf("has %d inputs, not five", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 2 {
-			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("its input is %v, and only [N, C, ...] is supported", x.Shape))
 		}
-		to := ones(x.Shape, 1)
+		to := channelShape(x.Shape, 1)
 		if training {
-			axes := slices.Delete(counted(len(x.Shape)), 1, 2)
+			axes := slices.Delete(indices(len(x.Shape)), 1, 2)
 			return affineOf(normalised(x, eps, axes...), in[1], in[2], to...)
 		}
 		std := in[4].Add(x.Graph.Constant(eps)).Sqrt()
@@ -298,7 +227,7 @@ func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
 // all dimensions from the axis on. A softmax over all numbers of an image is also recorded,
 // so that the network can leave it out at its end.
 func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
-	x, rank, err := imp.activation(n, 0)
+	x, rank, err := imp.computedInput(n, 0)
 	if err != nil {
 		return err
 	}
@@ -308,12 +237,12 @@ func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 	}
 	axis := a.int("axis", otherwise)
 	if axis < -int64(rank) || axis >= int64(rank) {
-		a.fail("axis=%d of %d dimensions", axis, rank)
+		a.fail("axis=%d does not exist in a tensor of %d dimensions", axis, rank)
 	}
 	if err := a.done(); err != nil {
 		return err
 	}
-	at, logarithm := position(axis, rank), n.Op == "LogSoftmax"
+	at, logarithm := axisIndex(axis, rank), n.Op == "LogSoftmax"
 	if s := imp.shapeOf(x); s != nil && !logarithm && at == 1 && rank >= 2 && imp.uses[n.Outputs[0]] == 1 && (all || s[2:].Numel() == 1) {
 		imp.softmaxes[n.Outputs[0]] = x
 	}

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
@@ -13,17 +12,17 @@ import (
 // gemm reads Gemm, as a linear layer if its second input is a constant.
 func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 	alpha, beta := a.float("alpha", 1), a.float("beta", 1)
-	turnA, turnB := a.int("transA", 0) != 0, a.int("transB", 0) != 0
+	transA, transB := a.int("transA", 0) != 0, a.int("transB", 0) != 0
 	a.ignore("broadcast")
 	if err := a.done(); err != nil {
 		return err
 	}
 	weight, _ := imp.constant(n, 1)
 	bias, err := imp.constant(n, 2)
-	if err != nil || weight == nil || turnA || alpha != 1 || beta != 1 || bias != nil && !isRow(bias.Shape()) {
-		return imp.product(n, alpha, beta, turnA, turnB)
+	if err != nil || weight == nil || transA || alpha != 1 || beta != 1 || bias != nil && !isRow(bias.Shape()) {
+		return imp.product(n, alpha, beta, transA, transB)
 	}
-	l, x, err := imp.linear(n, !turnB)
+	l, x, err := imp.linear(n, !transB)
 	if err != nil {
 		return err
 	}
@@ -38,23 +37,23 @@ func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 func isRow(s tensor.Shape) bool { return len(s) == 1 || len(s) == 2 && s[0] == 1 }
 
 // product reads a Gemm that is not a linear layer.
-func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB bool) error {
+func (imp *importer) product(n *onnx.Node, alpha, beta float64, transA, transB bool) error {
 	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
 		return fmt.Errorf("has no input 1")
 	}
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), func(in []value) value {
+	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 3), func(in []value) value {
 		if graphOf(in) == nil {
-			panic(tensor.Misusef("is not supported of constants alone"))
+			panic(tensor.Misusef("has only constant inputs, which is not supported; let the exporter fold constants"))
 		}
-		return over(asNumbers, func(in []*graph.Node) *graph.Node {
+		return onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 			a, b := in[0], in[1]
 			if len(a.Shape) != 2 || len(b.Shape) != 2 {
 				panic(tensor.Misusef("its input has %d dimensions, where a linear layer takes [N, features]", len(a.Shape)))
 			}
-			if turnA {
+			if transA {
 				a = a.Transpose(1, 0)
 			}
-			if turnB {
+			if transB {
 				b = b.Transpose(1, 0)
 			}
 			y := scaled(a.MatMul(b), alpha)
@@ -82,8 +81,8 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
 	weight, err := imp.constant(n, 1)
-	if _, rank, failed := imp.activation(n, 0); err == nil && failed == nil && len(weight.Shape()) == 2 && rank >= 2 {
-		l, x, err := imp.rows(n, true)
+	if _, rank, failed := imp.computedInput(n, 0); err == nil && failed == nil && len(weight.Shape()) == 2 && rank >= 2 {
+		l, x, err := imp.linearRows(n, true)
 		if err != nil {
 			return err
 		}
@@ -105,17 +104,17 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, func(in []value) value {
 		if graphOf(in) == nil {
-			panic(tensor.Misusef("is not supported of constants alone"))
+			panic(tensor.Misusef("has only constant inputs, which is not supported; let the exporter fold constants"))
 		}
-		return over(asNumbers, func(in []*graph.Node) *graph.Node { return matrices(in[0], in[1]) })(in)
+		return onNodes(asFloats, func(in []*graph.Node) *graph.Node { return matMulNumPy(in[0], in[1]) })(in)
 	})
 }
 
-// matrices multiplies like NumPy's matmul: a vector is a row on the left and a column on the right.
-func matrices(a, b *graph.Node) *graph.Node {
+// matMulNumPy multiplies like NumPy's matmul: a vector is a row on the left and a column on the right.
+func matMulNumPy(a, b *graph.Node) *graph.Node {
 	row, column := len(a.Shape) == 1, len(b.Shape) == 1
 	if len(a.Shape) == 0 || len(b.Shape) == 0 || row && column {
-		panic(tensor.Misusef("of %v and %v is not supported", a.Shape, b.Shape))
+		panic(tensor.Misusef("the product of %v and %v is not supported", a.Shape, b.Shape))
 	}
 	if row {
 		a = a.Reshape(1, a.Shape[0])
@@ -123,7 +122,7 @@ func matrices(a, b *graph.Node) *graph.Node {
 	if column {
 		b = b.Reshape(b.Shape[0], 1)
 	}
-	limited(0, append(longer(a.Shape[:len(a.Shape)-2], b.Shape[:len(b.Shape)-2]), a.Shape[len(a.Shape)-2], max(a.Shape[len(a.Shape)-1], b.Shape[len(b.Shape)-1]))...)
+	checkSize(0, append(broadcastShape(a.Shape[:len(a.Shape)-2], b.Shape[:len(b.Shape)-2]), a.Shape[len(a.Shape)-2], max(a.Shape[len(a.Shape)-1], b.Shape[len(b.Shape)-1]))...)
 	y := a.MatMul(b)
 	last := len(y.Shape) - 1
 	switch {
@@ -135,40 +134,23 @@ func matrices(a, b *graph.Node) *graph.Node {
 	return y
 }
 
-// longer returns the shape that a and b are broadcast to.
-func longer(a, b tensor.Shape) []int {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	out := slices.Clone(a)
-	for i, size := range b {
-		d := i + len(a) - len(b)
-		if out[d] == 1 {
-			out[d] = size
-		} else if size != 1 && size != out[d] {
-			panic(tensor.Misusef("%v and %v do not fit", a, b))
-		}
-	}
-	return out
-}
-
 // linear makes a linear layer without bias from a node's second input, which is [out, in],
 // or [in, out] if transposed. The first input must have two dimensions.
 func (imp *importer) linear(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
-	x, rank, err := imp.activation(n, 0)
+	x, rank, err := imp.computedInput(n, 0)
 	if err != nil {
 		return nil, "", err
 	}
 	if rank != 2 {
 		return nil, "", fmt.Errorf("its input has %d dimensions, where a linear layer takes [N, features]", rank)
 	}
-	l, _, err := imp.rows(n, transposed)
+	l, _, err := imp.linearRows(n, transposed)
 	return l, x, err
 }
 
-// rows is linear for a first input of any number of dimensions.
-func (imp *importer) rows(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
-	x, _, err := imp.activation(n, 0)
+// linearRows is linear for a first input of any number of dimensions.
+func (imp *importer) linearRows(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
+	x, _, err := imp.computedInput(n, 0)
 	if err != nil {
 		return nil, "", err
 	}
@@ -177,13 +159,13 @@ func (imp *importer) rows(n *onnx.Node, transposed bool) (*nn.Linear, string, er
 		return nil, "", err
 	}
 	if weight.Value.Numel() == 0 {
-		return nil, "", fmt.Errorf("a weight of %v", weight.Value.Shape())
+		return nil, "", fmt.Errorf("its weight %v has no elements", weight.Value.Shape())
 	}
 	if transposed {
 		weight = &nn.Parameter{Value: transpose(weight.Value), Trainable: true}
 	}
 	l := &nn.Linear{Weight: weight}
-	imp.keep(n, l, imp.title(n.Inputs[1]))
+	imp.registerLayer(n, l, imp.title(n.Inputs[1]))
 	return l, x, nil
 }
 

@@ -10,41 +10,14 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
-	"github.com/residual-ml/residual/task"
-	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
 
-// ModelConfig holds what the caller knows about a file of weights. A zero field is taken
-// from the first of these that says it: the file, if Residual wrote it; the files
-// config.json and preprocessor_config.json beside it, as timm and transformers write them;
-// the model's own values in the registry.
-type ModelConfig struct {
-	Model   string   // a name in the registry; empty: found by the names and shapes of the tensors
-	Classes []string // names in the order of the logits; nil: "class 0", "class 1" ...
-
-	// Output names the output of an ONNX graph that holds the logits, if the graph has
-	// several; empty: the first that is [N, classes].
-	Output string
-
-	// Images says how images are prepared. If only its Size is given, the ratio of the resized
-	// shorter side to Size stays as the file or the model says.
-	Images prepare.Choice
-
-	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
-	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
-	// and one half after the others. Weights do not tell which is right; an ONNX graph does.
-	Zeros string
-
-	// Ignore lists tensors to leave out, by their name in the file or by a prefix of it that
-	// ends at a dot: criterion also stands for criterion.weight.
-	Ignore []string
-}
-
-// FromWeights returns the model of the registry that the weights in an open file belong to.
-// The file may have any format, and be closed afterwards. notes tell what had to be chosen. Every tensor of the file must have its place in the model,
-// except PyTorch's batch counters (num_batches_tracked) and tensors that clearly belong to a
-// loss or a metric. The error names the nearest model and how the file differs from it.
+// FromWeights returns the model of the registry that the weights in an open file belong to. The
+// file may have any format, and may be closed afterwards. notes tell what had to be chosen. Every
+// tensor of the file must have its place in the model, except PyTorch's batch counters
+// (num_batches_tracked) and tensors that clearly belong to a loss or a metric. The error names
+// the nearest model and how the file differs from it.
 //
 // Names and shapes do not determine everything that a network computes. So FromWeights also
 // compares what the file, and config.json beside it, say about the architecture. If they
@@ -64,9 +37,9 @@ func FromFile(f *weights.File, c ModelConfig) (m nn.Module, info checkpoint.Mode
 // fromFile is FromFile if graphs is true, and FromWeights if it is not.
 func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
-		return nil, checkpoint.Model{}, nil, at(f.Path, err)
+		return nil, checkpoint.Model{}, nil, withPath(f.Path, err)
 	}
-	var net held
+	var net loadedModel
 	switch {
 	case f.Format != weights.ONNX:
 		net, err = fromTensors(f, c)
@@ -80,22 +53,22 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 	}
 	notes = net.notes
 	config := net.match.Config
-	own, told := ownWord(net.metadata, net.match)
+	own, hasOwn := ownDescription(net.metadata, net.match)
 	if err := net.input.suits(c.Images); err != nil {
 		return fail(err)
 	}
-	if told && c.Images.IsZero() {
+	if hasOwn && c.Images.IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
 		}
 		info.Architecture, info.Blocks, info.Epoch, info.Metrics = net.match.Entry.Name, config.Blocks, 0, nil
 		info.Residual, info.Go = "", ""
-		notes = append(notes, ownWordNote)
+		notes = append(notes, ownDescriptionNote)
 	} else {
 		names, images, more := c.Classes, c.Images, []string(nil)
-		if told {
-			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownWordNote)
+		if hasOwn {
+			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownDescriptionNote)
 			c.Output = cmp.Or(c.Output, own.Output)
 			if names == nil {
 				names = own.Classes
@@ -120,79 +93,33 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 	if info.Architecture != GraphArchitecture {
 		info.Output = ""
 	}
-	if info, err = settled(info); err != nil {
+	if info, err = readBack(info); err != nil {
 		return fail(err)
 	}
 	return net.module, info, notes, nil
 }
 
-const ownWordNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
-
-// ownWord returns the description that Residual wrote into a file. ok is false if there is
-// none, or if it contradicts the model that was found.
-func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
-	own, err := checkpoint.ModelIn(metadata)
-	e := match.Entry
-	ok = err == nil && own.Task.Named() == task.Classes && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
-		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
-	return own, ok
-}
-
-// settled returns info as it would be read back from a file; the error says what is invalid in it.
-func settled(info checkpoint.Model) (checkpoint.Model, error) {
-	metadata, err := info.Metadata()
-	if err != nil {
-		return info, err
-	}
-	return checkpoint.ModelIn(metadata)
-}
-
-// held is the model that was found in a file of weights.
-type held struct {
-	module   nn.Module
-	match    models.Match
-	metadata map[string]string
-	notes    []string
-	input    Input // the input of an ONNX graph; zero for other files
-}
-
-// notThat is the error of a graph that computes another model than the one asked for.
-func notThat(is models.Match, model string) error {
-	return fmt.Errorf("the graph computes %s, not %s", is.Title(), model)
-}
-
-// recognised finds the model that computes the same as the graph in an ONNX file.
-func recognised(f *weights.File, likely string) (h held, err error) {
-	net, err := FromGraph(f)
-	if err != nil {
-		return h, err
-	}
-	h.metadata = net.Metadata
-	if h.match, h.module, err = Recognise(net, likely); err != nil {
-		return h, fmt.Errorf("%s: %w", f.Path, err)
-	}
-	return h, nil
-}
+const ownDescriptionNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
 
 // fromTensors finds the model of a file of named tensors and fills it.
-func fromTensors(f *weights.File, c ModelConfig) (h held, err error) {
+func fromTensors(f *weights.File, c ModelConfig) (h loadedModel, err error) {
 	path := f.Path
 	w, err := listWeights(f, c.Ignore)
 	if err != nil {
 		return h, err
 	}
-	if h.match, err = w.choose(c.Model); err != nil {
+	if h.match, err = w.chooseModel(c.Model); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
 	var notes []string
 	if h.module, notes, err = w.fill(h.match); err != nil {
-		return h, fmt.Errorf("%s: not the weights of %s: %w%s", path, h.match.Entry.Name, err, w.called())
+		return h, fmt.Errorf("%s: not the weights of %s: %w%s", path, h.match.Entry.Name, err, w.statedName())
 	}
 	if err := w.contradicted(h.match); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
-	if w.chosen != "" {
-		h.notes = append(h.notes, w.chosen)
+	if w.dictNote != "" {
+		h.notes = append(h.notes, w.dictNote)
 	}
 	h.metadata, h.notes = w.Metadata, append(h.notes, notes...)
 	_, err = checkpoint.ModelIn(w.Metadata)
@@ -202,8 +129,8 @@ func fromTensors(f *weights.File, c ModelConfig) (h held, err error) {
 	return h, nil
 }
 
-// choose returns the model of a given name, or else the only one that fits the tensors.
-func (w *Weights) choose(model string) (models.Match, error) {
+// chooseModel returns the model of a given name, or else the only one that fits the tensors.
+func (w *Weights) chooseModel(model string) (models.Match, error) {
 	if model != "" {
 		e, err := models.Lookup(model)
 		if err != nil {
@@ -213,30 +140,33 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	}
 	found := w.Identify()
 	if len(found) > 1 { // a file beside the weights may say which
-		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.named(m) }); len(agreed) == 1 {
+		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.claimsName(m) }); len(agreed) == 1 {
 			found = agreed
 		}
 	}
 	switch {
 	case len(found) == 1 && found[0].Headless:
-		return models.Match{}, w.headless(found[0], "")
+		return models.Match{}, w.headlessError(found[0], "")
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
 		if slices.ContainsFunc(found, func(m models.Match) bool { return widens(m.Entry) }) {
-			return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}, and with {Zeros} whether shortcuts add their channels of zeros last or on both sides", foundNames(found))
+			return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}, and with {Zeros} whether shortcuts add their channels of zeros last or on both sides", joinTitles(found))
 		}
-		return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}", foundNames(found))
+		return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}", joinTitles(found))
 	}
-	return models.Match{}, w.unknown()
+	return models.Match{}, w.unknownError()
 }
 
-// headless is the error of a backbone: it says what is missing and how to make a classifier.
-// flags holds the --model flag for the command, if the file does not name the model.
-func (w *Weights) headless(m models.Match, flags string) error {
+// headlessError is the error of a backbone: it says what is missing and how to make a classifier.
+// model is the name to give, if the file does not name the model.
+func (w *Weights) headlessError(m models.Match, model string) error {
 	head := m.Entry.Head
-	return fmt.Errorf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier; "+
-		"`residual train%s --weights %s --data IMAGES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
+	lacks := fmt.Sprintf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier", head, head, m.Title())
+	if model != "" {
+		return field.Errorf("%s; a training with {Weights} %s and {Model} %s gives it a new last layer for the classes of {Data}", lacks, w.Path, model)
+	}
+	return field.Errorf("%s; a training with {Weights} %s gives it a new last layer for the classes of {Data}", lacks, w.Path)
 }
 
 // fill makes the model of a match and gives it the weights. It reads the tensors only now,
@@ -254,7 +184,7 @@ func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 			return nil, nil, err
 		}
 	}
-	return m, n.notes, nn.TakeStateDict(m, w.in(n))
+	return m, n.notes, nn.TakeStateDict(m, w.tensorsUnder(n))
 }
 
 // configured reads the number of channels, classes and blocks of a model off the tensors'
@@ -267,8 +197,8 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			err = cmp.Or(err, failed) // keep the error of the file's own names
 			continue
 		}
-		if has, n := numbers(shapes), m.Count(); n > 2*has { // do not build a large net that cannot fit
-			return match, fmt.Errorf("%s has %d parameters, but the file has only %d numbers; %w", e.Name, n, has, w.whose())
+		if has, n := countElements(shapes), m.Count(); n > 2*has { // do not build a large net that cannot fit
+			return match, fmt.Errorf("%s has %d parameters, but the file has only %d numbers; %w", e.Name, n, has, w.identity())
 		}
 		if !m.Fits(shapes) {
 			err = nil
@@ -276,7 +206,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			continue
 		}
 		if m.Headless {
-			return match, w.headless(m, " --model "+e.Name)
+			return match, w.headlessError(m, e.Name)
 		}
 		return m, nil
 	}
@@ -284,19 +214,34 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 		return match, nil // fill reports the differences
 	}
 	if len(w.Identify()) > 0 {
-		return match, fmt.Errorf("%w; %w", err, w.whose())
+		return match, fmt.Errorf("%w; %w", err, w.identity())
 	}
 	c, n := e.Nearest(w.shapes(w.namings[0])), w.namings[0]
 	if differs := w.differsFrom(c, n); differs != nil {
-		err = fmt.Errorf("%w; it differs from %s in %w%s", err, c.Title(), differs, w.called())
+		err = fmt.Errorf("%w; it differs from %s in %w%s", err, c.Title(), differs, w.statedName())
 	}
 	return match, err
 }
 
-// numbers counts the elements of all tensors.
-func numbers(shapes map[string]tensor.Shape) (n int64) {
-	for _, s := range shapes {
-		n += int64(s.Numel())
+// Identify finds the models of the registry that have the names and shapes of the tensors in an
+// open file, without reading the tensors themselves. For an ONNX graph it finds the model that
+// computes the same. If exactly one model fits but the file, or config.json beside it, names
+// another network, Identify returns the model together with an error that says so.
+func Identify(f *weights.File) ([]models.Match, error) {
+	w, err := listWeights(f, nil)
+	if err != nil {
+		return nil, err
 	}
-	return n
+	if w.Format == weights.ONNX {
+		if h, err := recogniseGraph(f, ""); err == nil {
+			return []models.Match{h.match}, nil
+		}
+	}
+	found := w.Identify()
+	if len(found) == 1 {
+		if err := w.contradicted(found[0]); err != nil {
+			return found, fmt.Errorf("%s: %w", w.Path, err)
+		}
+	}
+	return found, nil
 }

@@ -32,7 +32,7 @@ func (w *Weights) listNamings(names []string, prefix string) (all []naming) {
 	})
 	var notes []string
 	if len(aside) > 0 {
-		notes = append(notes, fmt.Sprintf("left out, as of the loss and of metrics and not of the network: %s", w.some(aside)))
+		notes = append(notes, fmt.Sprintf("left out, as of the loss and of metrics and not of the network: %s", w.listTensors(aside)))
 	}
 	plain := unwrapped(kept)
 	others := namings(slices.Collect(maps.Keys(plain)), "")
@@ -87,8 +87,8 @@ func namings(names []string, prefix string) []naming {
 		}
 		add(with)
 	}
-	const mostWords = 4 // as in module.model.backbone.resnet.
-	for of, words := plain, 0; of != nil && words <= mostWords; of, words = stripped(of), words+1 {
+	const maxWords = 4 // as in module.model.backbone.resnet.
+	for of, words := plain, 0; of != nil && words <= maxWords; of, words = stripped(of), words+1 {
 		add(of)
 		add(torchvisionNames(of))
 	}
@@ -263,7 +263,7 @@ func (w *Weights) oneHead(n naming) (headed naming, ok bool) {
 	var heads []string
 	for name, own := range n.of {
 		path, isWeight := strings.CutSuffix(name, ".weight")
-		if isWeight && len(w.stored[own]) == 2 && ofHeads.MatchString(path) {
+		if isWeight && len(w.fileShapes[own]) == 2 && ofHeads.MatchString(path) {
 			heads = append(heads, path)
 		}
 	}
@@ -288,14 +288,14 @@ func (w *Weights) oneHead(n naming) (headed naming, ok bool) {
 	return naming{of: of, notes: slices.Concat(n.notes, []string{note})}, true
 }
 
-// some lists up to four tensors with their shapes, under the file's names.
-func (w *Weights) some(names []string) string {
-	const most = 4
+// listTensors lists up to four tensors with their shapes, under the file's names.
+func (w *Weights) listTensors(names []string) string {
+	const listed = 4
 	var parts []string
-	for _, name := range names[:min(most, len(names))] {
-		parts = append(parts, withShape(name, w.stored[name]))
+	for _, name := range names[:min(listed, len(names))] {
+		parts = append(parts, withShape(name, w.fileShapes[name]))
 	}
-	if more := len(names) - most; more > 0 {
+	if more := len(names) - listed; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, ", ")

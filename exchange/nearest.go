@@ -20,21 +20,21 @@ type Difference struct {
 	Model                      string // the title of the nearest model; see models.Match.Title
 	Missing, Unexpected, Other []string
 
-	aside []string // the names of Unexpected in the file, without shapes
+	names []string // the names of Unexpected in the file, without shapes
 }
 
 // Error lists the differences, up to four of each kind.
 func (d *Difference) Error() string {
-	const most = 4
+	const listed = 4
 	var parts []string
 	for _, kind := range []struct {
 		label, separator string
 		names            []string
 	}{{"missing", ", ", d.Missing}, {"unexpected", ", ", d.Unexpected}, {"of another shape", "; ", d.Other}} {
 		if n := len(kind.names); n > 0 {
-			text := strings.Join(kind.names[:min(n, most)], kind.separator)
-			if n > most {
-				text += fmt.Sprintf("%sand %d more", kind.separator, n-most)
+			text := strings.Join(kind.names[:min(n, listed)], kind.separator)
+			if n > listed {
+				text += fmt.Sprintf("%sand %d more", kind.separator, n-listed)
 			}
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", n, kind.label, text))
 		}
@@ -46,10 +46,10 @@ func (d *Difference) Error() string {
 // fit the model. It returns nil if there are other differences, or if an unexpected tensor
 // lies within the stages of the network.
 func (d *Difference) Surplus() []string {
-	if len(d.Missing)+len(d.Other) > 0 || slices.ContainsFunc(d.aside, ofTrunk.MatchString) {
+	if len(d.Missing)+len(d.Other) > 0 || slices.ContainsFunc(d.names, ofTrunk.MatchString) {
 		return nil
 	}
-	return d.aside
+	return d.names
 }
 
 // differs returns a *Difference between the tensors under a naming, whose shapes are given,
@@ -70,9 +70,9 @@ func (w *Weights) differs(m nn.Module, shapes map[string]tensor.Shape, n naming)
 	for name, own := range n.of {
 		here[own] = name
 	}
-	for _, own := range w.order { // in the file's order
+	for _, own := range w.names { // in the file's order
 		if name, ok := here[own]; ok && !known[name] && !nn.Counter(name) {
-			d.Unexpected, d.aside = append(d.Unexpected, withShape(own, w.stored[own])), append(d.aside, own)
+			d.Unexpected, d.names = append(d.Unexpected, withShape(own, w.fileShapes[own])), append(d.names, own)
 		}
 	}
 	if len(d.Missing)+len(d.Unexpected)+len(d.Other) == 0 {
@@ -92,18 +92,18 @@ func shapesOf(values map[string]*tensor.Tensor) map[string]tensor.Shape {
 	return shapes
 }
 
-// whose returns an error that says which models the tensors fit, or how the nearest differs.
-func (w *Weights) whose() error {
+// identity returns an error that says which models the tensors fit, or how the nearest differs.
+func (w *Weights) identity() error {
 	if found := w.Identify(); len(found) > 0 {
-		return fmt.Errorf("it holds the weights of %s", foundNames(found))
+		return fmt.Errorf("it holds the weights of %s", joinTitles(found))
 	}
-	return w.unknown()
+	return w.unknownError()
 }
 
-// unknown is the error of tensors that fit no model. It names the nearest model and the
+// unknownError is the error of tensors that fit no model. It names the nearest model and the
 // differences from it.
-func (w *Weights) unknown() error {
-	if len(w.order) == 0 {
+func (w *Weights) unknownError() error {
+	if len(w.names) == 0 {
 		return errors.New("holds no tensors of a network")
 	}
 	match, n, shared := w.nearest()
@@ -114,9 +114,9 @@ func (w *Weights) unknown() error {
 	}
 	err := w.differsFrom(match, n)
 	if err == nil { // Configured counts more than names and shapes
-		err = fmt.Errorf("%d numbers", numbers(w.shapes(n)))
+		err = fmt.Errorf("%d numbers", countElements(w.shapes(n)))
 	}
-	return fmt.Errorf("%s, %s, it differs in %w%s", what, match.Title(), err, w.called())
+	return fmt.Errorf("%s, %s, it differs in %w%s", what, match.Title(), err, w.statedName())
 }
 
 // differsFrom returns how the tensors differ from the model of a match.
@@ -132,28 +132,28 @@ func (w *Weights) differsFrom(match models.Match, n naming) error {
 
 // nearest finds the model that shares the most names and shapes with the file. ok is false if none shares any.
 func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
-	most := 0
+	highest := 0
 	for _, o := range outlines() {
 		for _, n := range w.namings {
 			shapes := w.shapes(n)
 			m := o.entry.Nearest(shapes)
-			if score := o.agreement(m.Config, shapes); score > most {
-				best, under, most = m, n, score
+			if score := o.agreement(m.Config, shapes); score > highest {
+				best, under, highest = m, n, score
 			}
 		}
 	}
 	for _, name := range models.Names() { // prefer the name of the model that has these blocks
-		if e, err := models.Lookup(name); err == nil && most > 0 && best.Same(models.Match{Entry: e}) {
+		if e, err := models.Lookup(name); err == nil && highest > 0 && best.Same(models.Match{Entry: e}) {
 			best.Entry, best.Config.Blocks = e, nil
 			break
 		}
 	}
-	return best, under, most > 0
+	return best, under, highest > 0
 }
 
 // nearestInSize finds the model whose number of parameters is nearest to the file's.
 func (w *Weights) nearestInSize() (best models.Match) {
-	has := numbers(w.shapes(w.namings[0]))
+	has := countElements(w.shapes(w.namings[0]))
 	far := func(e models.Entry) int64 { return max(e.Params-has, has-e.Params) }
 	for _, name := range models.Names() {
 		if e, err := models.Lookup(name); err == nil && (best.Entry.Name == "" || far(e) < far(best.Entry)) {
@@ -161,19 +161,6 @@ func (w *Weights) nearestInSize() (best models.Match) {
 		}
 	}
 	return best
-}
-
-// form returns a key that is equal for models that differ only in the numbers of their blocks.
-func form(e models.Entry) string {
-	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}))
-}
-
-// oneBlockEach returns the block counts with one block in each stage.
-func oneBlockEach(e models.Entry) []int {
-	if len(e.Blocks) == 0 {
-		return nil
-	}
-	return slices.Repeat([]int{1}, len(e.Blocks))
 }
 
 // outline holds the names and shapes of a model's parameters, with one block in each stage.
@@ -188,10 +175,10 @@ var outlines = sync.OnceValue(func() (all []outline) {
 	seen := map[string]bool{}
 	for _, name := range models.Names() {
 		e, err := models.Lookup(name)
-		if err != nil || seen[form(e)] {
+		if err != nil || seen[familyKey(e)] {
 			continue
 		}
-		seen[form(e)] = true
+		seen[familyKey(e)] = true
 		o := outline{entry: e}
 		for _, p := range nn.Named(e.New(models.Config{Blocks: oneBlockEach(e), Blank: true})) {
 			o.names, o.shapes = append(o.names, p.Name), append(o.shapes, p.Value.Shape().Clone())
@@ -220,6 +207,14 @@ func (o outline) agreement(c models.Config, shapes map[string]tensor.Shape) (n i
 		case has != nil:
 			n++
 		}
+	}
+	return n
+}
+
+// countElements counts the elements of all tensors.
+func countElements(shapes map[string]tensor.Shape) (n int64) {
+	for _, s := range shapes {
+		n += int64(s.Numel())
 	}
 	return n
 }

@@ -24,13 +24,10 @@ package exchange
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // Network is an ONNX graph as a module: it maps images [N, C, H, W] to logits
@@ -43,7 +40,7 @@ type Network struct {
 
 	Input   Input
 	Output  tensor.Shape // of one image
-	Classes int          // the size of Output if that is a list, as a classifier's, and otherwise 0
+	Classes int          // the size of Output if that has one dimension, as a classifier's has, and otherwise 0
 	// Softmax says that the graph ends in a softmax. Forward leaves the softmax out and
 	// returns logits, unless Probabilities is set.
 	Softmax       bool
@@ -53,14 +50,14 @@ type Network struct {
 
 	head      string                  `nn:"-"` // path of the last linear layer
 	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
-	replaced  map[nn.Module]nn.Module `nn:"-"` // what has taken their places
+	replaced  map[nn.Module]nn.Module `nn:"-"` // the modules that have replaced them
 
-	steps  []step           `nn:"-"`
-	known  map[string]value `nn:"-"` // constants that the nodes use
-	from   string           // name of the value that holds the images
-	to     string           // name of the value that holds the logits
-	single bool             // the graph takes one image at a time, so the images of a batch are traced one by one
-	flat   bool             // all numbers of an image are logits, whatever the shape of the output
+	nodes         []computedNode   `nn:"-"`
+	constants     map[string]value `nn:"-"` // constants that the nodes use
+	inputName     string           // name of the value that holds the images
+	outputName    string           // name of the value that holds the logits
+	oneImage      bool             // the graph takes one image at a time, so the images of a batch are traced one by one
+	flattenLogits bool             // all numbers of an image are logits, whatever the shape of the output
 }
 
 // Input describes the images that an ONNX graph takes.
@@ -82,30 +79,30 @@ type Input struct {
 func (n *Network) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
-		panic(tensor.Misusef("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
+		panic(tensor.Misusef("the ONNX graph's input %q: images have shape %v, but must be [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
 	}
-	if batch := x.Shape[0]; n.single && batch > 1 {
+	if batch := x.Shape[0]; n.oneImage && batch > 1 {
 		var rows []*graph.Node
 		for i := range batch {
 			rows = append(rows, n.Forward(x.Slice(0, i, i+1)))
 		}
 		return x.Graph.Record(n, first, graph.Join(0, rows...))
 	}
-	values := map[string]value{n.from: {node: x}}
-	bounds := bounds{seen: first}
+	values := map[string]value{n.inputName: {node: x}}
+	bounds := bounds{checked: first}
 	label := ""
 	defer func() {
 		if m := tensor.Recovered(recover()); m != nil {
 			panic(tensor.Misusef("%s: %w", label, m))
 		}
 	}()
-	for _, s := range n.steps {
+	for _, s := range n.nodes {
 		label = s.label
 		in := make([]value, len(s.in))
 		for i, name := range s.in {
 			v, ok := values[name]
 			if !ok {
-				v = n.known[name]
+				v = n.constants[name]
 			}
 			in[i] = v
 		}
@@ -114,8 +111,8 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 		bounds.count(in, out)
 		values[s.out] = out
 	}
-	y := values[n.to].node
-	if s := y.Shape; len(s) > 2 && (n.flat || s[2:].Numel() == 1) {
+	y := values[n.outputName].node
+	if s := y.Shape; len(s) > 2 && (n.flattenLogits || s[2:].Numel() == 1) {
 		y = nn.Flatten{}.Forward(y)
 	}
 	if n.Probabilities && n.Softmax {
@@ -126,26 +123,26 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 
 // check traces the network on one image to learn the number of classes. Then it traces two
 // images, which must give two rows; anything else would mean that the network mixes the
-// images of a batch. A graph whose file fixes the batch to one image is marked single instead.
+// images of a batch. A graph whose file fixes the batch to one image is marked oneImage instead.
 func (n *Network) check(fixed int64) (err error) {
-	h, w := n.Input.sides()
+	h, w := n.Input.tracedSize()
 	nn.Named(n)
-	y, err := n.sized(1, h, w)
+	y, err := n.outputShape(1, h, w)
 	if err != nil {
 		return fmt.Errorf("%w; the graph does not suit its input", err)
 	}
 	if len(y) < 1 || y[0] != 1 || y.Numel() == 0 {
-		return fmt.Errorf("the output is %v for one image, where the first dimension must be that of the images", y)
+		return fmt.Errorf("the output is %v for one image, but its first dimension must be the batch", y)
 	}
 	n.Output = y[1:]
 	if len(n.Output) == 1 {
 		n.Classes = n.Output[0]
 	}
-	two, err := n.sized(2, h, w)
+	two, err := n.outputShape(2, h, w)
 	switch {
 	case err == nil && two.Equal(append(tensor.Shape{2}, n.Output...)):
 	case fixed == 1:
-		n.single = true
+		n.oneImage = true
 	case err != nil:
 		return fmt.Errorf("takes one image but not two at once: %w", err)
 	default:
@@ -154,216 +151,17 @@ func (n *Network) check(fixed int64) (err error) {
 	return nil
 }
 
-// sized returns the shape of the output for a batch of images of h by w pixels.
-func (n *Network) sized(batch, h, w int) (y tensor.Shape, err error) {
-	err = guarded(func() {
+// outputShape returns the shape of the output for a batch of images of h by w pixels.
+func (n *Network) outputShape(batch, h, w int) (y tensor.Shape, err error) {
+	err = catchMisuse(func() {
 		g := graph.New(graph.Eval)
 		y = n.Forward(g.Input(n.Input.Name, tensor.Float32, batch, n.Input.Channels, h, w)).Shape
 	})
 	return y, err
 }
 
-// sides returns the image size that the graph is traced with: its own, or 224 where it takes any.
-func (in *Input) sides() (h, w int) {
+// tracedSize returns the image size that the graph is traced with: its own, or 224 where it takes any.
+func (in *Input) tracedSize() (h, w int) {
 	const any = 224
 	return cmp.Or(in.Height, any), cmp.Or(in.Width, any)
-}
-
-// Import turns an ONNX graph into a network that computes the same logits. The error
-// names the node that is not supported.
-func Import(m *onnx.Model) (*Network, error) {
-	if m.Opset < oldestOpset {
-		return nil, fmt.Errorf("uses version %d of ONNX's operators, and %d is the oldest that is supported; export with a newer opset_version", m.Opset, oldestOpset)
-	}
-	if n := len(m.Graph.Nodes); n > mostNodes {
-		return nil, fmt.Errorf("has %d nodes, and at most %d are supported", n, mostNodes)
-	}
-	imp := newImporter(m)
-	if err := imp.input(); err != nil {
-		return nil, err
-	}
-	for i := range m.Graph.Nodes {
-		n := &m.Graph.Nodes[i]
-		if err := imp.node(n); err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
-		}
-	}
-	if err := imp.output(); err != nil {
-		return nil, err
-	}
-	return imp.net, imp.net.check(imp.batch())
-}
-
-const (
-	oldestOpset = 7     // older versions had a training mode in BatchNormalization
-	mostNodes   = 5_000 // ten times as many as the largest residual networks have
-)
-
-// importer turns the nodes of an ONNX graph into nodes of a Network, in their order. It
-// traces each on one image right away, so that all shapes are known.
-type importer struct {
-	model      *onnx.Model
-	net        *Network
-	graph      *graph.Graph     // the trace
-	values     map[string]value // the values of the trace that depend on the image
-	bounds     bounds
-	failed     error // the first error of the current node
-	constants  map[string]*tensor.Tensor
-	zeros      map[string]bool   // constants of zeros, which a convolution ignores as its bias
-	made       int64             // elements of all constants that nodes have computed
-	folded     int64             // elements of all constants that they were computed from
-	alias      map[string]string // the input's name for the output of a node that changes nothing
-	shaped     map[string]string // the input's name for the output of a node that only reshapes
-	softmaxes  map[string]string // the input's name for the output of a softmax over all numbers of an image
-	uses       map[string]int    // how many nodes take each name
-	parameters map[string]*nn.Parameter
-	matmuls    map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
-	copies     map[string]int        // how many more nodes ask for the same path
-	prepared   string                // the name of the images, as long as Input can describe everything done to them
-	turn       bool                  // the images are [N, H, W, C], and a Transpose of prepared will follow
-}
-
-func newImporter(m *onnx.Model) *importer {
-	imp := &importer{
-		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, known: map[string]value{}},
-		graph: graph.New(graph.Eval), values: map[string]value{},
-		constants: map[string]*tensor.Tensor{}, zeros: map[string]bool{}, alias: map[string]string{}, shaped: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
-		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, copies: map[string]int{},
-	}
-	for _, t := range m.Graph.Initialisers {
-		imp.constants[t.Name] = t.Tensor
-	}
-	for i := range m.Graph.Nodes {
-		for _, name := range m.Graph.Nodes[i].Inputs {
-			imp.uses[name]++
-		}
-	}
-	for _, v := range m.Graph.Outputs {
-		imp.uses[v.Name]++
-	}
-	return imp
-}
-
-// input reads the description of the graph's images.
-func (imp *importer) input() error {
-	g := &imp.model.Graph
-	if len(g.Inputs) != 1 {
-		var names []string
-		for _, v := range g.Inputs[:min(len(g.Inputs), 6)] {
-			names = append(names, v.Name)
-		}
-		return fmt.Errorf("takes %d inputs (%s), but an image classifier takes one", len(g.Inputs), strings.Join(names, ", "))
-	}
-	v := g.Inputs[0]
-	in := &imp.net.Input
-	in.Name = v.Name
-	in.Bytes = v.Type == onnx.Uint8
-	if !in.Bytes && !v.Type.IsFloat() {
-		return fmt.Errorf("input %q: has elements of type %v, but images must be FLOAT or UINT8", v.Name, v.Type)
-	}
-	if len(v.Shape) != 4 {
-		return fmt.Errorf("input %q: has %d dimensions, but images have four: [N, C, H, W]; export with the shape of the input", v.Name, len(v.Shape))
-	}
-	for _, d := range v.Shape[1:] {
-		if d.Size > mostSide {
-			return fmt.Errorf("input %q: a side of %d, and at most %d is supported", v.Name, d.Size, mostSide)
-		}
-	}
-	in.Channels, in.Height, in.Width = v.Shape[1].Size, v.Shape[2].Size, v.Shape[3].Size
-	imp.prepared = v.Name
-	imp.net.from = v.Name
-	found, direct := imp.channelsLast(v.Name)
-	if !found {
-		return nil
-	}
-	in.ChannelsLast = true
-	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
-	if imp.turn = direct; !direct {
-		imp.prepared = ""
-		imp.net.from = "\x00" + v.Name // no readable ONNX graph has a name with a NUL byte
-		imp.apply("the input", v.Name, []string{imp.net.from}, func(in []value) value {
-			return value{node: in[0].node.Transpose(0, 2, 3, 1)}
-		})
-	}
-	return imp.failed
-}
-
-// channelsLast follows the images through element-wise nodes. found reports whether they
-// end in a Transpose from [N, H, W, C] to [N, C, H, W]; direct reports whether Input can
-// describe everything that happens before it.
-func (imp *importer) channelsLast(name string) (found, direct bool) {
-	takers := map[string][]*onnx.Node{}
-	for i := range imp.model.Graph.Nodes {
-		n := &imp.model.Graph.Nodes[i]
-		for _, in := range n.Inputs {
-			takers[in] = append(takers[in], n)
-		}
-	}
-	direct = true
-	for range mostBeforeTurn {
-		direct = direct && imp.uses[name] == 1
-		next := ""
-		for _, n := range takers[name] {
-			switch n.Op {
-			case "Transpose":
-				a := attributes{node: n}
-				if slices.Equal(a.ints("perm"), []int64{0, 3, 1, 2}) {
-					return true, direct
-				}
-			case "Cast", "Identity":
-				next = n.Outputs[0]
-			case "Add", "Sub", "Mul", "Div", "Sum", "Clip", "Relu":
-				next = n.Outputs[0]
-				direct = direct && imp.net.Input.Bytes && len(n.Op) == 3
-			}
-		}
-		if next == "" {
-			return false, false
-		}
-		name = next
-	}
-	return false, false
-}
-
-// mostBeforeTurn is how many nodes channelsLast follows before it gives up.
-const mostBeforeTurn = 16
-
-// output finds the value that holds the logits.
-func (imp *importer) output() error {
-	g := &imp.model.Graph
-	if len(g.Outputs) != 1 {
-		return fmt.Errorf("has %d outputs, but a classifier has one; export the logits alone", len(g.Outputs))
-	}
-	name := imp.resolve(g.Outputs[0].Name)
-	in := &imp.net.Input
-	if v, ok := imp.values[name]; name != imp.net.from && (!ok || v.node == nil) {
-		return fmt.Errorf("output %q does not depend on the input", g.Outputs[0].Name)
-	}
-	imp.net.to = name
-	for imp.softmaxes[name] == "" && imp.shaped[name] != "" {
-		name = imp.shaped[name]
-	}
-	if logits := imp.softmaxes[name]; logits != "" {
-		imp.net.to, imp.net.Softmax, imp.net.flat = logits, true, true
-	}
-	if in.Channels == 0 {
-		return imp.noChannels()
-	}
-	if in.Bytes && in.Scale == nil {
-		in.Scale, in.Shift = slices.Repeat([]float64{1}, in.Channels), make([]float64, in.Channels)
-	}
-	return nil
-}
-
-// noChannels is the error of an input whose number of channels is unknown.
-func (imp *importer) noChannels() error {
-	return fmt.Errorf("input %q: does not say how many channels it has; export with the shape of the input", imp.net.Input.Name)
-}
-
-// resolve returns the name of the value that name is an alias of, or name itself.
-func (imp *importer) resolve(name string) string {
-	if to, ok := imp.alias[name]; ok {
-		return to
-	}
-	return name
 }

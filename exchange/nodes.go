@@ -11,7 +11,7 @@ import (
 // node writes the ONNX node, or nodes, of one node of a trace.
 func (e *exporter) node(n *graph.Node) error {
 	for _, write := range []func(*exporter, *graph.Node) (bool, error){
-		(*exporter).leaf, (*exporter).layer, (*exporter).elements, (*exporter).moves,
+		(*exporter).writeLeaf, (*exporter).writeLayer, (*exporter).writeElementwise, (*exporter).writeMove,
 	} {
 		if known, err := write(e, n); known || err != nil {
 			return err
@@ -23,8 +23,8 @@ func (e *exporter) node(n *graph.Node) error {
 	return fmt.Errorf("the operation has no counterpart in ONNX that Export writes")
 }
 
-// leaf writes weights and constants.
-func (e *exporter) leaf(n *graph.Node) (known bool, err error) {
+// writeLeaf writes weights and constants.
+func (e *exporter) writeLeaf(n *graph.Node) (known bool, err error) {
 	switch op := n.Op.(type) {
 	case *graph.Leaf:
 		name := op.Variable.Name
@@ -33,9 +33,9 @@ func (e *exporter) leaf(n *graph.Node) (known bool, err error) {
 		}
 		e.names[n] = e.initialiser(name, op.Variable.Value)
 	case *graph.Constant:
-		e.repeated[n] = repeated{"", tensor.Shape(slices.Repeat([]int{1}, len(op.Size)))} // operands or value writes it
+		e.broadcasts[n] = pendingBroadcast{"", tensor.Shape(slices.Repeat([]int{1}, len(op.Size)))} // operands or value will write it
 	case *graph.Input:
-		return true, fmt.Errorf("the network takes %q besides its images, and an exported graph takes images alone", op.Label)
+		return true, fmt.Errorf("the network takes %q besides its images, but an exported graph takes only images", op.Label)
 	default:
 		return false, nil
 	}

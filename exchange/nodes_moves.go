@@ -9,54 +9,54 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// moves writes operations that move elements, reduce dimensions or multiply matrices.
-func (e *exporter) moves(n *graph.Node) (known bool, err error) {
+// writeMove writes operations that move elements, reduce dimensions or multiply matrices.
+func (e *exporter) writeMove(n *graph.Node) (known bool, err error) {
 	switch op := n.Op.(type) {
 	case graph.Reshape:
 		return true, e.reshape(n, op)
 	case graph.Transpose:
-		e.plain(n, "Transpose", sizes("perm", op.Axes...))
+		e.sameInputs(n, "Transpose", intsAttribute("perm", op.Axes...))
 	case graph.Concat:
-		e.plain(n, "Concat", number("axis", op.Axis))
+		e.sameInputs(n, "Concat", intAttribute("axis", op.Axis))
 	case graph.MatMul:
-		e.plain(n, "MatMul")
+		e.sameInputs(n, "MatMul")
 	case graph.Reduce:
 		if op.Reduction == graph.Total { // since version 13 its axes are an input
-			e.last(n, "ReduceSum", []string{e.value(n.Inputs[0]), e.integers("axes", n, op.Axes...)})
+			e.result(n, "ReduceSum", []string{e.value(n.Inputs[0]), e.integers("axes", n, op.Axes...)})
 		} else {
-			e.plain(n, op.Name(), sizes("axes", op.Axes...))
+			e.sameInputs(n, op.Name(), intsAttribute("axes", op.Axes...))
 		}
 	case graph.Sum:
-		e.plain(n, "ReduceSum", number("keepdims", 0))
+		e.sameInputs(n, "ReduceSum", intAttribute("keepdims", 0))
 	case graph.Detach:
 		e.names[n] = e.value(n.Inputs[0])
 	case graph.Expand:
-		e.repeat(n, e.value(n.Inputs[0]), tensor.Shape{})
+		e.noteBroadcast(n, e.value(n.Inputs[0]), tensor.Shape{})
 	case graph.Take:
 		return true, e.take(n, op)
 	case graph.GatherElements:
-		index := e.step(n, "Cast", []string{e.value(n.Inputs[1])}, number("to", int(onnx.Int64)))
-		e.last(n, "GatherElements", []string{e.value(n.Inputs[0]), index}, number("axis", op.Axis))
+		index := e.intermediate(n, "Cast", []string{e.value(n.Inputs[1])}, intAttribute("to", int(onnx.Int64)))
+		e.result(n, "GatherElements", []string{e.value(n.Inputs[0]), index}, intAttribute("axis", op.Axis))
 	case graph.PadChannels:
 		// ONNX lists the padding at the beginning of every dimension first, then that at the end.
 		pads := make([]int, 2*len(n.Shape))
 		pads[len(n.Shape)+1] = op.To - n.Inputs[0].Shape[1]
-		e.last(n, "Pad", []string{e.value(n.Inputs[0]), e.integers("pads", n, pads...)}, word("mode", "constant"))
+		e.result(n, "Pad", []string{e.value(n.Inputs[0]), e.integers("pads", n, pads...)}, stringAttribute("mode", "constant"))
 	case graph.TakeChannels:
-		e.last(n, "Slice", []string{e.value(n.Inputs[0]), e.integers("starts", n, 0), e.integers("ends", n, op.First), e.integers("axes", n, 1)})
+		e.result(n, "Slice", []string{e.value(n.Inputs[0]), e.integers("starts", n, 0), e.integers("ends", n, op.First), e.integers("axes", n, 1)})
 	default:
 		return false, nil
 	}
 	return true, nil
 }
 
-// reshape writes a dimension that varies as 0 if it is that of the input, and else as -1, which
-// is possible once.
+// reshape writes a Reshape. A dimension that varies becomes 0 if it is the input's, and otherwise
+// -1, which is possible only once.
 func (e *exporter) reshape(n *graph.Node, op graph.Reshape) error {
 	x := n.Inputs[0]
 	from := x.Shape
 	if len(op.To) == 2 && len(from) >= 2 && from[0] == op.To[0] && e.varies(n, 0) && !e.varies(n, 1) {
-		e.plain(n, "Flatten", number("axis", 1))
+		e.sameInputs(n, "Flatten", intAttribute("axis", 1))
 		return nil
 	}
 	to, inferred := make([]int, len(op.To)), false
@@ -71,15 +71,15 @@ func (e *exporter) reshape(n *graph.Node, op graph.Reshape) error {
 			to[d], inferred = -1, true
 		}
 	}
-	e.last(n, "Reshape", []string{e.value(x), e.integers("shape", n, to...)})
+	e.result(n, "Reshape", []string{e.value(x), e.integers("shape", n, to...)})
 	return nil
 }
 
-// take writes a choice of elements: as a broadcast, or else axis by axis.
+// take writes the operation that chooses elements, as a broadcast or else axis by axis.
 func (e *exporter) take(n *graph.Node, op graph.Take) error {
 	x := n.Inputs[0]
 	if op.Broadcasts(x.Shape) {
-		e.repeat(n, e.value(x), x.Shape)
+		e.noteBroadcast(n, e.value(x), x.Shape)
 		return nil
 	}
 	var axes []int
@@ -89,52 +89,52 @@ func (e *exporter) take(n *graph.Node, op graph.Take) error {
 		}
 		for _, other := range e.others {
 			if o, ok := other.Nodes[n.ID].Op.(graph.Take); !ok || !slices.Equal(o.Index[d], list) {
-				return fmt.Errorf("takes elements of dimension %d at places that depend on the batch or the size of the images", d)
+				return fmt.Errorf("takes elements of dimension %d whose indices depend on the batch or the size of the images", d)
 			}
 		}
 	}
 	name := e.value(x)
 	for i, d := range axes {
-		c := choice{e: e, n: n, axis: d, size: x.Shape[d], list: op.Index[d], fill: op.Fill}
+		c := axisTake{e: e, n: n, axis: d, size: x.Shape[d], indices: op.Index[d], fill: op.Fill}
 		op, in, attributes := c.node(name)
 		if i+1 == len(axes) {
-			e.last(n, op, in, attributes...)
+			e.result(n, op, in, attributes...)
 		} else {
-			name = e.step(n, op, in, attributes...)
+			name = e.intermediate(n, op, in, attributes...)
 		}
 	}
 	return nil
 }
 
-// choice is what graph.Take does along one axis of the given size.
-type choice struct {
+// axisTake is graph.Take along one axis of the given size.
+type axisTake struct {
 	e          *exporter
 	n          *graph.Node
 	axis, size int
-	list       []int
+	indices    []int
 	fill       float64
 }
 
 // pad returns the inputs of a Pad of x along the axis.
-func (c choice) pad(x string, before, after int) []string {
+func (c axisTake) pad(x string, before, after int) []string {
 	rank := len(c.n.Shape)
 	pads := make([]int, 2*rank)
 	pads[c.axis], pads[rank+c.axis] = before, after
 	return []string{x, c.e.integers("pads", c.n, pads...), c.e.scalar(c.n, c.fill)}
 }
 
-// node returns the last ONNX node of the choice among the elements of x; the others are written.
-// Indices at even distances become a Slice, the fill before and behind them a Pad, and all others
-// a Gather.
-func (c choice) node(x string) (op string, in []string, attributes []onnx.Attribute) {
+// node writes all but the last of the ONNX nodes that take elements of x, and returns the last.
+// Evenly spaced indices become a Slice, the fill before and after them a Pad, and all other
+// indices a Gather.
+func (c axisTake) node(x string) (op string, in []string, attributes []onnx.Attribute) {
 	before, after := 0, 0
-	for before < len(c.list) && c.list[before] == -1 {
+	for before < len(c.indices) && c.indices[before] == -1 {
 		before++
 	}
-	for after < len(c.list)-before && c.list[len(c.list)-1-after] == -1 {
+	for after < len(c.indices)-before && c.indices[len(c.indices)-1-after] == -1 {
 		after++
 	}
-	inner := c.list[before : len(c.list)-after]
+	inner := c.indices[before : len(c.indices)-after]
 	step, even := 1, len(inner) > 0 && !slices.Contains(inner, -1)
 	if len(inner) > 1 {
 		step = inner[1] - inner[0]
@@ -154,22 +154,22 @@ func (c choice) node(x string) (op string, in []string, attributes []onnx.Attrib
 		return "Slice", slice, nil
 	}
 	if len(inner) < c.size {
-		x = e.step(n, "Slice", slice)
+		x = e.intermediate(n, "Slice", slice)
 	}
-	return "Pad", c.pad(x, before, after), []onnx.Attribute{word("mode", "constant")}
+	return "Pad", c.pad(x, before, after), []onnx.Attribute{stringAttribute("mode", "constant")}
 }
 
-// gather is node by a list of indices. Those of the fill lead behind the last element, where x is
-// padded.
-func (c choice) gather(x string) (op string, in []string, attributes []onnx.Attribute) {
-	index := slices.Clone(c.list)
+// gather is node for a Gather. Where the result is filled, the index is one past the last
+// element, where x is padded.
+func (c axisTake) gather(x string) (op string, in []string, attributes []onnx.Attribute) {
+	index := slices.Clone(c.indices)
 	for i, at := range index {
 		if at == -1 {
 			index[i] = c.size
 		}
 	}
 	if slices.Contains(index, c.size) {
-		x = c.e.step(c.n, "Pad", c.pad(x, 0, 1), word("mode", "constant"))
+		x = c.e.intermediate(c.n, "Pad", c.pad(x, 0, 1), stringAttribute("mode", "constant"))
 	}
-	return "Gather", []string{x, c.e.integers("index", c.n, index...)}, []onnx.Attribute{number("axis", c.axis)}
+	return "Gather", []string{x, c.e.integers("index", c.n, index...)}, []onnx.Attribute{intAttribute("axis", c.axis)}
 }

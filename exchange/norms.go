@@ -17,8 +17,8 @@ func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	alpha, beta, bias, size := a.float("alpha", 1e-4), a.float("beta", 0.75), a.float("bias", 1), a.int("size", 0)
-	if size < 1 || size > mostSize {
-		a.fail("size=%d: a size is from 1 to %d", size, mostSize)
+	if size < 1 || size > maxWindow {
+		a.fail("size=%d: a size is from 1 to %d", size, maxWindow)
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -28,8 +28,8 @@ func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	channels := v.node.Shape[1]
-	if channels > mostSide {
-		return fmt.Errorf("of %d channels is not supported, only of at most %d", channels, mostSide)
+	if channels > maxSide {
+		return fmt.Errorf("its input has %d channels, and at most %d are supported", channels, maxSide)
 	}
 	band := tensor.New(channels, channels, 1, 1)
 	before := int(size-1) / 2
@@ -74,23 +74,13 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 3 {
-			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("its input is %v, and only [N, C, ...] is supported", x.Shape))
 		}
 		return x.GroupNorm(x.Shape[1], in[1], in[2], eps)
 	}))
-}
-
-// ones returns the shape [s[kept], 1, 1, ...], which broadcasts over the dimensions after kept.
-func ones(s tensor.Shape, kept int) []int {
-	to := make([]int, len(s)-kept)
-	for i := range to {
-		to[i] = 1
-	}
-	to[0] = s[kept]
-	return to
 }
 
 // groupNorm reads group normalisation. The scale has one number for each channel or, up to
@@ -101,11 +91,11 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
 		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		s := x.Shape
 		if len(s) < 3 || groups < 1 || int64(s[1])%groups != 0 {
-			panic(tensor.Misusef("num_groups=%d of %v", groups, s))
+			panic(tensor.Misusef("num_groups=%d does not suit an input of %v", groups, s))
 		}
 		k, per := int(groups), s[1]/int(groups)
 		if in[1].Shape.Numel() == k && per > 1 {
@@ -127,9 +117,9 @@ func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), over(asNumbers, func(in []*graph.Node) *graph.Node {
+	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 3), onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
-		axes := counted(len(x.Shape))[position(axis, len(x.Shape)):]
+		axes := indices(len(x.Shape))[axisIndex(axis, len(x.Shape)):]
 		if n.Op == "RMSNormalization" {
 			return x.Div(x.Mul(x).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt()).Mul(in[1].Broadcast(x.Shape...))
 		}
@@ -153,10 +143,10 @@ func (imp *importer) meanVariance(n *onnx.Node, a *attributes) error {
 	if axes == nil {
 		axes = []int64{0, 2, 3}
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
-		d := x.Sub(x.Mean(positions(axes, len(x.Shape))...))
-		std := d.Mul(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
+		d := x.Sub(x.Mean(axisIndices(axes, len(x.Shape))...))
+		std := d.Mul(d).Mean(axisIndices(axes, len(x.Shape))...).Sqrt()
 		return d.Div(std.Add(x.Graph.Constant(1e-9)))
 	}))
 }
@@ -166,9 +156,9 @@ func (imp *importer) lpNorm(n *onnx.Node, a *attributes) error {
 	if p != 1 && p != 2 {
 		a.fail("p=%d is not supported, only 1 and 2", p)
 	}
-	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
-		d := position(axis, len(x.Shape))
+		d := axisIndex(axis, len(x.Shape))
 		norm := x.Abs().Sum(d)
 		if p == 2 {
 			norm = x.Mul(x).Sum(d).Sqrt()

@@ -28,11 +28,11 @@ func TestPanics(t *testing.T) {
 					t.Errorf("passed as %v, want %q", r, c.pass)
 				}
 			}()
-			if err := guarded(c.run); (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
+			if err := catchMisuse(c.run); (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
 				t.Errorf("became %v, want %q", err, c.err)
 			}
 		}()
-		n := &Network{Input: Input{Name: "x", Channels: 1}, steps: []step{{label: "node Slice \"s\"", run: func(in []value) value {
+		n := &Network{Input: Input{Name: "x", Channels: 1}, nodes: []computedNode{{label: "node Slice \"s\"", run: func(in []value) value {
 			c.run()
 			return value{}
 		}}}}

@@ -63,16 +63,16 @@ func (imp *importer) title(names ...string) string {
 	return ""
 }
 
-// keep adds a layer with parameters to the network under the given path, or under the path
+// registerLayer adds a layer with parameters to the network under the given path, or under the path
 // of its node if that is empty. A path that is in use gets a number.
-func (imp *importer) keep(n *onnx.Node, m nn.Module, path string) {
+func (imp *importer) registerLayer(n *onnx.Node, m nn.Module, path string) {
 	if path == "" {
 		path = scope(n)
 	}
 	unique := path
 	for imp.net.Layers[unique] != nil {
-		imp.copies[path]++ // remember the count: thousands of nodes may share one weight
-		unique = fmt.Sprintf("%s_%d", path, imp.copies[path]+1)
+		imp.pathCopies[path]++ // remember the count: thousands of nodes may share one weight
+		unique = fmt.Sprintf("%s_%d", path, imp.pathCopies[path]+1)
 	}
 	imp.net.Layers[unique] = m
 	if _, ok := m.(*nn.Linear); ok {
@@ -130,7 +130,7 @@ func (imp *importer) affine(n *onnx.Node, x string, rank int, name string, t *te
 			scale[i] = 1 / v
 		}
 	}
-	if in := &imp.net.Input; in.Bytes && x == imp.prepared {
+	if in := &imp.net.Input; in.Bytes && x == imp.preparedImages {
 		return imp.prepare(n, x, scale, shift)
 	}
 	l := &Affine{}
@@ -140,7 +140,7 @@ func (imp *importer) affine(n *onnx.Node, x string, rank int, name string, t *te
 			(*p).Value.Data()[j] = float32([][]float64{scale, shift}[i][j])
 		}
 	}
-	imp.keep(n, l, "")
+	imp.registerLayer(n, l, "")
 	imp.layer(n, rank, x, l)
 	return nil
 }
@@ -152,7 +152,7 @@ func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) err
 		in.Channels = len(scale)
 	}
 	if len(scale) != 1 && len(scale) != in.Channels {
-		return fmt.Errorf("%d numbers for images of %d channels", len(scale), in.Channels)
+		return fmt.Errorf("has %d numbers for images of %d channels", len(scale), in.Channels)
 	}
 	if in.Scale == nil {
 		in.Scale, in.Shift = make([]float64, in.Channels), make([]float64, in.Channels)
@@ -165,12 +165,9 @@ func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) err
 		in.Scale[c] *= scale[i]
 		in.Shift[c] = in.Shift[c]*scale[i] + shift[i]
 	}
-	imp.pass(n, x)
+	imp.aliasInput(n, x)
 	return nil
 }
-
-// pass makes a node's output an alias of its input.
-func (imp *importer) pass(n *onnx.Node, x string) { imp.alias[n.Outputs[0]] = x }
 
 // Affine scales and shifts every channel: y[n,c,...] = Scale[c]·x[n,c,...] + Shift[c]. If
 // it has one number only, this is used for all channels. Scale and Shift are not trained.

@@ -16,16 +16,16 @@ func (win window) symmetric() bool {
 	return win.auto == "" && known(win.h) && known(win.w)
 }
 
-// fitting returns the window with the padding that an image of x's size needs, and the size
+// forImage returns the window with the padding that an image of x's size needs, and the size
 // of the output. The padding at the end is extended for a last window that reaches beyond it.
-func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
+func (win window) forImage(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 	if win.auto != "" {
-		win.h.agreed(x.Shape[2])
-		win.w.agreed(x.Shape[3])
+		win.h.checkSame(x.Shape[2])
+		win.w.checkSame(x.Shape[3])
 	}
 	win = win.resolved(x.Shape[2], x.Shape[3])
 	oh, ow = win.h.outputs(x.Shape[2], ceil), win.w.outputs(x.Shape[3], ceil)
-	limited(0, x.Shape[0], x.Shape[1], x.Shape[2]+win.h.before+win.h.after+mostSize, x.Shape[3]+win.w.before+win.w.after+mostSize)
+	checkSize(0, x.Shape[0], x.Shape[1], x.Shape[2]+win.h.before+win.h.after+maxWindow, x.Shape[3]+win.w.before+win.w.after+maxWindow)
 	reach := func(s side, size, outputs int) side {
 		s.after = max(s.after, (outputs-1)*s.stride+s.reach()+1-size-s.before)
 		return s
@@ -34,17 +34,17 @@ func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 	return win, oh, ow
 }
 
-// agreed panics if ONNX and its runtimes disagree on the SAME padding of a pooling.
-func (s side) agreed(size int) {
+// checkSame panics if ONNX and its runtimes disagree on the SAME padding of a pooling.
+func (s side) checkSame(size int) {
 	outputs := (size + s.stride - 1) / s.stride
 	if s.dilation != 1 || (outputs-1)*s.stride+s.kernel-size < -1 {
 		panic(tensor.Misusef("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
 	}
 }
 
-// paddedLess fails if the padding is wider than the window reaches, so that an output would
+// checkPadding fails if the padding is wider than the window reaches, so that an output would
 // see only padding.
-func (a *attributes) paddedLess(win window) {
+func (a *attributes) checkPadding(win window) {
 	for _, s := range []side{win.h, win.w} {
 		if s.before > s.reach() || s.after > s.reach() {
 			a.fail("pads %d, %d are wider than the window reaches, so some outputs would see only padding", s.before, s.after)
@@ -59,7 +59,7 @@ func (imp *importer) maxPool(n *onnx.Node, a *attributes) error {
 	}
 	win, ceil := a.window(0, 0), a.int("ceil_mode", 0) != 0
 	a.ignore("storage_order") // is for the second output, the indices, which is not supported
-	a.paddedLess(win)
+	a.checkPadding(win)
 	if err := a.done(); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (imp *importer) maxPool(n *onnx.Node, a *attributes) error {
 		return nil
 	}
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
-		fit, _, _ := win.fitting(in[0].node, ceil)
+		fit, _, _ := win.forImage(in[0].node, ceil)
 		return value{node: in[0].node.Graph.Apply(graph.MaxPool2d{
 			KH: fit.h.kernel, KW: fit.w.kernel, StrideH: fit.h.stride, StrideW: fit.w.stride, DilationH: fit.h.dilation, DilationW: fit.w.dilation,
 		}, fit.padded(in[0].node, math.Inf(-1)))}
@@ -86,7 +86,7 @@ func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	win, ceil, counted := a.window(0, 0), a.int("ceil_mode", 0) != 0, a.int("count_include_pad", 0) != 0
-	a.paddedLess(win)
+	a.checkPadding(win)
 	if err := a.done(); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
 // sums adds up every window of x. like has the size of the image; x may already have the
 // window's padding added to it.
 func (win window) sums(x, like *graph.Node, ceil bool) *graph.Node {
-	fit, oh, ow := win.fitting(like, ceil)
+	fit, oh, ow := win.forImage(like, ceil)
 	moreH, moreW := x.Shape[2]-like.Shape[2], x.Shape[3]-like.Shape[3]
 	if moreH+moreW > 0 {
 		own := win.resolved(like.Shape[2], like.Shape[3])
@@ -150,9 +150,9 @@ func (imp *importer) lpPool(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	win, ceil, p := a.window(0, 0), a.int("ceil_mode", 0) != 0, float64(a.int("p", 2))
-	a.paddedLess(win)
+	a.checkPadding(win)
 	if p < 1 {
-		a.fail("p=%v", p)
+		a.fail("p=%v is not at least 1", p)
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (imp *importer) globalPool(n *onnx.Node, a *attributes) error {
 	p := 2.0
 	if n.Op == "GlobalLpPool" {
 		if p = float64(a.int("p", 2)); p < 1 {
-			a.fail("p=%v", p)
+			a.fail("p=%v is not at least 1", p)
 		}
 	}
 	if err := a.done(); err != nil {

@@ -72,66 +72,66 @@ func (f *oneOrMore) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]float64)(f))
 }
 
-// known lists the steps of image processors that are supported or do not change an RGB image.
-var known = []string{"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order", "do_convert_rgb", "do_reduce_labels"}
+// supportedSteps lists the steps of image processors that are supported or do not change an RGB image.
+var supportedSteps = []string{"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order", "do_convert_rgb", "do_reduce_labels"}
 
-// readPreprocessor reads a preprocessor_config.json into d. told says in words what it
-// gives, and open lists what it says but cannot be done here.
-func readPreprocessor(text []byte, d *description) (told string, open []trouble, err error) {
+// readPreprocessor reads a preprocessor_config.json into d. summary says in words what it
+// gives, and unsupported lists what it says but cannot be done here.
+func readPreprocessor(text []byte, d *description) (summary string, unsupported []unsupportedSetting, err error) {
 	var p preprocessor
 	var all map[string]any
 	if err := cmp.Or(json.Unmarshal(text, &p), json.Unmarshal(text, &all)); err != nil {
 		return "", nil, fmt.Errorf("cannot be read (%w)", err)
 	}
-	next, open := p.choice()
+	next, unsupported := p.choice()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if on, _ := all[name].(bool); on && strings.HasPrefix(name, "do_") && !slices.Contains(known, name) {
-			open = append(open, troubleWith(resizeFields, "its %s is not known here", name))
+		if on, _ := all[name].(bool); on && strings.HasPrefix(name, "do_") && !slices.Contains(supportedSteps, name) {
+			unsupported = append(unsupported, unsupportedf(resizeFields, "its %s is not known here", name))
 		}
 	}
 	d.images = next
-	return next.String(), open, nil
+	return next.String(), unsupported, nil
 }
 
 // choice returns the image preparation that the processor describes.
-func (p *preprocessor) choice() (c prepare.Choice, open []trouble) {
+func (p *preprocessor) choice() (c prepare.Choice, unsupported []unsupportedSetting) {
 	off := func(b *bool) bool { return b != nil && !*b }
-	no := func(fields []string, format string, args ...any) {
-		open = append(open, troubleWith(fields, format, args...))
+	add := func(fields []string, format string, args ...any) {
+		unsupported = append(unsupported, unsupportedf(fields, format, args...))
 	}
 	if off(p.Resize) {
-		no(resizeFields, "images that are not resized are not known here")
+		add(resizeFields, "images that are not resized are not known here")
 		c.Size = cmp.Or(p.CropSize.square(), p.Size.square(), p.Size.Shortest)
 	} else if err := p.sizes(&c); err != nil {
-		no(resizeFields, "%v", err)
+		add(resizeFields, "%v", err)
 		c.Resize, c.Crop, c.Squash = 0, 0, false
 	}
 	if c.Size == 0 {
-		no(sizeFields, "has no size of a square")
+		add(sizeFields, "has no size of a square")
 	}
 	switch factor := p.Factor; {
 	case p.Offset:
-		no(scaleFields, "its rescale_offset is not known here")
+		add(scaleFields, "its rescale_offset is not known here")
 	case off(p.Rescale):
 		c.Scale = 1
 	case factor != nil && !(*factor > 0 && !math.IsInf(*factor, 0)):
-		no(scaleFields, "its rescale_factor is %v", *factor)
+		add(scaleFields, "its rescale_factor is %v", *factor)
 	case factor != nil && math.Abs(*factor*255-1) > 1e-6:
 		c.Scale = *factor
 	}
 	if p.Resample != nil { // Pillow's Image.Resampling
 		names := map[int]string{0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 		if c.Interpolation = names[*p.Resample]; c.Interpolation == "" {
-			no(interpolationFields, "its resample %d is not known here, only 0 to 5", *p.Resample)
+			add(interpolationFields, "its resample %d is not known here, only 0 to 5", *p.Resample)
 		}
 	}
 	c.Mean, c.Std, c.BGR = p.Mean, p.Std, p.Flip
 	if off(p.Normalize) {
 		c.Mean, c.Std = []float64{0}, []float64{1}
 	} else if p.Twice && strings.HasPrefix(p.Type, "EfficientNet") {
-		no(normaliseFields, "its include_top, which normalises twice, is not known here")
+		add(normaliseFields, "its include_top, which normalises twice, is not known here")
 	}
-	return possible(c, open)
+	return dropUnsupported(c, unsupported)
 }
 
 // sizes reads how the processor brings an image to its size. ConvNext's resizes the shorter

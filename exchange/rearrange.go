@@ -18,20 +18,20 @@ func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, func(in []value) value {
 		s, times := in[0].shape(), in[1].integers("the list of repetitions")
 		if len(times) != len(s) {
-			panic(tensor.Misusef("%d repetitions of %v", len(times), s))
+			panic(tensor.Misusef("has %d repetitions for the dimensions of %v", len(times), s))
 		}
 		to := make([]int64, len(s))
 		for d, k := range times {
-			if k < 0 || k > mostElements {
-				panic(tensor.Misusef("%d repetitions of dimension %d", k, d))
+			if k < 0 || k > maxElements {
+				panic(tensor.Misusef("%d repetitions of dimension %d are not possible", k, d))
 			}
 			to[d] = k * int64(s[d])
 		}
-		limited(0, to...)
-		return over(asInputs, func(in []*graph.Node) *graph.Node {
+		checkSize(0, to...)
+		return onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 			y := in[0]
 			for d := range s {
-				limited(mostListed, to[d])
+				checkSize(maxIndices, to[d])
 				index := make([]int, to[d])
 				for i := range index {
 					index[i] = i % s[d]
@@ -55,36 +55,36 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 4), func(in []value) value {
+	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 4), func(in []value) value {
 		s, pads, fill := in[0].shape(), axesOf(in, listed), fill
-		if in[2].there() {
+		if in[2].present() {
 			if numbers := in[2].numbers("the value"); len(numbers) == 1 {
 				fill = numbers[0]
 			}
 		}
-		at := counted(len(s))
-		if in[3].there() {
+		at := indices(len(s))
+		if in[3].present() {
 			at = at[:0]
 			axes := in[3].integers("the list of axes")
-			positions(axes, len(s)) // panics if an axis is given twice
+			axisIndices(axes, len(s)) // panics if an axis is given twice
 			for _, d := range axes {
-				at = append(at, position(d, len(s)))
+				at = append(at, axisIndex(d, len(s)))
 			}
 		}
 		if len(pads) != 2*len(at) {
-			panic(tensor.Misusef("pads=%v for %d dimensions", pads, len(at)))
+			panic(tensor.Misusef("pads=%v for %d dimensions, which need twice as many numbers", pads, len(at)))
 		}
 		to := s.Clone()
 		for i, d := range at {
 			for _, p := range []int64{pads[i], pads[i+len(at)]} {
-				if p < -mostPadding || p > mostPadding {
-					panic(tensor.Misusef("pads=%v: a size is from %d to %d", pads, -mostPadding, mostPadding))
+				if p < -maxPadding || p > maxPadding {
+					panic(tensor.Misusef("pads=%v: a size is from %d to %d", pads, -maxPadding, maxPadding))
 				}
 				to[d] += int(p)
 			}
 		}
-		limited(0, to...)
-		return over(asInputs, func(in []*graph.Node) *graph.Node {
+		checkSize(0, to...)
+		return onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 			y := in[0]
 			if mode == "constant" && fill == 0 && len(s) == 4 && slices.Equal(to, tensor.Shape{s[0], max(s[1], to[1]), s[2], s[3]}) && onlyAfter(pads, at, 1) {
 				return nn.PadChannels{To: to[1]}.Forward(y)
@@ -98,8 +98,8 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// mostPadding bounds the padding of one side; no shortcut adds as many channels.
-const mostPadding = 1 << 14
+// maxPadding bounds the padding of one side; no shortcut adds as many channels.
+const maxPadding = 1 << 14
 
 // onlyAfter reports whether all pads are zero, except the one at the end of a dimension.
 func onlyAfter(pads []int64, at []int, dimension int) bool {
@@ -118,7 +118,7 @@ func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *g
 		return x.Pad(d, before, after, fill)
 	}
 	if size == 0 || size+before+after < 0 {
-		panic(tensor.Misusef("%d and %d to dimension %d of %v", before, after, d, x.Shape))
+		panic(tensor.Misusef("pads %d and %d do not suit dimension %d of %v", before, after, d, x.Shape))
 	}
 	index := make([]int, size+before+after)
 	for i := range index {
@@ -146,10 +146,10 @@ func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	if mode != "DCR" && mode != "CRD" {
 		a.fail("mode=%s is not known", mode)
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
-		if len(s) != 4 || block < 1 || block > mostSize || s[1]%(block*block) != 0 {
-			panic(tensor.Misusef("blocksize=%d of %v", block, s))
+		if len(s) != 4 || block < 1 || block > maxWindow || s[1]%(block*block) != 0 {
+			panic(tensor.Misusef("blocksize=%d does not suit an input of %v", block, s))
 		}
 		c := s[1] / (block * block)
 		if mode == "CRD" {
@@ -165,10 +165,10 @@ func (imp *importer) spaceToDepth(n *onnx.Node, a *attributes) error {
 	if mode != "DCR" && mode != "CRD" {
 		a.fail("mode=%s is not known", mode)
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
-		if len(s) != 4 || block < 1 || block > mostSize || s[2]%block != 0 || s[3]%block != 0 {
-			panic(tensor.Misusef("blocksize=%d of %v", block, s))
+		if len(s) != 4 || block < 1 || block > maxWindow || s[2]%block != 0 || s[3]%block != 0 {
+			panic(tensor.Misusef("blocksize=%d does not suit an input of %v", block, s))
 		}
 		h, w := s[2]/block, s[3]/block
 		axes := []int{0, 3, 5, 1, 2, 4}

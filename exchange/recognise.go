@@ -57,7 +57,7 @@ func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 func recognise(n *Network, tried []models.Match, likely string) (models.Match, nn.Module, error) {
 	var found []candidate
 	for _, t := range tried {
-		if m := filled(n, t); m != nil {
+		if m := filledModel(n, t); m != nil {
 			if t.Entry.Name == likely {
 				return t, m, nil
 			}
@@ -70,10 +70,10 @@ func recognise(n *Network, tried []models.Match, likely string) (models.Match, n
 	if len(found) == 0 {
 		return models.Match{}, nil, nil
 	}
-	most := slices.MaxFunc(found, func(a, b candidate) int { return cmp.Compare(a.shared, b.shared) }).shared
-	found = slices.DeleteFunc(found, func(c candidate) bool { return c.shared < most })
+	highest := slices.MaxFunc(found, func(a, b candidate) int { return cmp.Compare(a.shared, b.shared) }).shared
+	found = slices.DeleteFunc(found, func(c candidate) bool { return c.shared < highest })
 	found = slices.DeleteFunc(slices.Clone(found), func(c candidate) bool {
-		return slices.ContainsFunc(found, func(d candidate) bool { return d.fits(n, c) })
+		return slices.ContainsFunc(found, func(d candidate) bool { return d.fitsBetter(n, c) })
 	})
 	if len(found) > 1 {
 		var names []string
@@ -93,8 +93,8 @@ type candidate struct {
 	shared int // how many names it shares with the network
 }
 
-// fits reports whether c matches the network in everything in which other does, and in more.
-func (c candidate) fits(n *Network, other candidate) bool {
+// fitsBetter reports whether c matches the network in everything in which other does, and in more.
+func (c candidate) fitsBetter(n *Network, other candidate) bool {
 	mine, theirs := n.likeness(c.match.Entry), n.likeness(other.match.Entry)
 	return mine != theirs && mine&theirs == theirs
 }
@@ -113,15 +113,15 @@ func (n *Network) likeness(e models.Entry) (bits int) {
 	return bits
 }
 
-// mostPrefix is how many words a graph may put before the names of a net, such as
+// maxPrefix is how many words a graph may put before the names of a net, such as
 // module.model.backbone.
-const mostPrefix = 4
+const maxPrefix = 4
 
-// named visits the names that a parameter of a graph may have in a net: its name without up
-// to mostPrefix first words, the prefix, and each of these translated from Hugging Face's.
-func named(name string, visit func(prefix, name string)) {
+// possibleNames visits the names that a parameter of a graph may have in a net: its name without up
+// to maxPrefix first words, the prefix, and each of these translated from Hugging Face's.
+func possibleNames(name string, visit func(prefix, name string)) {
 	rest := name
-	for range mostPrefix + 1 {
+	for range maxPrefix + 1 {
 		prefix := name[:len(name)-len(rest)]
 		visit(prefix, rest)
 		if other, ok := torchvisionName(rest); ok {
@@ -139,7 +139,7 @@ func named(name string, visit func(prefix, name string)) {
 func (n *Network) shapes() []map[string]tensor.Shape {
 	by := map[string]map[string]tensor.Shape{}
 	for _, p := range nn.Named(n) {
-		named(p.Name, func(prefix, name string) {
+		possibleNames(p.Name, func(prefix, name string) {
 			if by[prefix] == nil {
 				by[prefix] = map[string]tensor.Shape{}
 			}
@@ -155,9 +155,9 @@ func (n *Network) shapes() []map[string]tensor.Shape {
 	return all
 }
 
-// filled builds the model of a match with the network's weights. It returns nil if the model
+// filledModel builds the model of a match with the network's weights. It returns nil if the model
 // computes something else.
-func filled(n *Network, match models.Match) nn.Module {
+func filledModel(n *Network, match models.Match) nn.Module {
 	e, c := match.Entry, match.Config
 	h, w := n.Input.Height, n.Input.Width
 	if h == 0 || w == 0 {
@@ -193,23 +193,23 @@ func filled(n *Network, match models.Match) nn.Module {
 	return nil
 }
 
-// sharedNames counts the parameters of m whose names the network has too, behind one common
+// sharedNames counts the parameters of m whose names the network has too, after one common
 // prefix.
-func (n *Network) sharedNames(m nn.Module) (most int) {
+func (n *Network) sharedNames(m nn.Module) (highest int) {
 	have := map[string]bool{}
 	for _, p := range nn.Named(m) {
 		have[p.Name] = true
 	}
 	by := map[string]int{}
 	for _, p := range nn.Named(n) {
-		named(p.Name, func(prefix, name string) {
+		possibleNames(p.Name, func(prefix, name string) {
 			if have[name] {
 				by[prefix]++
-				most = max(most, by[prefix])
+				highest = max(highest, by[prefix])
 			}
 		})
 	}
-	return most
+	return highest
 }
 
 // traced returns the output node of forward for one image.

@@ -48,40 +48,40 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	batch := imp.batch()
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 4), func(in []value) value {
+	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 4), func(in []value) value {
 		if in[0].node == nil {
-			panic(tensor.Misusef("is not supported of constants"))
+			panic(tensor.Misusef("has a constant input, which is not supported; let the exporter fold constants"))
 		}
 		x := in[0].shape()
-		at := counted(len(x))
+		at := indices(len(x))
 		if axes != nil {
 			at = at[:0]
 			for _, d := range axes {
-				at = append(at, position(d, len(x)))
+				at = append(at, axisIndex(d, len(x)))
 			}
 		}
 		scales, to := listed, []int64(nil)
-		if scales == nil && in[scalesAt].there() && in[scalesAt].data != nil && in[scalesAt].data.Numel() > 0 {
+		if scales == nil && in[scalesAt].present() && in[scalesAt].data != nil && in[scalesAt].data.Numel() > 0 {
 			scales = in[scalesAt].numbers("the list of scales")
 		}
 		if scales == nil && sizesAt > 0 {
 			to = in[sizesAt].integers("the list of sizes")
 		}
 		if len(scales) != len(at) && len(to) != len(at) {
-			panic(tensor.Misusef("%d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
+			panic(tensor.Misusef("has %d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
 		}
 		var crop []float64
 		if r.coordinates == "tf_crop_and_resize" {
 			if crop = in[1].numbers("the region"); len(crop) != 2*len(at) {
-				panic(tensor.Misusef("a region of %d numbers for %d axes", len(crop), len(at)))
+				panic(tensor.Misusef("its region has %d numbers for %d axes", len(crop), len(at)))
 			}
 		}
-		one := common(policy, x, at, to)
-		return over(asNumbers, func(in []*graph.Node) *graph.Node {
+		one := commonScale(policy, x, at, to)
+		return onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 			y := in[0]
-			none, all := make([][]int, len(x)), make([]stretching, len(x))
+			none, all := make([][]int, len(x)), make([]axisResize, len(x))
 			for i, d := range at {
-				g := stretching{from: x[d], to: x[d], scale: 1, end: 1}
+				g := axisResize{from: x[d], to: x[d], scale: 1, end: 1}
 				if crop != nil {
 					g.start, g.end = crop[i], crop[i+len(at)]
 				}
@@ -89,16 +89,16 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 				case scales != nil:
 					g.scale = scales[i]
 					g.exact = float64(float32(x[d]) * float32(g.scale)) // ONNX's runtimes compute it in float32
-					g.to = int(math.Floor(min(max(g.exact, 0), mostSide*4)))
+					g.to = int(math.Floor(min(max(g.exact, 0), maxSide*4)))
 				case one > 0:
 					g.scale = one
-					g.to = int(math.Floor(min(max(float64(x[d])*one, 0), mostSide*4) + 0.5))
+					g.to = int(math.Floor(min(max(float64(x[d])*one, 0), maxSide*4) + 0.5))
 				case d > 0 || to[i] != batch:
-					g.to = int(min(to[i], mostSide*4))
+					g.to = int(min(to[i], maxSide*4))
 					g.scale = float64(g.to) / float64(x[d])
 				}
 				if g.to < 1 || x[d] < 1 || !(g.scale > 0) {
-					panic(tensor.Misusef("to %d of %v along dimension %d", g.to, x, d))
+					panic(tensor.Misusef("resizing dimension %d of %v to %d is not possible", d, x, g.to))
 				}
 				all[d] = g
 			}
@@ -108,35 +108,36 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 			for _, d := range at {
 				y, none[d] = r.along(y, d, all[d])
 			}
-			return replaced(y, none, r.outside)
+			return fillOutside(y, none, r.outside)
 		})(in[:1])
 	})
 	return nil
 }
 
-// upsample returns the operation of bilinear images [N, C, H, W] that does the same, if there is one.
-func (r resizing) upsample(x tensor.Shape, all []stretching) (o graph.Upsample, ok bool) {
+// upsample returns the graph.Upsample that resizes images [N, C, H, W] as r does. ok is false if
+// there is none.
+func (r resizing) upsample(x tensor.Shape, all []axisResize) (o graph.Upsample, ok bool) {
 	if r.mode != "linear" || r.antialias || len(x) != 4 {
 		return o, false
 	}
 	for d, g := range all {
-		unused := g == stretching{}
-		switch whole := g.start == 0 && g.end == 1; {
+		unused := g == axisResize{}
+		switch uncropped := g.start == 0 && g.end == 1; {
 		case unused && d < 2:
-		case unused, !whole, d < 2 && (g.to != g.from || g.scale != 1):
+		case unused, !uncropped, d < 2 && (g.to != g.from || g.scale != 1):
 			return o, false
 		case r.coordinates == "pytorch_half_pixel" && d >= 2 && g.to == 1:
 			return o, false
 		}
 	}
 	h, w := all[2], all[3]
-	limited(0, x[0], x[1], h.to, w.to)
-	limited(mostListed, h.to, w.to)
+	checkSize(0, x[0], x[1], h.to, w.to)
+	checkSize(maxIndices, h.to, w.to)
 	switch r.coordinates {
 	case "half_pixel", "pytorch_half_pixel":
 		return graph.Upsample{H: h.to, W: w.to, Bilinear: true, ScaleH: h.scale, ScaleW: w.scale}, true
 	case "align_corners":
-		for _, g := range []stretching{h, w} {
+		for _, g := range []axisResize{h, w} {
 			if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
 				return o, false
 			}
@@ -146,8 +147,8 @@ func (r resizing) upsample(x tensor.Shape, all []stretching) (o graph.Upsample, 
 	return o, false
 }
 
-// common returns the one scale for all axes that keep_aspect_ratio_policy asks for, or 0 if each has its own.
-func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64) {
+// commonScale returns the one scale for all axes that keep_aspect_ratio_policy asks for, or 0 if each has its own.
+func commonScale(policy string, x tensor.Shape, at []int, to []int64) (scale float64) {
 	if policy == "stretch" || to == nil {
 		return 0
 	}
@@ -160,8 +161,8 @@ func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64)
 	return scale
 }
 
-// replaced puts fill at every element for which the index of some dimension is -1.
-func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
+// fillOutside puts fill at every element for which the index of some dimension is -1.
+func fillOutside(x *graph.Node, index [][]int, fill float64) *graph.Node {
 	for _, list := range index {
 		if list != nil {
 			return x.Graph.Apply(graph.Take{Index: index, Fill: fill}, x)
@@ -170,38 +171,30 @@ func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
 	return x
 }
 
-// stretching says how one dimension is resized.
-type stretching struct {
+// axisResize says how one dimension is resized.
+type axisResize struct {
 	from, to   int
 	scale      float64
 	exact      float64 // if the scale is given: the size before it is rounded down
 	start, end float64 // the region of tf_crop_and_resize, as fractions of the dimension
 }
 
-// batch returns the batch size that the graph's input is fixed to, or 0 if it takes any.
-func (imp *importer) batch() int64 {
-	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
-		return int64(d.Size)
-	}
-	return 0
-}
-
 // along resizes one dimension. none lists, for tf_crop_and_resize, the indices of the
 // outputs, with -1 for those that lie outside the image; it is nil if there are none.
-func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none []int) {
+func (r resizing) along(x *graph.Node, d int, g axisResize) (y *graph.Node, none []int) {
 	if g.to == g.from && g.scale == 1 && g.start == 0 && g.end == 1 {
 		return x, nil
 	}
-	whole := x.Shape.Clone()
-	whole[d] = g.to
-	limited(0, whole...)
+	resized := x.Shape.Clone()
+	resized[d] = g.to
+	checkSize(0, resized...)
 	from := g.from
 	places := make([]float64, g.to)
 	for i := range places {
 		places[i] = r.source(i, g)
 		if r.coordinates == "tf_crop_and_resize" && !(places[i] >= 0 && places[i] <= float64(from-1)) {
 			if none == nil {
-				none = counted(g.to)
+				none = indices(g.to)
 			}
 			places[i], none[i] = 0, -1
 		}
@@ -213,10 +206,10 @@ func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none
 		}
 		return x.Gather(d, index...), none
 	}
-	limited(mostMade, g.to, from)
+	checkSize(maxConstant, g.to, from)
 	matrix := tensor.New(from, g.to)
 	for i, at := range places {
-		at = min(max(at, -mostSide), float64(from+mostSide))
+		at = min(max(at, -maxSide), float64(from+maxSide))
 		first := int(math.Floor(at))
 		weights, before := r.weights(at-float64(first), g.scale)
 		first -= before
@@ -232,25 +225,25 @@ func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none
 		}
 	}
 	// Move the dimension to the end for the product, and back.
-	axes := counted(len(x.Shape))
+	axes := indices(len(x.Shape))
 	last := len(axes) - 1
 	axes[d], axes[last] = last, d
 	turned := x.Transpose(axes...)
 	rows := turned.Reshape(turned.Shape[:last].Numel(), from)
 	to := turned.Shape.Clone()
 	to[last] = g.to
-	return rows.MatMul(value{data: matrix}.on(x.Graph)).Reshape(to...).Transpose(axes...), none
+	return rows.MatMul(value{data: matrix}.asNode(x.Graph)).Reshape(to...).Transpose(axes...), none
 }
 
 // source returns the coordinate of output i in the input.
-func (r resizing) source(i int, g stretching) float64 {
+func (r resizing) source(i int, g axisResize) float64 {
 	x, last := float64(i), float64(g.from-1)
 	switch r.coordinates {
 	case "asymmetric":
 		return x / g.scale
 	case "align_corners":
 		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
-			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes disagree there", g.exact))
+			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with an integer: ONNX and its runtimes disagree there", g.exact))
 		}
 		if g.to == 1 {
 			return 0
@@ -308,8 +301,8 @@ func (r resizing) weights(t, scale float64) (weights []float64, before int) {
 	if scale = min(scale, 1); !r.antialias {
 		scale = 1
 	}
-	if !(reach/scale < mostSide) {
-		panic(tensor.Misusef("by %v is not supported", scale))
+	if !(reach/scale < maxSide) {
+		panic(tensor.Misusef("the scale %v is not supported", scale))
 	}
 	before = -int(math.Floor(-reach/scale) + 1)
 	for i := -before; i < 2+before; i++ {

@@ -52,3 +52,17 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	}
 	return model, nil
 }
+
+// SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes
+// it. Weights that lie in other files become part of it. The file is written completely or
+// not at all.
+func SaveGraph(path, from string, info checkpoint.Model) error {
+	metadata, err := info.Metadata()
+	if err == nil {
+		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Copy(w, from, metadata) })
+	}
+	if err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	return nil
+}

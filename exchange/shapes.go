@@ -10,9 +10,9 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// shaping adds a node that reshapes its first input to the shape that to returns. The
+// addReshape adds a node that reshapes its first input to the shape that to returns. The
 // elements and their order stay the same.
-func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tensor.Shape) {
+func (imp *importer) addReshape(n *onnx.Node, in []string, to func(in []value) tensor.Shape) {
 	imp.apply(n.String(), n.Outputs[0], in, func(in []value) value {
 		s := to(in)
 		if from := in[0].shape(); s.Numel() != from.Numel() {
@@ -28,7 +28,7 @@ func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tens
 		return value{node: x.Reshape(s...)}
 	})
 	if imp.constants[in[0]] == nil {
-		imp.shaped[n.Outputs[0]] = in[0]
+		imp.reshapedFrom[n.Outputs[0]] = in[0]
 	}
 }
 
@@ -38,12 +38,12 @@ func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+	imp.addReshape(n, imp.inputNames(n, 1), func(in []value) tensor.Shape {
 		s := in[0].shape()
 		if axis < -int64(len(s)) || axis > int64(len(s)) {
-			panic(tensor.Misusef("axis=%d of %d dimensions", axis, len(s)))
+			panic(tensor.Misusef("axis=%d does not exist in a tensor of %d dimensions", axis, len(s)))
 		}
-		at := bounded(axis, len(s))
+		at := clampIndex(axis, len(s))
 		return tensor.Shape{s[:at].Numel(), s[at:].Numel()}
 	})
 	return nil
@@ -56,14 +56,14 @@ func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	names := imp.named(n, 2)
+	names := imp.inputNames(n, 2)
 	_, fixed := imp.constants[names[1]]
 	_, constant := imp.constants[names[0]]
 	batch := imp.batch() // a 1 in the shape that is this fixed batch stands for the actual batch
 	if fixed = fixed && batch > 0 && !constant; fixed {
-		names = append(names[:2:2], imp.net.from)
+		names = append(names[:2:2], imp.net.inputName)
 	}
-	imp.shaping(n, names, func(in []value) tensor.Shape {
+	imp.addReshape(n, names, func(in []value) tensor.Shape {
 		from, dims := in[0].shape(), slices.Clone(in[1].integers("the shape"))
 		if fixed && len(dims) > 0 && len(from) > 0 && dims[0] == batch && from[0] == in[2].node.Shape[0] {
 			dims[0] = int64(from[0])
@@ -98,29 +98,21 @@ func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 	return to
 }
 
-// axesOf returns the axes of a node: its second input since version 13, an attribute before that.
-func axesOf(in []value, listed []int64) []int64 {
-	if len(in) > 1 && in[1].there() {
-		return in[1].integers("the list of axes")
-	}
-	return listed
-}
-
 // squeeze reads Squeeze.
 func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 	listed := a.ints("axes")
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+	imp.addReshape(n, imp.inputNames(n, 1), func(in []value) tensor.Shape {
 		s, axes := in[0].shape(), axesOf(in, listed)
-		at := positions(axes, len(s))
+		at := axisIndices(axes, len(s))
 		to := tensor.Shape{}
 		for d, size := range s {
 			switch {
 			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // without axes, the batch dimension stays
 			case slices.Contains(at, d):
-				panic(tensor.Misusef("takes out dimension %d of %v, which is not 1", d, s))
+				panic(tensor.Misusef("removes dimension %d of %v, which is not 1", d, s))
 			default:
 				to = append(to, size)
 			}
@@ -136,11 +128,11 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+	imp.addReshape(n, imp.inputNames(n, 1), func(in []value) tensor.Shape {
 		s, axes := in[0].shape(), axesOf(in, listed)
-		at := positions(axes, len(s)+len(axes))
+		at := axisIndices(axes, len(s)+len(axes))
 		if len(s)+len(axes) > graph.MostDimensions {
-			panic(tensor.Misusef("%v gets %d more dimensions, and at most %d are possible in all", s, len(axes), graph.MostDimensions))
+			panic(tensor.Misusef("adds to %v %d dimensions, and a tensor can have at most %d", s, len(axes), graph.MostDimensions))
 		}
 		to := tensor.Shape{}
 		for d, next := 0, 0; d < len(s)+len(axes); d++ {
@@ -158,23 +150,23 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 
 // identity reads Identity, which gives its input another name.
 func (imp *importer) identity(n *onnx.Node, a *attributes) error {
-	name := imp.named0(n)[0]
-	if name != imp.net.from {
-		if v, err := imp.value(name); err != nil || !v.there() {
+	name := imp.unchangedInputNames(n)[0]
+	if name != imp.net.inputName {
+		if v, err := imp.value(name); err != nil || !v.present() {
 			return fmt.Errorf("input %q is not known", name)
 		}
 	}
-	if name == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
-		imp.prepared = ""
+	if name == imp.preparedImages && imp.uses[n.Inputs[0]] != 1 {
+		imp.preparedImages = ""
 	}
-	imp.pass(n, name)
+	imp.aliasInput(n, name)
 	return a.done()
 }
 
 // dropout reads Dropout, which does nothing in evaluation mode.
 func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
 	a.ignore("ratio", "seed", "is_test")
-	x, _, err := imp.activation(n, 0)
+	x, _, err := imp.computedInput(n, 0)
 	if err != nil {
 		return err
 	}
@@ -185,7 +177,7 @@ func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
 	if training != nil && slices.ContainsFunc(training.Ints(), func(v int64) bool { return v != 0 }) {
 		return fmt.Errorf("is in training mode; export the network in evaluation mode")
 	}
-	imp.pass(n, x)
+	imp.aliasInput(n, x)
 	return a.done()
 }
 
@@ -196,22 +188,22 @@ func (imp *importer) transpose(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	if name := imp.named0(n)[0]; imp.turn && name == imp.net.from {
-		imp.turn = false
+	if name := imp.unchangedInputNames(n)[0]; imp.transposePending && name == imp.net.inputName {
+		imp.transposePending = false
 		if imp.uses[n.Inputs[0]] != 1 {
-			imp.prepared = ""
+			imp.preparedImages = ""
 		}
-		imp.pass(n, name)
+		imp.aliasInput(n, name)
 		return nil
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		rank := len(in[0].Shape)
-		axes := counted(rank)
+		axes := indices(rank)
 		slices.Reverse(axes)
 		if perm != nil {
 			axes = axes[:0]
 			for _, d := range perm {
-				axes = append(axes, position(d, rank))
+				axes = append(axes, axisIndex(d, rank))
 			}
 		}
 		return in[0].Transpose(axes...)
@@ -229,16 +221,16 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 			panic(tensor.Misusef("has no constant indices"))
 		}
 		s := in[0].shape()
-		d := position(axis, len(s))
-		limited(0, append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)...)
+		d := axisIndex(axis, len(s))
+		checkSize(0, append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)...)
 		index := []int{}
 		for _, i := range in[1].data.Ints() {
 			if i < -int64(s[d]) || i >= int64(s[d]) {
-				panic(tensor.Misusef("index %d of %d", i, s[d]))
+				panic(tensor.Misusef("index %d is outside of a dimension of size %d", i, s[d]))
 			}
-			index = append(index, position(i, s[d]))
+			index = append(index, axisIndex(i, s[d]))
 		}
-		return over(asInputs, func(x []*graph.Node) *graph.Node {
+		return onNodes(likeInputs, func(x []*graph.Node) *graph.Node {
 			y := x[0].Gather(d, index...)
 			to := append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)
 			return y.Reshape(to...)
@@ -246,15 +238,15 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// gatherElements reads GatherElements, whose negative indices count from the end.
+// gatherElements reads GatherElements. Negative indices count from the end.
 func (imp *importer) gatherElements(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 0)
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		x, index := in[0], in[1]
-		d := position(axis, len(x.Shape))
+		d := axisIndex(axis, len(x.Shape))
 		zero, size := index.Graph.Constant(0), index.Graph.Constant(float64(x.Shape[d]))
 		return x.GatherElements(d, index.Less(zero).Where(index.Add(size), index))
 	}))
@@ -266,10 +258,10 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 5), func(in []value) value {
+	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 5), func(in []value) value {
 		starts, ends, axes, steps := starts, ends, listed, []int64(nil)
 		for i, to := range []*[]int64{&starts, &ends, &axes, &steps} {
-			if in[1+i].there() {
+			if in[1+i].present() {
 				*to = in[1+i].integers("the list of places")
 			}
 		}
@@ -279,19 +271,19 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 			}
 		}
 		if len(starts) != len(axes) || len(ends) != len(axes) || steps != nil && len(steps) != len(axes) {
-			panic(tensor.Misusef("%d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
+			panic(tensor.Misusef("has %d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
 		}
 		s := in[0].shape()
-		positions(axes, len(s))
-		return over(asInputs, func(x []*graph.Node) *graph.Node {
+		axisIndices(axes, len(s))
+		return onNodes(likeInputs, func(x []*graph.Node) *graph.Node {
 			y := x[0]
 			for i, d := range axes {
 				step := int64(1)
 				if steps != nil {
 					step = steps[i]
 				}
-				at := position(d, len(s))
-				y = y.Gather(at, stretch(starts[i], ends[i], step, s[at])...)
+				at := axisIndex(d, len(s))
+				y = y.Gather(at, sliceIndices(starts[i], ends[i], step, s[at])...)
 			}
 			return y
 		})(in[:1])
@@ -299,11 +291,11 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// stretch lists the indices of a dimension from start to end (exclusive).
-func stretch(start, end, step int64, size int) []int {
+// sliceIndices lists the indices of a dimension from start to end (exclusive).
+func sliceIndices(start, end, step int64, size int) []int {
 	n := int64(size)
 	if step == 0 {
-		panic(tensor.Misusef("a step of 0"))
+		panic(tensor.Misusef("has a step of 0"))
 	}
 	if start < 0 {
 		start += n
@@ -336,20 +328,20 @@ func stretch(start, end, step int64, size int) []int {
 func (imp *importer) split(n *onnx.Node, a *attributes) error {
 	axis, listed := a.int("axis", 0), a.ints("split")
 	a.ignore("num_outputs")
-	if len(n.Outputs) > mostSide {
-		a.fail("into %d parts is not supported, only into %d", len(n.Outputs), mostSide)
+	if len(n.Outputs) > maxSide {
+		a.fail("has %d parts, and at most %d are supported", len(n.Outputs), maxSide)
 	}
 	if err := a.done(); err != nil {
 		return err
 	}
-	names := imp.named(n, 2)
+	names := imp.inputNames(n, 2)
 	for k, out := range n.Outputs {
 		if out == "" {
 			continue
 		}
 		imp.apply(n.String(), out, names, func(in []value) value {
 			s := in[0].shape()
-			d := position(axis, len(s))
+			d := axisIndex(axis, len(s))
 			sizes := axesOf(in, listed)
 			if sizes == nil {
 				part := (s[d] + len(n.Outputs) - 1) / len(n.Outputs)
@@ -360,7 +352,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 			from, total := int64(0), int64(0)
 			for i, size := range sizes {
 				if size < 0 || size > int64(s[d]) {
-					panic(tensor.Misusef("a part of %d of dimension %d of %v", size, d, s))
+					panic(tensor.Misusef("has a part of %d for dimension %d of %v", size, d, s))
 				}
 				if i < k {
 					from += size
@@ -368,9 +360,9 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 				total += size
 			}
 			if len(sizes) != len(n.Outputs) || total != int64(s[d]) {
-				panic(tensor.Misusef("parts of %v of dimension %d of %v", sizes, d, s))
+				panic(tensor.Misusef("has parts of %v for dimension %d of %v", sizes, d, s))
 			}
-			return over(asInputs, func(x []*graph.Node) *graph.Node { return x[0].Slice(d, int(from), int(from+sizes[k])) })(in[:1])
+			return onNodes(likeInputs, func(x []*graph.Node) *graph.Node { return x[0].Slice(d, int(from), int(from+sizes[k])) })(in[:1])
 		})
 	}
 	return nil
@@ -380,12 +372,12 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 func (imp *importer) concat(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 1)
 	if len(n.Inputs) == 0 || slices.Contains(n.Inputs, "") {
-		return fmt.Errorf("lacks an input")
+		return fmt.Errorf("an input is missing")
 	}
-	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		if len(in) == 1 {
 			return in[0]
 		}
-		return graph.Join(position(axis, len(in[0].Shape)), in...)
+		return graph.Join(axisIndex(axis, len(in[0].Shape)), in...)
 	}))
 }

@@ -33,7 +33,7 @@ func timmTensors(t *testing.T) map[string]*Weights {
 	}
 	all := map[string]*Weights{}
 	for name, tensors := range fixture.Nets {
-		w := &Weights{stored: map[string]tensor.Shape{}}
+		w := &Weights{fileShapes: map[string]tensor.Shape{}}
 		for _, pair := range tensors {
 			var key string
 			var shape tensor.Shape
@@ -43,9 +43,9 @@ func timmTensors(t *testing.T) map[string]*Weights {
 			if err := json.Unmarshal(pair[1], &shape); err != nil {
 				t.Fatal(err)
 			}
-			w.order, w.stored[key] = append(w.order, key), shape
+			w.names, w.fileShapes[key] = append(w.names, key), shape
 		}
-		w.namings = w.listNamings(w.order, "")
+		w.namings = w.listNamings(w.names, "")
 		all[name] = w
 	}
 	return all
@@ -66,7 +66,7 @@ func TestTimmNets(t *testing.T) {
 			t.Errorf("%s stands not in timm.txt", name)
 			continue
 		}
-		found, err := w.choose("")
+		found, err := w.chooseModel("")
 		ours := want.Entry.Name != ""
 		if err != nil {
 			refused++
@@ -74,7 +74,7 @@ func TestTimmNets(t *testing.T) {
 				t.Errorf("%s is refused: %v", name, err)
 			}
 			// resnet50_gn has no tensor that resnet50 does not have.
-			if !slices.ContainsFunc(append(w.order, "bn1.running_mean"), func(key string) bool { return strings.Contains(err.Error(), key+" ") }) {
+			if !slices.ContainsFunc(append(w.names, "bn1.running_mean"), func(key string) bool { return strings.Contains(err.Error(), key+" ") }) {
 				t.Errorf("%s: no tensor is named by %v", name, err)
 			}
 			continue
@@ -88,7 +88,7 @@ func TestTimmNets(t *testing.T) {
 		}
 		if err == nil {
 			taken++
-			if form(found.Entry) != form(want.Entry) {
+			if familyKey(found.Entry) != familyKey(want.Entry) {
 				t.Errorf("%s is taken as %s", name, found.Title())
 			}
 		} else if !strings.Contains(err.Error(), `"architecture": "timm/`+name) {

@@ -256,7 +256,7 @@ func TestBackbone(t *testing.T) {
 	backbone := slices.DeleteFunc(nn.StateDict(m), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") })
 	for _, prefix := range []string{"", "backbone."} {
 		path := foreign(t, backbone, func(name string) string { return prefix + name })
-		for model, want := range map[string]string{"": "`residual train --weights " + path + " --data IMAGES`", "resnet18": "`residual train --model resnet18 --weights " + path} {
+		for model, want := range map[string]string{"": "a training with Weights " + path + " gives it a new last layer", "resnet18": "with Weights " + path + " and Model resnet18 gives"} {
 			_, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: model, Classes: []string{"cat", "dog"}})
 			if err == nil || !strings.Contains(err.Error(), "holds no fc.weight and no fc.bias: it is basic-block ResNet like resnet18 with 1, 1, 1, 1 blocks a stage without its last layer") ||
 				!strings.Contains(err.Error(), want) {

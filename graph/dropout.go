@@ -1,6 +1,9 @@
 package graph
 
-import "github.com/residual-ml/residual/tensor"
+import (
+	"github.com/residual-ml/residual/internal/rng"
+	"github.com/residual-ml/residual/tensor"
+)
 
 // Dropout zeroes elements at random with probability P and scales the others by
 // 1/(1-P) (Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks
@@ -43,15 +46,6 @@ func (o Dropout) Reference(n *Node, y []float64, in [][]float64) {
 // probability 1-p. It is a hash of its arguments without state, so the mask is the same on every
 // device and for any number of threads.
 func DropoutKeep(key int64, stream int, index uint64, p float64) bool {
-	h := mix64(mix64(mix64(uint64(key))+uint64(stream)) + index)
+	h := rng.Mix(rng.Mix(rng.Mix(uint64(key))+uint64(stream)) + index)
 	return float64(h>>11)*0x1p-53 >= p
-}
-
-// mix64 is one step of SplitMix64 (Steele, Lea & Flood, "Fast Splittable
-// Pseudorandom Number Generators", 2014, figure 17).
-func mix64(z uint64) uint64 {
-	z += 0x9e3779b97f4a7c15
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }

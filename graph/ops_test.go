@@ -272,3 +272,11 @@ func TestOperationsAndPointersToThem(t *testing.T) {
 		t.Errorf("%T became %T", own, n.Op)
 	}
 }
+
+func TestMultiplyAddsOfMatrices(t *testing.T) {
+	g := New(Eval)
+	n := g.Input("a", tensor.Float32, 2, 1, 3, 4).MatMul(g.Input("b", tensor.Float32, 5, 4, 6))
+	if got := MACs(n); got != 2*5*3*4*6 {
+		t.Errorf("%v has %d multiply-adds", n, got)
+	}
+}

@@ -35,7 +35,7 @@ import (
 const DefaultEndpoint = "https://huggingface.co"
 
 // The largest files that are accepted. The limit is lower if the server does not state a
-// length, since then nothing tells when it will stop sending.
+// length, since it might never stop sending.
 const (
 	DefaultMaxBytes = 8 << 30 // twice the size of the largest published residual network
 	maxUnstated     = 2 << 30 // for weights of unknown length

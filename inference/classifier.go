@@ -37,6 +37,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference/forward"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
@@ -68,7 +69,7 @@ type Classifier struct {
 	path   string
 	info   checkpoint.Model
 	module nn.Module
-	calls  calls
+	calls  *calls
 	queue  queue
 
 	mu        sync.Mutex
@@ -85,6 +86,22 @@ func (c *Classifier) turn() *sync.Mutex {
 		return c.parent.turn()
 	}
 	return &c.mu
+}
+
+// CheckClasses returns an error if a data set with as many classes as the model calls one of
+// them something else. Evaluate itself refuses another number of classes, and other labels or
+// values.
+func (c *Classifier) CheckClasses(info data.Info) error {
+	if len(info.Classes) != len(c.info.Classes) {
+		return nil
+	}
+	for i, class := range c.info.Classes {
+		if class != info.Classes[i] {
+			return field.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with {Data}",
+				c.path, i, class, info.Name, info.Classes[i])
+		}
+	}
+	return nil
 }
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
@@ -140,9 +157,56 @@ func newClassifier(path string, info checkpoint.Model, m nn.Module, store *engin
 		Memory: photo.NewBudget(0), path: path, info: info, module: m, store: store, precision: p, parent: parent,
 		runner: forward.New(m, store, p, forward.Config{Targets: info.Targets()}),
 	}
-	c.calls.idle.L = &c.calls.mu
+	var above *calls
+	if parent != nil {
+		above = parent.calls
+	}
+	c.calls = newCalls(above)
 	c.queue.turn, c.queue.compute, c.queue.most = c.turn(), c.compute, largestBatch
 	return c
+}
+
+// enter begins a call of c and returns the function that ends it. It is an error if c, or a
+// classifier whose memory it shares, is closed.
+func (c *Classifier) enter() (leave func(), err error) {
+	if leave, err = c.calls.enter(); err != nil {
+		err = fmt.Errorf("%s: %w", c.path, err)
+	}
+	return leave, err
+}
+
+// Close waits until the calls that are running have returned, and releases the compiled model.
+// Later calls, also of the classifiers and embedders that share c's memory, return an error that
+// wraps ErrClosed. The device stays open. Closing a classifier twice is allowed. Close must not be
+// called within a callback of a call.
+func (c *Classifier) Close() error {
+	c.calls.close()
+	turn := c.turn()
+	turn.Lock() // the queue may still compute images whose callers have left
+	defer turn.Unlock()
+	c.runner, c.queue.buffer = nil, nil
+	return nil
+}
+
+// exclusively runs f, which uses the runner, while nothing else computes on the same memory.
+func (c *Classifier) exclusively(f func() error) error {
+	leave, err := c.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
+	return f()
+}
+
+// compute is what the queue computes with. The caller holds the turn.
+func (c *Classifier) compute(batch *tensor.Tensor) (*tensor.Tensor, error) {
+	if c.runner == nil {
+		return nil, ErrClosed
+	}
+	return c.runner.Logits(batch)
 }
 
 // Info returns the file's description of the model.

@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -59,16 +57,6 @@ func (c *Classifier) Embedder(config EmbedConfig) (*Embedder, error) {
 		return nil, fmt.Errorf("%s: %s gives %v for one image, which is no embedding; choose another layer", c.path, f.Path(), y.Shape)
 	}
 	return &Embedder{c.With(m), y.Shape[1]}, nil
-}
-
-// oneImage returns the shape of an image that the network takes.
-func (c *Classifier) oneImage() tensor.Shape {
-	const usual = 224
-	e, err := models.Lookup(c.info.Architecture)
-	if err != nil {
-		e = models.Entry{}
-	}
-	return tensor.Shape{1, c.info.Channels, cmp.Or(c.info.Height, e.Height, usual), cmp.Or(c.info.Width, e.Width, usual)}
 }
 
 // embedding makes one row of numbers of each image: [N, C, H, W] -> [N, size].

@@ -202,4 +202,20 @@ func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
 	return nil
 }
 
-var _ data.Images = (*Photos)(nil)
+var (
+	_ data.Images   = (*Photos)(nil)
+	_ data.Targeted = (*Photos)(nil)
+)
+
+// columns returns the columns of a list that have what the model answers with.
+func (c *Classifier) columns() folder.Columns {
+	return folder.Columns{Task: c.info.Task.Named(), Known: c.info.Names()}
+}
+
+// scan lists images with the model's classes, labels or values.
+func (c *Classifier) scan(ctx context.Context, path string) (*folder.Index, error) {
+	if c.info.Task.Named() == task.Classes {
+		return folder.ScanAsContext(ctx, path, c.info.Classes)
+	}
+	return folder.ScanTargets(ctx, path, c.columns())
+}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/inference/forward"
+	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -23,13 +26,17 @@ type Prediction struct {
 	Probability float64 `json:"probability"`
 }
 
-// ImageError is the error about an image that cannot be classified, such as one that cannot be
-// decoded, has too many pixels or is nil. It is wrapped in the errors of a Classifier; a service
-// answers it with a status that blames the request.
-type ImageError struct{ Err error }
+// MarshalJSON implements json.Marshaler. A probability that is NaN becomes null.
+func (p Prediction) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
-func (e *ImageError) Error() string { return e.Err.Error() }
-func (e *ImageError) Unwrap() error { return e.Err }
+// AtLeast returns the predictions, likeliest first, whose probability is at least threshold.
+func AtLeast(found []Prediction, threshold float64) []Prediction {
+	n := slices.IndexFunc(found, func(p Prediction) bool { return p.Probability < threshold })
+	if n < 0 {
+		return found
+	}
+	return found[:n]
+}
 
 // Predict returns the k most likely classes of an image, the most likely first. If k is
 // below 1 or above the number of classes, it returns all. Prepare describes how the image
@@ -229,4 +236,23 @@ func (c *Classifier) ranking(k int) answerer[[]Prediction] {
 
 func (c *Classifier) notFinite(what string) error {
 	return fmt.Errorf("%s: %s this image is not finite; the model's weights are damaged, or its training diverged", c.path, what)
+}
+
+// instead says which method to call for models of other tasks than classes and labels.
+var instead = map[task.Task]string{
+	task.Values: "call Values",
+	task.Masks:  "call Logits, which returns [N, classes, H, W]",
+}
+
+// probabilities returns the probabilities for one image's logits. Those of classes sum to 1, and
+// those of labels are independent.
+func (c *Classifier) probabilities(logits []float32) []float64 {
+	if c.info.Task.Named() == task.Classes {
+		return forward.Probabilities(logits)
+	}
+	p := make([]float64, len(logits))
+	for i, z := range logits {
+		p[i] = metrics.Sigmoid(z)
+	}
+	return p
 }

@@ -19,8 +19,8 @@ const (
 	leastHeat    = 112 // pixels a side of a heat map, so that a small one is smooth
 )
 
-// mistakes reads the images that the model misjudged most confidently, as the model sees
-// them, and explains each; note says why there is no explanation.
+// mistakes reads the images of the most confident mistakes as the model sees them, each with
+// its heat map. If there are no heat maps, note says why.
 func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note string, err error) {
 	seen := j.model.Images(j.data)
 	info := seen.Info()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -44,6 +45,10 @@ type Judgement struct {
 	data  data.Dataset
 }
 
+// MarshalJSON implements json.Marshaler. A number that is NaN becomes null, and an infinite
+// one the string "+Inf" or "-Inf".
+func (j Judgement) MarshalJSON() ([]byte, error) { return number.Object(j) }
+
 // Examine measures c on ds, whose images are prepared as they were for the training.
 // It returns ctx's error when ctx ends.
 func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, config Config) (*Judgement, error) {
@@ -51,7 +56,7 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 		config.Loader.Batch = 128
 	}
 	j := &Judgement{Classes: c.Info().Classes, model: c, data: ds}
-	worst := surest{most: config.Mistakes}
+	worst := mostConfident{most: config.Mistakes}
 	if worst.most == 0 {
 		worst.most = 24
 	}
@@ -73,27 +78,27 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 	return j, nil
 }
 
-// surest collects the mistakes with the highest probabilities. It holds at most twice as
+// mostConfident collects the mistakes with the highest probabilities. It stores at most twice as
 // many as it returns, so that adding one takes constant time on average.
-type surest struct {
-	most int
-	kept []inference.Answer
+type mostConfident struct {
+	most       int
+	candidates []inference.Answer
 }
 
-func (s *surest) add(a inference.Answer) {
+func (s *mostConfident) add(a inference.Answer) {
 	if a.Class == a.Label || math.IsNaN(a.Probability) || s.most < 1 {
 		return
 	}
-	if s.kept = append(s.kept, a); len(s.kept) >= 2*s.most {
-		s.kept = s.sorted()
+	if s.candidates = append(s.candidates, a); len(s.candidates) >= 2*s.most {
+		s.candidates = s.sorted()
 	}
 }
 
-func (s *surest) sorted() []inference.Answer {
-	slices.SortFunc(s.kept, func(a, b inference.Answer) int {
+func (s *mostConfident) sorted() []inference.Answer {
+	slices.SortFunc(s.candidates, func(a, b inference.Answer) int {
 		return cmp.Or(cmp.Compare(b.Probability, a.Probability), cmp.Compare(a.Index, b.Index))
 	})
-	return s.kept[:min(len(s.kept), max(s.most, 0))]
+	return s.candidates[:min(len(s.candidates), max(s.most, 0))]
 }
 
 // name is what an image is called in the report.

@@ -98,7 +98,7 @@ func TestExamine(t *testing.T) {
 		return 0
 	})
 	if !slices.Equal(j.Mistakes, wrong[:10]) {
-		t.Errorf("the surest mistakes are\n%v\nwant\n%v", j.Mistakes, wrong[:10])
+		t.Errorf("the most confident mistakes are\n%v\nwant\n%v", j.Mistakes, wrong[:10])
 	}
 	sum := 0.0
 	for _, a := range all {
@@ -108,13 +108,13 @@ func TestExamine(t *testing.T) {
 		t.Errorf("calibration over %+v, want %v and %d right", got, sum, 150-len(wrong))
 	}
 	if none, err := Examine(context.Background(), c, ds, Config{Mistakes: -1}); err != nil || len(none.Mistakes) != 0 {
-		t.Errorf("no mistakes were wanted, and %d kept (%v)", len(none.Mistakes), err)
+		t.Errorf("%d mistakes were collected, want none (%v)", len(none.Mistakes), err)
 	}
 }
 
 // A mistake with probability NaN is left out.
-func TestSurestSkipsNaN(t *testing.T) {
-	s := surest{most: 2}
+func TestMostConfidentSkipsNaN(t *testing.T) {
+	s := mostConfident{most: 2}
 	for i, p := range []float64{0.5, math.NaN(), 0.9, 0.9, 0.1} {
 		s.add(inference.Answer{Index: i, Class: 1, Probability: p})
 	}
@@ -123,7 +123,7 @@ func TestSurestSkipsNaN(t *testing.T) {
 		got = append(got, a.Index)
 	}
 	if !slices.Equal(got, []int{2, 3}) {
-		t.Errorf("kept %v", got)
+		t.Errorf("collected %v", got)
 	}
 }
 
@@ -135,7 +135,10 @@ func TestReportOfARun(t *testing.T) {
 	dir := filepath.Dir(path)
 	for name, text := range map[string]string{
 		"settings.yaml": "model: d2l-bnlenet\nblocks: [2, 1]\nweight_decay: 0.5\n",
-		"metrics.csv":   "epoch,lr,train_loss,train_acc,test_loss,test_acc\n0.5,0.1,2,0.2,,\n1,0.1,1.5,0.4,1.7,0.3\n2,0.1,1,0.5,1.2,0.45\n2.5,0.1,0.",
+		"metrics.jsonl": `{"epoch":0.5,"lr":0.1,"train_loss":2,"train_acc":0.2}
+{"epoch":1,"lr":0.1,"train_loss":1.5,"train_acc":0.4,"test_loss":1.7,"test_acc":0.3}
+{"epoch":2,"lr":0.1,"train_loss":1,"train_acc":0.5,"test_loss":1.2,"test_acc":0.45}
+{"epoch":2.5,"lr":0.1,"train_loss":0.`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
@@ -231,7 +234,7 @@ func TestWrite(t *testing.T) {
 	if err := os.WriteFile(mine, []byte("<html>mine</html>"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html is there and is no report") {
+	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html exists and is not a report") {
 		t.Errorf("over another file: %v", err)
 	}
 	if err := Write(t.TempDir(), p); err == nil {

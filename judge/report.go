@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +62,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 	}
 	machine := append([]page.Fact(nil), s.Machine...)
 	machine = append(machine,
-		page.Fact{Name: "speed", Value: fmt.Sprintf("%s images a second", report.Count(int64(j.ImagesPerSecond)))},
+		page.Fact{Name: "speed", Value: fmt.Sprintf("%s images/s", report.Count(int64(j.ImagesPerSecond)))},
 		page.Fact{Name: "Residual", Value: version}, page.Fact{Name: "Go", Value: goVersion})
 	p.Facts = append(p.Facts, page.Facts{Title: "Measured on", Rows: machine})
 	return p, nil
@@ -97,20 +98,29 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 
 // curves reads the curves of a run from its metrics.
 func curves(run *checkpoint.Run) ([]report.Panel, error) {
-	h, err := run.ReadMetrics()
+	type row struct {
+		Epoch     checkpoint.Number
+		TrainLoss checkpoint.Number `json:"train_loss"`
+		TrainAcc  checkpoint.Number `json:"train_acc"`
+		TestLoss  checkpoint.Number `json:"test_loss"`
+		TestAcc   checkpoint.Number `json:"test_acc"`
+		LR        checkpoint.Number
+		GradNorm  checkpoint.Number `json:"grad_norm"`
+
+		MAP, R2, MAE, IoU checkpoint.Number
+	}
+	nan := checkpoint.Number(math.NaN())
+	rows, err := checkpoint.MetricsRows(run, row{nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan})
 	if err != nil {
 		return nil, err
 	}
-	x := h.Column("epoch")
-	line := func(column, name string, color int) []report.Line {
-		l := report.Line{Name: name, Color: color}
-		y := h.Column(column)
-		for i := range y {
-			if y[i] == y[i] && x != nil { // a number
-				l.Points = append(l.Points, report.Point{X: x[i], Y: y[i]})
+	line := func(name string, color int, of func(row) checkpoint.Number) []report.Line {
+		l := report.Line{Name: name, Color: color, Marks: name == "test"} // of which there is one point per epoch
+		for _, r := range rows {
+			if x, y := float64(r.Epoch), float64(of(r)); !math.IsNaN(x) && !math.IsNaN(y) {
+				l.Points = append(l.Points, report.Point{X: x, Y: y})
 			}
 		}
-		l.Marks = name == "test" // one point per epoch
 		if l.Points == nil {
 			return nil
 		}
@@ -118,14 +128,21 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	}
 	var out []report.Panel
 	for _, p := range []report.Panel{
-		{Title: "Loss", X: "epoch", Lines: append(line("train_loss", "train", 0), line("test_loss", "test", 1)...), FromZero: true},
-		{Title: "Accuracy", X: "epoch", Lines: append(line("train_acc", "train", 0), line("test_acc", "test", 1)...)},
-		{Title: "Mean average precision", X: "epoch", Lines: line("map", "test", 1)},
-		{Title: "R²", X: "epoch", Lines: line("r2", "test", 1)},
-		{Title: "Mean absolute error", X: "epoch", Lines: line("mae", "test", 1), FromZero: true},
-		{Title: "Mean IoU", X: "epoch", Lines: line("iou", "test", 1)},
-		{Title: "Learning rate", X: "epoch", Lines: line("lr", "learning rate", 2), FromZero: true},
-		{Title: "Gradient norm of the first layer", X: "epoch", Lines: line("grad_norm", "gradient norm", 3), FromZero: true},
+		{Title: "Loss", X: "epoch", FromZero: true, Lines: append(
+			line("train", 0, func(r row) checkpoint.Number { return r.TrainLoss }),
+			line("test", 1, func(r row) checkpoint.Number { return r.TestLoss })...)},
+		{Title: "Accuracy", X: "epoch", Lines: append(
+			line("train", 0, func(r row) checkpoint.Number { return r.TrainAcc }),
+			line("test", 1, func(r row) checkpoint.Number { return r.TestAcc })...)},
+		{Title: "Mean average precision", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.MAP })},
+		{Title: "R²", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.R2 })},
+		{Title: "Mean absolute error", X: "epoch", FromZero: true,
+			Lines: line("test", 1, func(r row) checkpoint.Number { return r.MAE })},
+		{Title: "Mean IoU", X: "epoch", Lines: line("test", 1, func(r row) checkpoint.Number { return r.IoU })},
+		{Title: "Learning rate", X: "epoch", FromZero: true,
+			Lines: line("learning rate", 2, func(r row) checkpoint.Number { return r.LR })},
+		{Title: "Gradient norm of the first layer", X: "epoch", FromZero: true,
+			Lines: line("gradient norm", 3, func(r row) checkpoint.Number { return r.GradNorm })},
 	} {
 		if len(p.Lines) > 0 && !(p.Title == "Learning rate" && steady(p.Lines[0].Points)) {
 			out = append(out, p)
@@ -134,7 +151,7 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	return out, nil
 }
 
-// steady reports whether a curve never leaves its first value.
+// steady reports whether all values of a curve are equal.
 func steady(points []report.Point) bool {
 	for _, p := range points {
 		if p.Y != points[0].Y {
@@ -182,9 +199,9 @@ func Replaceable(path string) error {
 		return field.Errorf("report: %w; name another file ({Report}), or write no report ({NoReport})", err)
 	}
 	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // reading a folder fails, so head is empty and it is no report
+	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // reading a folder fails; then head is empty and it is not a report
 	if !page.IsReport(bytes.NewReader(head)) {
-		return field.Errorf("report: %s is there and is no report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
+		return field.Errorf("report: %s exists and is not a report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/models"
 )
 
-// A Workload measures how many images a second a model trains on.
+// A Workload measures how many images/s a model trains on.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)

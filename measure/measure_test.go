@@ -233,7 +233,7 @@ func TestFeeds(t *testing.T) {
 		t.Errorf("%s from %q", r.Feed, r.Data)
 	}
 	if speed, err := loaderSpeed(ctx, w.alone); err != nil || !(speed > 0) {
-		t.Errorf("%v images a second, %v", speed, err)
+		t.Errorf("%v images/s, %v", speed, err)
 	}
 	w = workload(t, Config{Model: entry(t, "cifar-resnet8"), Mode: Infer, Batch: 40}, dev)
 	if err := w.FeedPhotos(ctx, "", 0); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/roofline"
 	"github.com/residual-ml/residual/internal/host"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -133,12 +134,7 @@ func SpeedsOf(dev engine.Device, path string) (*Speeds, error) {
 
 // Save writes the file atomically.
 func (s *Speeds) Save(path string) error {
-	return checkpoint.WriteFile(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
-	})
+	return checkpoint.WriteFile(path, func(w io.Writer) error { return number.Write(w, s, "  ") })
 }
 
 // Of returns the speed of a model, and false if it was not measured.

@@ -59,6 +59,10 @@ func Weights(ctx context.Context, c WeightsConfig) (*WeightsResult, error) {
 			return nil, err
 		}
 	}
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err

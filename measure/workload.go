@@ -3,13 +3,13 @@ package measure
 import (
 	"cmp"
 	"errors"
-	"math/rand/v2"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/devices"
 	"github.com/residual-ml/residual/engine/roofline"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -100,16 +100,16 @@ func (w *Workload) FLOPs() float64 { return w.flops }
 
 // feedMemory generates a batch of random images and feeds it in every step.
 func (w *Workload) feedMemory() error {
-	rng := rand.New(rand.NewPCG(1, 2))
+	r := rng.PCG(1, 2)
 	images := tensor.New(w.images.Shape...)
 	for i := range images.Data() {
-		images.Data()[i] = rng.Float32()
+		images.Data()[i] = r.Float32()
 	}
 	var labels *tensor.Tensor
 	if w.config.Mode == Train {
 		classes := make([]int64, w.config.Batch)
 		for i := range classes {
-			classes[i] = rng.Int64N(int64(w.config.Model.Classes))
+			classes[i] = r.Int64N(int64(w.config.Model.Classes))
 		}
 		labels = tensor.FromInts(classes, len(classes))
 	}

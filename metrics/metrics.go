@@ -11,9 +11,10 @@
 package metrics
 
 import (
-	"fmt"
 	"math"
 	"slices"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // mean is the mean of the numbers among values; NaN if there are none.
@@ -31,7 +32,7 @@ func mean(values []float64) float64 {
 // rows checks that a batch has whole rows of answers and as many targets, and returns how many.
 func rows(of string, answers, targets, width int) int {
 	if width < 1 || answers != targets || answers%width != 0 {
-		panic(fmt.Sprintf("metrics.%s: %d answers and %d targets in rows of %d", of, answers, targets, width))
+		panic(tensor.Misusef("metrics.%s: %d answers and %d targets in rows of %d", of, answers, targets, width))
 	}
 	return answers / width
 }

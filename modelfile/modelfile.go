@@ -65,8 +65,14 @@ type Options struct {
 //
 // An ONNX file of another program does not describe its classes and images. Notes then tell
 // what was chosen; if something cannot be chosen, the error is an exchange.UnsaidError.
-// Errors name the file and the tensors that are missing, unexpected or of another shape.
+// Errors name the file and the tensors that are missing, unexpected or of another shape. A run
+// folder stands for its model, and checkpoint.Last for that of the newest run; see
+// checkpoint.FindModel. Path of the Model is then the file.
 func Open(path string, o Options) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	if o.Identify {
 		return identify(path, o.ModelConfig)
 	}
@@ -107,6 +113,10 @@ func Read(r io.ReaderAt, size int64, name string) (*Model, error) {
 // OpenInto is Open for a network of the caller's own, which is not in the registry. m must
 // have the same structure as the network that was trained; it gets the file's weights.
 func OpenInto(m nn.Module, path string) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
 		return nil, err
@@ -123,6 +133,10 @@ func OpenInto(m nn.Module, path string) (*Model, error) {
 // does not describe itself, Info has only the architecture. Only the fields Model and Output
 // of config are used.
 func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	if format, err := weights.Detect(path); err != nil || format != weights.ONNX {
 		return Open(path, Options{ModelConfig: config})
 	}
@@ -147,6 +161,10 @@ func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 // without building the network. It is an error if the file says nothing, or if its network is
 // an ONNX graph that is none of the models of the registry.
 func Describe(path string) (checkpoint.Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return checkpoint.Model{}, err
+	}
 	format, err := weights.Detect(path)
 	if err != nil {
 		return checkpoint.Model{}, err
@@ -166,11 +184,20 @@ func Describe(path string) (checkpoint.Model, error) {
 	return info, at(path, err)
 }
 
+// openFound opens the file that checkpoint.FindModel finds for path.
+func openFound(path string) (*weights.File, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
+	return weights.Open(path)
+}
+
 // OpenWeights reads all tensors of the file at path, in any format that package weights
 // opens, for a network of the caller's own; see exchange.Weights.Load. path may also be the
 // index of sharded weights, or the folder that holds a file or an index.
 func OpenWeights(path string) (*exchange.Weights, error) {
-	f, err := weights.Open(path)
+	f, err := openFound(path)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +208,7 @@ func OpenWeights(path string) (*exchange.Weights, error) {
 // OpenGraph opens an ONNX file as the graph that it holds, without a description of classes
 // and images; see exchange.FromGraph.
 func OpenGraph(path string) (*exchange.Network, error) {
-	f, err := weights.Open(path)
+	f, err := openFound(path)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +219,7 @@ func OpenGraph(path string) (*exchange.Network, error) {
 // Identify finds the models of the registry to which the weights in the file at path belong;
 // see exchange.Identify.
 func Identify(path string) ([]models.Match, error) {
-	f, err := weights.Open(path)
+	f, err := openFound(path)
 	if err != nil {
 		return nil, err
 	}

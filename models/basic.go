@@ -101,9 +101,6 @@ type Bottleneck struct {
 	Drop       nn.StochasticDepth
 }
 
-// expansion is the ratio of a bottleneck's output channels to its stage's width.
-const expansion = 4
-
 // bottleneck returns a constructor of bottlenecks with so many groups. Each group has base
 // channels in a stage of width 64, and proportionally more in the others.
 func bottleneck(groups, base int) func(place) nn.Module {

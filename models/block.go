@@ -39,8 +39,8 @@ type Net interface {
 	Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node
 }
 
-// visiting returns a visit of any module that calls visit for blocks, and Forward for what has
-// taken the place of one.
+// visiting returns a function that calls visit for a block, and Forward for a module that has
+// replaced a block.
 func visiting(visit func(b Block, x *graph.Node) *graph.Node) func(b nn.Module, x *graph.Node) *graph.Node {
 	return func(m nn.Module, x *graph.Node) *graph.Node {
 		if b, ok := m.(Block); ok {
@@ -50,8 +50,8 @@ func visiting(visit func(b Block, x *graph.Node) *graph.Node) func(b nn.Module, 
 	}
 }
 
-// stage returns the residual blocks of a field. A module that has taken the place of a block and
-// is none is not listed.
+// stage returns the residual blocks of a field, without modules of other types that have replaced
+// blocks.
 func stage(name string, s nn.Sequential) Stage {
 	st := Stage{Name: name}
 	for _, m := range s {

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// small makes a model of the registry with one block a stage, and the shape of two small images.
+// small returns a model of the registry with one block in each stage, and the shape of two small images.
 func small(t *testing.T, name string) (models.Entry, nn.Module, tensor.Shape) {
 	t.Helper()
 	e, err := models.Lookup(name)
@@ -129,7 +129,7 @@ func TestCutEveryModelEverywhere(t *testing.T) {
 	}
 }
 
-// A block may give way to any module that keeps the shape. Studies then see one block less.
+// A block can be replaced by any module that keeps the shape. Studies then see one block less.
 func TestReplaceABlock(t *testing.T) {
 	_, m, shape := small(t, "resnet18")
 	if err := nn.Replace(m, "layer1.0", nn.Identity{}); err != nil {

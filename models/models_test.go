@@ -31,7 +31,7 @@ func TestParameterCounts(t *testing.T) {
 	}
 }
 
-// An unknown name is answered by the nearest ones, and by all where none is near.
+// The error of an unknown name lists the nearest names, or all names if none is near.
 func TestUnknownModel(t *testing.T) {
 	for name, want := range map[string]string{
 		"resnet19":       `model "resnet19" is not known; did you mean resnet18?`,

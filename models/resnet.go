@@ -6,10 +6,8 @@ import (
 )
 
 var (
-	trunkStages    = []string{"layer1", "layer2", "layer3", "layer4"}
-	imagenetWidths = []int{64, 128, 256, 512}
-	imagenetMean   = []float64{0.485, 0.456, 0.406}
-	imagenetStd    = []float64{0.229, 0.224, 0.225}
+	imagenetMean = []float64{0.485, 0.456, 0.406}
+	imagenetStd  = []float64{0.229, 0.224, 0.225}
 )
 
 // imagenet fills in the values that all models for ImageNet have in common. The preparation of

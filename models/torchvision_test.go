@@ -112,7 +112,7 @@ func compareNets(t *testing.T, nets *modelstest.Nets, quick []string) {
 	}
 }
 
-func compareStep(t *testing.T, dev engine.Device, m nn.Module, want *modelstest.Step, images, targets *tensor.Tensor) {
+func compareStep(t *testing.T, dev engine.Device, m nn.Module, want *modelstest.TrainingStep, images, targets *tensor.Tensor) {
 	t.Helper()
 	g := graph.New(graph.Train)
 	x := g.Input("images", tensor.Float32, images.Shape()...)

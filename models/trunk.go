@@ -91,3 +91,8 @@ type PlainNet struct{ Trunk }
 func (m *PlainNet) Forward(x *graph.Node) *graph.Node {
 	return m.through(m, x, nn.Module.Forward)
 }
+
+var (
+	trunkStages    = []string{"layer1", "layer2", "layer3", "layer4"}
+	imagenetWidths = []int{64, 128, 256, 512}
+)

@@ -8,24 +8,24 @@ import (
 )
 
 // Activations adds m to the graph of x, as m.Forward does, and returns the outputs of the modules
-// at the given paths by their paths, like torchvision's create_feature_extractor. Without paths
-// it returns those of all modules. The path "" stands for m and its output.
+// at the given paths, keyed by path, like torchvision's create_feature_extractor. Without paths,
+// it returns the outputs of all modules. The path "" stands for m.
 //
-// Paths are those of Named, such as layer1.0.conv2 or layer4, of every module that records its
-// calls, as all of this package and of package models do, or that is in a Sequential. For a module
-// that is called several times the path stands for its first call, and with the suffix _1, _2
-// and so on for the later ones: layer1.0.relu_1 is the output of a basic block. A layer that a
-// Forward makes itself has its class for a name, such as layer1.0.(ReLU).
+// Paths are those of Named, such as layer1.0.conv2 or layer4. A module has an output here if it
+// records its calls, as all modules of this package and of package models do, or if it is in a
+// Sequential. If a module is called several times, its path stands for the first call, and the
+// suffixes _1, _2 and so on for later ones: layer1.0.relu_1 is the output of a basic block. A
+// layer that a Forward creates itself is named by its class, such as layer1.0.(ReLU).
 //
-// The nodes are like all others: engine.Spec.Outputs reads them, graph.Gradients takes gradients
-// with respect to them. The error lists the modules near an unknown path.
+// The nodes are like all others: engine.Spec.Outputs can list them, and graph.Gradients can
+// differentiate with respect to them. The error lists the modules near an unknown path.
 func Activations(m Module, x *graph.Node, paths ...string) (map[string]*graph.Node, error) {
 	calls := len(x.Graph.Calls)
 	Named(m)
 	if _, err := traceOn(x, m); err != nil {
 		return nil, err
 	}
-	w := walk(m)
+	w := walkFields(m)
 	all := w.paths(topCalls(x.Graph.Calls, calls))
 	out := map[string]*graph.Node{}
 	if len(paths) == 0 {
@@ -44,13 +44,13 @@ func Activations(m Module, x *graph.Node, paths ...string) (map[string]*graph.No
 	return out, nil
 }
 
-// paths returns the calls by the paths that Activations documents.
-func (w *walker) paths(outermost []*calls) map[string]*calls {
+// paths returns the calls, keyed by the paths that Activations documents.
+func (w *fieldWalker) paths(outermost []*calls) map[string]*calls {
 	all := map[string]*calls{}
 	byPath := map[string][]*calls{}
 	var visit func(within []*calls, parent *namedModule)
 	visit = func(within []*calls, parent *namedModule) {
-		for i, p := range w.places(within, parent) {
+		for i, p := range w.callModules(within, parent) {
 			byPath[p.path] = append(byPath[p.path], within[i])
 			visit(within[i].within, p)
 		}
@@ -74,13 +74,13 @@ func (w *walker) paths(outermost []*calls) map[string]*calls {
 }
 
 // call returns the call at a path.
-func (w *walker) call(m Module, all map[string]*calls, path string) (*calls, error) {
+func (w *fieldWalker) call(m Module, all map[string]*calls, path string) (*calls, error) {
 	if c := all[path]; c != nil {
 		return c, nil
 	}
 	for _, p := range w.modules {
 		if p.path == path {
-			return nil, fmt.Errorf("%s of %s records no call: it is not called, or its Forward does not end with Graph.Record; choose a module within it or behind it", path, Class(m))
+			return nil, fmt.Errorf("%s of %s records no call: it is not called, or its Forward does not end with Graph.Record; choose a module within it or after it", path, Class(m))
 		}
 	}
 	return nil, w.unknown(m, path)

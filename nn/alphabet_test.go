@@ -82,11 +82,11 @@ func TestErrorsNameTheLayer(t *testing.T) {
 		wants []string
 	}{
 		{nn.NewLayerNorm([]int{5}), []string{"LayerNorm((5,)", "(of 1.1.weight)", "[2, 3, 4, 6]", "must be [5]"}},
-		{nn.NewGroupNorm(2, 4), []string{"GroupNorm(2, 4", "(of 1.1.weight)", "[2, 3, 4, 6]", "wants [N, 4, ...]"}},
+		{nn.NewGroupNorm(2, 4), []string{"GroupNorm(2, 4", "(of 1.1.weight)", "[2, 3, 4, 6]", "needs [N, 4, ...]"}},
 		{nn.NewLayerNorm([]int{5}, nn.NormOptions{NoAffine: true}), []string{"layer 1.1 (LayerNorm)", "[2, 3, 4, 6]"}},
 		{nn.Upsample{}, []string{"layer 1.1 (Upsample)", "either Scale or both H and W"}},
 		{nn.Upsample{Scale: 2, AlignCorners: true}, []string{"layer 1.1 (Upsample)", "[2, 3, 4, 6]", "set Bilinear too"}},
-		{nn.NewLinear(7, 2), []string{"Linear", "(of 1.1.weight)", "[2, 3, 4, 6]", "wants [N, 7]"}},
+		{nn.NewLinear(7, 2), []string{"Linear", "(of 1.1.weight)", "[2, 3, 4, 6]", "needs [N, 7]"}},
 		{nn.MaxPool2d{Kernel: 9}, []string{"layer 1.1 (MaxPool2d)", "[2, 3, 4, 6]", "does not fit"}},
 		{multiplied{}, []string{"layer 1.1 (multiplied)", "MatMul: 6 columns", "[2, 3, 4, 6]"}},
 	} {

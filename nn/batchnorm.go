@@ -73,7 +73,7 @@ func newBatchNorm(class string, channels int, c Norm) BatchNorm {
 func (l *BatchNorm1d) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 2 && len(x.Shape) != 3 {
-		misfit(l, l.RunningMean, x, "wants [N, %d] or [N, %[1]d, L]", l.channels())
+		misfit(l, l.RunningMean, x, "needs [N, %d] or [N, %[1]d, L]", l.channels())
 	}
 	return x.Graph.Record(l, first, l.apply(l, x))
 }
@@ -81,7 +81,7 @@ func (l *BatchNorm1d) Forward(x *graph.Node) *graph.Node {
 func (l *BatchNorm2d) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 4 {
-		misfit(l, l.RunningMean, x, "wants [N, %d, H, W]", l.channels())
+		misfit(l, l.RunningMean, x, "needs [N, %d, H, W]", l.channels())
 	}
 	return x.Graph.Record(l, first, l.apply(l, x))
 }

@@ -77,7 +77,7 @@ func (l *Conv2d) Forward(x *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	in := l.Weight.Value.Shape()[1] * l.Geometry.Groups
 	if len(x.Shape) != 4 {
-		misfit(l, l.Weight, x, "wants [N, %d, H, W]", in)
+		misfit(l, l.Weight, x, "needs [N, %d, H, W]", in)
 	}
 	if x.Shape[1] != in {
 		misfit(l, l.Weight, x, "has %d channels, needs %d", x.Shape[1], in)

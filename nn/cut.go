@@ -8,28 +8,10 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Features is a module that ends at a cut within a larger one: see Cut and CutHead. What lies
-// behind the cut is neither computed nor among the parameters; all others keep their names.
-type Features struct {
-	Net Module `nn:""` // the whole module, with which Features shares its parameters
-
-	path   string
-	input  bool                     // the output is what goes into the module at path
-	calls  map[graph.Mode]callAt    // where Forward stops
-	hidden map[*graph.Variable]bool // the parameters behind the cut
-}
-
-// callAt identifies a call among those of a Forward.
-type callAt struct {
-	index, first int // of the call, and of the first within it
-	identity     any
-	batch        bool // the output has as many rows as the input
-}
-
-// Cut returns the part of m whose output is that of the module at path, such as layer4 of a
-// ResNet for its last feature maps. Paths are those of Activations. input is the shape of an
-// input that m takes, for example [1, 3, 224, 224]; the result takes others, too, even where the
-// layers behind the cut would not.
+// Cut returns the part of m that ends with the module at path, such as layer4 of a ResNet for
+// its last feature maps. Paths are those of Activations. input is the shape of an input that m
+// takes, for example [1, 3, 224, 224]. The result also takes inputs of other shapes, even if
+// the layers after the cut would not.
 //
 // The result shares its parameters with m. It is a module like any other: it can be trained,
 // summarised, and used within another one.
@@ -37,8 +19,8 @@ func Cut(m Module, path string, input tensor.Shape) (*Features, error) {
 	return cut(m, path, input, false)
 }
 
-// CutHead returns m without its head (see Head): its output is what goes into the head, such as
-// the 512 features of an image that a ResNet-18 classifies by. input is as for Cut.
+// CutHead returns m without its head (see Head). The output is the input of the head, such as the
+// 512 features by which a ResNet-18 classifies an image. input is as for Cut.
 func CutHead(m Module, input tensor.Shape) (*Features, error) {
 	head := Head(m)
 	if head == "" {
@@ -53,12 +35,12 @@ func cut(m Module, path string, input tensor.Shape, before bool) (*Features, err
 	for _, mode := range []graph.Mode{graph.Eval, graph.Train} {
 		x := graph.New(mode).Input("input", tensor.Float32, input...)
 		if _, err := traceOn(x, m); err != nil {
-			if mode == graph.Train { // then Forward says so
+			if mode == graph.Train { // Forward reports it if it is called in this mode
 				break
 			}
 			return nil, err
 		}
-		w := walk(m)
+		w := walkFields(m)
 		c, err := w.call(m, w.paths(topCalls(x.Graph.Calls, 0)), path)
 		if err != nil {
 			return nil, err
@@ -75,8 +57,8 @@ func cut(m Module, path string, input tensor.Shape, before bool) (*Features, err
 	return f, nil
 }
 
-// hide notes the parameters that out does not depend on.
-func (f *Features) hide(w *walker, out *graph.Node) {
+// hide records the parameters that out does not depend on.
+func (f *Features) hide(w *fieldWalker, out *graph.Node) {
 	needed, reached := map[*graph.Node]bool{out: true}, map[*graph.Variable]bool{}
 	for _, n := range slices.Backward(out.Graph.Nodes[:out.ID+1]) {
 		if !needed[n] {
@@ -97,8 +79,8 @@ func (f *Features) hide(w *walker, out *graph.Node) {
 	}
 }
 
-// inputOf returns the node that a call was made on: the only one from before the call that its
-// nodes take, apart from variables.
+// inputOf returns the input of a call: the last node before the call that its nodes take, apart
+// from variables.
 func inputOf(g *graph.Graph, c graph.Call) *graph.Node {
 	var found *graph.Node
 	for _, n := range g.Nodes[c.First:c.Last] {
@@ -108,17 +90,11 @@ func inputOf(g *graph.Graph, c graph.Call) *graph.Node {
 			}
 		}
 	}
-	if found == nil { // it made no node
+	if found == nil { // the call added no node
 		return c.Output
 	}
 	return found
 }
-
-// Path returns the path of the module at the cut.
-func (f *Features) Path() string { return f.path }
-
-// reachedCut is the panic that leaves a Forward at the cut of these features.
-type reachedCut struct{ *Features }
 
 // Forward computes m up to the cut.
 func (f *Features) Forward(x *graph.Node) *graph.Node {
@@ -129,14 +105,14 @@ func (f *Features) Forward(x *graph.Node) *graph.Node {
 	}
 	out := f.until(x, calls, at)
 	if len(out.Shape) > 0 && at.batch && out.Shape[0] != x.Shape[0] {
-		panic(tensor.Misusef("nn: %v: %s computes each of several inputs alone; give it one at a time", f, Class(f.Net)))
+		panic(tensor.Misusef("nn: %v: %s computes each of several inputs separately; give it one at a time", f, Class(f.Net)))
 	}
 	g.Record(f, first, out)
 	g.Enclose(calls)
 	return out
 }
 
-// until computes the module up to the call at, and removes what was made after the cut.
+// until computes the network up to the call at, and removes the nodes after the cut.
 func (f *Features) until(x *graph.Node, calls int, at callAt) (out *graph.Node) {
 	g := x.Graph
 	stop := g.Watch(func(i int) {
@@ -161,11 +137,4 @@ func (f *Features) until(x *graph.Node, calls int, at callAt) (out *graph.Node) 
 	}()
 	f.Net.Forward(x)
 	return nil
-}
-
-func (f *Features) String() string {
-	if f.input {
-		return fmt.Sprintf("Features(%s, before %s)", Class(f.Net), f.path)
-	}
-	return fmt.Sprintf("Features(%s, to %s)", Class(f.Net), f.path)
 }

@@ -129,7 +129,7 @@ func TestHeadAndSubmodule(t *testing.T) {
 	if _, err := nn.Submodule(flat, "x"); err == nil || !strings.Contains(err.Error(), `no module "x"; it has a.b, a.c`) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := nn.Submodule(nn.ReLU{}, "x"); err == nil || !strings.Contains(err.Error(), "none within it") {
+	if _, err := nn.Submodule(nn.ReLU{}, "x"); err == nil || !strings.Contains(err.Error(), "contains no modules") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := nn.Submodule(m, "body.2"); err == nil || !strings.Contains(err.Error(), "body.0, body.1") {

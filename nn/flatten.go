@@ -11,7 +11,7 @@ type Flatten struct{}
 
 func (m Flatten) Forward(x *graph.Node) *graph.Node {
 	if len(x.Shape) < 2 {
-		misfit(m, nil, x, "wants at least two dimensions")
+		misfit(m, nil, x, "needs at least two dimensions")
 	}
 	return apply(m, graph.Reshape{To: tensor.Shape{x.Shape[0], x.Shape[1:].Numel()}}, x)
 }

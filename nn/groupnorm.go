@@ -85,7 +85,7 @@ func (l *LayerNorm) Forward(x *graph.Node) *graph.Node {
 func (l *GroupNorm) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) < 2 || x.Shape[1] != l.Channels {
-		misfit(l, l.Weight, x, "wants [N, %d, ...]", l.Channels)
+		misfit(l, l.Weight, x, "needs [N, %d, ...]", l.Channels)
 	}
 	weight, bias := affine(x.Graph, l.Weight, 1, l.Channels), affine(x.Graph, l.Bias, 0, l.Channels)
 	return x.Graph.Record(l, first, x.GroupNorm(l.Groups, weight, bias, l.Eps))

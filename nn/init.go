@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -57,7 +58,7 @@ type Initialiser interface {
 // (see Named), so adding a layer does not change the values of others. Variables of modules
 // that do not implement Initialiser keep their values.
 func Init(m Module, seed uint64, s Scheme) {
-	for _, p := range walk(m).modules {
+	for _, p := range walkFields(m).modules {
 		if i, ok := p.module.(Initialiser); ok {
 			i.Init(s, func(name string) *Source { return NewSource(seed, join(p.path, name)) })
 		}
@@ -104,30 +105,17 @@ func Fans(weight tensor.Shape) (in, out int) {
 
 // Source is a random generator: SplitMix64 (Steele, Lea and Flood 2014), seeded with a number
 // and a name.
-type Source struct{ state uint64 }
+type Source struct{ numbers rng.SplitMix }
 
 // NewSource returns the random generator for a seed and a name. It gives the same numbers in
 // every version and on every machine.
-func NewSource(seed uint64, name string) *Source {
-	h := uint64(0xcbf29ce484222325) // FNV-1a
-	for i := range len(name) {
-		h = (h ^ uint64(name[i])) * 0x100000001b3
-	}
-	s := Source{seed}
-	return &Source{s.Uint64() ^ h}
-}
+func NewSource(seed uint64, name string) *Source { return &Source{rng.Named(seed, name)} }
 
 // Uint64 returns the next 64 bits.
-func (s *Source) Uint64() uint64 {
-	s.state += 0x9e3779b97f4a7c15
-	z := s.state
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
+func (s *Source) Uint64() uint64 { return s.numbers.Uint64() }
 
 // Float64 returns the next number, uniformly distributed in [0, 1).
-func (s *Source) Float64() float64 { return float64(s.Uint64()>>11) / (1 << 53) }
+func (s *Source) Float64() float64 { return rng.Float64(&s.numbers) }
 
 // Uniform fills t with random numbers from U(-bound, bound).
 func (s *Source) Uniform(t *tensor.Tensor, bound float64) {

@@ -42,7 +42,7 @@ func (l *Linear) Forward(x *graph.Node) *graph.Node {
 	in := l.Weight.Value.Shape()[1]
 	last := len(x.Shape) - 1
 	if last < 1 || x.Shape[last] != in {
-		misfit(l, l.Weight, x, "wants [N, %d]", in)
+		misfit(l, l.Weight, x, "needs [N, %d]", in)
 	}
 	inputs := []*graph.Node{x.Reshape(x.Shape[:last].Numel(), in), g.Variable(l.Weight)}
 	if l.Bias != nil {

@@ -20,9 +20,9 @@ type CrossEntropyLoss struct {
 }
 
 // Forward takes logits [N,K] with labels [N] in [0,K), or with soft labels [N,K] (one
-// probability per class), and returns the loss as a scalar. For a class of every pixel it
-// takes logits [N,K,H,W] and targets [N,H,W], numbers of classes as Float32, and the mean is over
-// all pixels; LabelSmoothing and Weight are then not possible.
+// probability per class), and returns the loss as a scalar. To classify every pixel, it takes
+// logits [N,K,H,W] and targets [N,H,W], which are class numbers as Float32, and returns the mean
+// over all pixels; LabelSmoothing and Weight are not supported then.
 func (m CrossEntropyLoss) Forward(logits, labels *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
 	if len(logits.Shape) > 2 {
@@ -30,34 +30,34 @@ func (m CrossEntropyLoss) Forward(logits, labels *graph.Node) *graph.Node {
 	}
 	if len(logits.Shape) != 2 || len(labels.Shape) < 1 || len(labels.Shape) > 2 || labels.Shape[0] != logits.Shape[0] ||
 		len(labels.Shape) == 2 && labels.Shape[1] != logits.Shape[1] {
-		misfit(m, nil, logits, "wants logits [N, K] and labels [N] or soft labels [N, K], got labels %v", labels.Shape)
+		misfit(m, nil, logits, "needs logits [N, K] and labels [N] or soft labels [N, K], got labels %v", labels.Shape)
 	}
 	inputs := []*graph.Node{logits, labels}
 	if m.Weight != nil {
 		if s := m.Weight.Value.Shape(); len(s) != 1 || s[0] != logits.Shape[1] {
-			misfit(m, nil, logits, "has weights %v, and wants one for each of %d classes", s, logits.Shape[1])
+			misfit(m, nil, logits, "has weights %v, and needs one for each of %d classes", s, logits.Shape[1])
 		}
 		inputs = append(inputs, g.Variable(m.Weight))
 	}
 	return g.Record(m, first, g.Apply(graph.CrossEntropy{LabelSmoothing: m.LabelSmoothing}, inputs...))
 }
 
-// pixels is the mean over all pixels of the cross-entropy of logits [N, K, ...] and classes
+// pixels returns the mean over all pixels of the cross-entropy of logits [N, K, ...] and classes
 // [N, ...].
 func (m CrossEntropyLoss) pixels(logits, classes *graph.Node) *graph.Node {
 	g, s := logits.Graph, logits.Shape
 	if m.LabelSmoothing != 0 || m.Weight != nil {
-		misfit(m, nil, logits, "has label smoothing or weights, and these are for logits [N, K]")
+		misfit(m, nil, logits, "has label smoothing or weights, which are supported only for logits [N, K]")
 	}
 	if len(classes.Shape) != len(s)-1 || classes.Shape[0] != s[0] || !classes.Shape[1:].Equal(s[2:]) {
-		misfit(m, nil, logits, "wants a class of every pixel, %v, got targets %v", append(tensor.Shape{s[0]}, s[2:]...), classes.Shape)
+		misfit(m, nil, logits, "needs a class of every pixel, %v, got targets %v", append(tensor.Shape{s[0]}, s[2:]...), classes.Shape)
 	}
-	numbers := make([]float32, s[1])
-	for i := range numbers {
-		numbers[i] = float32(i)
+	classNumbers := make([]float32, s[1])
+	for i := range classNumbers {
+		classNumbers[i] = float32(i)
 	}
 	one := append(tensor.Shape{s[0], 1}, s[2:]...)
-	is := graph.Equal.Of(classes.Reshape(one...), along(g, len(s), numbers))
+	is := graph.Equal.Of(classes.Reshape(one...), channelConstant(g, len(s), classNumbers))
 	sum := g.Apply(graph.Sum{}, is.Mul(logits.LogSoftmax(1)))
 	return g.Apply(graph.Scale{Factor: -1 / float64(classes.Shape.Numel())}, sum)
 }

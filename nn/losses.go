@@ -8,9 +8,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Loss computes what a training minimises, one number, from the outputs of a network for a
-// batch and the targets of the batch. The method Forward of every loss of this package is one,
-// and so is any function of a program's own that applies operations of the graph:
+// Loss computes the number that a training minimises from a network's outputs for a batch and the
+// targets of the batch. The method Forward of every loss of this package is a Loss, and so is any
+// function of your own that applies operations of the graph:
 //
 //	var loss nn.Loss = nn.HuberLoss{}.Forward
 //
@@ -31,7 +31,7 @@ type BCEWithLogitsLoss struct {
 // as a scalar.
 func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
-	wantSame(m, logits, targets)
+	checkSameShape(m, logits, targets)
 	// log(1 + e^z) - y·z, and with weights w of the first term (1 + (w-1)·y)·log(1 + e^-z) + (1-y)·z.
 	loss := logits.Softplus().Sub(targets.Mul(logits))
 	if len(m.PosWeight) > 0 {
@@ -43,7 +43,7 @@ func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 		for i, w := range m.PosWeight {
 			more[i] = w - 1
 		}
-		scale := targets.Mul(along(g, len(s), more))
+		scale := targets.Mul(channelConstant(g, len(s), more))
 		loss = loss.Add(scale.Mul(logits.Neg().Softplus()))
 	}
 	return g.Record(m, first, meanOf(loss))
@@ -63,7 +63,7 @@ type MSELoss struct{}
 // Forward takes outputs and targets of one shape and returns the loss as a scalar.
 func (m MSELoss) Forward(outputs, targets *graph.Node) *graph.Node {
 	g, first := outputs.Graph, len(outputs.Graph.Nodes)
-	d := difference(m, outputs, targets)
+	d := checkedDifference(m, outputs, targets)
 	return g.Record(m, first, meanOf(d.Mul(d)))
 }
 
@@ -76,7 +76,7 @@ type L1Loss struct{}
 // Forward takes outputs and targets of one shape and returns the loss as a scalar.
 func (m L1Loss) Forward(outputs, targets *graph.Node) *graph.Node {
 	g, first := outputs.Graph, len(outputs.Graph.Nodes)
-	return g.Record(m, first, meanOf(difference(m, outputs, targets).Abs()))
+	return g.Record(m, first, meanOf(checkedDifference(m, outputs, targets).Abs()))
 }
 
 func (L1Loss) String() string { return "L1Loss()" }
@@ -93,7 +93,7 @@ func (m HuberLoss) Forward(outputs, targets *graph.Node) *graph.Node {
 	if !(delta > 0) {
 		misfit(m, nil, outputs, "delta %v is not above 0", delta)
 	}
-	return g.Record(m, first, huber(difference(m, outputs, targets).Abs(), delta))
+	return g.Record(m, first, huber(checkedDifference(m, outputs, targets).Abs(), delta))
 }
 
 func (m HuberLoss) delta() float64 { return cmp.Or(m.Delta, 1) }
@@ -111,7 +111,7 @@ func (m SmoothL1Loss) Forward(outputs, targets *graph.Node) *graph.Node {
 	if !(beta > 0) {
 		misfit(m, nil, outputs, "beta %v is not above 0", beta)
 	}
-	loss := huber(difference(m, outputs, targets).Abs(), beta)
+	loss := huber(checkedDifference(m, outputs, targets).Abs(), beta)
 	return g.Record(m, first, g.Apply(graph.Scale{Factor: 1 / beta}, loss))
 }
 
@@ -119,13 +119,13 @@ func (m SmoothL1Loss) beta() float64 { return cmp.Or(m.Beta, 1) }
 
 func (m SmoothL1Loss) String() string { return fmt.Sprintf("SmoothL1Loss(beta=%v)", m.beta()) }
 
-// huber is the mean of c·(d - c/2), where c is the absolute difference d, but at most delta.
+// huber returns the mean of c·(d - c/2), where d is the absolute difference and c = min(d, delta).
 func huber(d *graph.Node, delta float64) *graph.Node {
 	c := d.Clamp(0, delta)
 	return meanOf(c.Mul(d.Sub(d.Graph.Apply(graph.Scale{Factor: 0.5}, c))))
 }
 
-// FocalLoss is the cross-entropy of classes in which images that are right already count less
+// FocalLoss is a cross-entropy in which images that are already classified well count less
 // (Lin et al. 2017, https://arxiv.org/abs/1708.02002, equation 4): the mean over the batch of
 // Σ k  y[k]·(1-p[k])^Gamma·(-log p[k]), where p is the softmax of the logits.
 type FocalLoss struct{ Gamma float64 } // 0 means 2, as in the paper
@@ -134,12 +134,12 @@ type FocalLoss struct{ Gamma float64 } // 0 means 2, as in the paper
 // the loss as a scalar.
 func (m FocalLoss) Forward(logits, softLabels *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
-	wantSame(m, logits, softLabels)
+	checkSameShape(m, logits, softLabels)
 	if len(logits.Shape) != 2 {
-		misfit(m, nil, logits, "wants logits [N, K]")
+		misfit(m, nil, logits, "needs logits [N, K]")
 	}
 	logs := logits.LogSoftmax(1)
-	loss := softLabels.Mul(logs).Mul(missing(logs.Exp()).Pow(m.gamma()))
+	loss := softLabels.Mul(logs).Mul(complement(logs.Exp()).Pow(m.gamma()))
 	return g.Record(m, first, g.Apply(graph.Scale{Factor: -1 / float64(logits.Shape[0])}, g.Apply(graph.Sum{}, loss)))
 }
 
@@ -158,7 +158,7 @@ type SigmoidFocalLoss struct {
 // Forward takes logits and targets of one shape and returns the loss as a scalar.
 func (m SigmoidFocalLoss) Forward(logits, targets *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
-	wantSame(m, logits, targets)
+	checkSameShape(m, logits, targets)
 	if !(m.Alpha >= 0 && m.Alpha <= 1) {
 		misfit(m, nil, logits, "alpha %v is not from 0 to 1", m.Alpha)
 	}
@@ -167,7 +167,7 @@ func (m SigmoidFocalLoss) Forward(logits, targets *graph.Node) *graph.Node {
 	bce := absent.Sub(targets.Mul(logits))
 	p := absent.Neg().Exp() // 1-p
 	// The probability of what is not the target: y·(1-p) + (1-y)·p.
-	wrong := targets.Mul(p).Add(one().Sub(targets).Mul(missing(p)))
+	wrong := targets.Mul(p).Add(one().Sub(targets).Mul(complement(p)))
 	loss := bce.Mul(wrong.Pow(m.gamma()))
 	if m.Alpha > 0 {
 		weight := g.Apply(graph.Scale{Factor: 2*m.Alpha - 1}, targets).Add(g.Constant(1-m.Alpha, logits.Shape...))
@@ -185,16 +185,16 @@ func (m SigmoidFocalLoss) String() string {
 // DistillationLoss compares the outputs of a network for classes with those of a teacher, both
 // divided by a temperature (Hinton et al. 2015, https://arxiv.org/abs/1503.02531):
 // Temperature²·KL(softmax(teacher/Temperature) ‖ softmax(outputs/Temperature)), the mean over the
-// batch. The square keeps the size of the gradient alike for every temperature.
+// batch. The square keeps the gradient's size about the same at every temperature.
 type DistillationLoss struct{ Temperature float64 } // 0 means 4
 
 // Forward takes logits [N, K] and the teacher's logits [N, K] and returns the loss as a scalar.
 func (m DistillationLoss) Forward(logits, teacher *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
-	wantSame(m, logits, teacher)
+	checkSameShape(m, logits, teacher)
 	t := m.temperature()
 	if !(t > 0) || len(logits.Shape) != 2 {
-		misfit(m, nil, logits, "wants logits [N, K] and a temperature above 0")
+		misfit(m, nil, logits, "needs logits [N, K] and a temperature above 0")
 	}
 	cooled := func(x *graph.Node) *graph.Node { return g.Apply(graph.Scale{Factor: 1 / t}, x).LogSoftmax(1) }
 	from, to := cooled(teacher), cooled(logits)
@@ -208,31 +208,32 @@ func (m DistillationLoss) String() string {
 	return fmt.Sprintf("DistillationLoss(temperature=%v)", m.temperature())
 }
 
-// missing is 1 - p, at least 0.
-func missing(p *graph.Node) *graph.Node {
+// complement returns 1 - p, at least 0.
+func complement(p *graph.Node) *graph.Node {
 	return p.Graph.Constant(1, p.Shape...).Sub(p).Clamp(0, 1)
 }
 
-// meanOf is the mean of all elements, as a scalar.
+// meanOf returns the mean of all elements, as a scalar.
 func meanOf(x *graph.Node) *graph.Node {
 	return x.Graph.Apply(graph.Scale{Factor: 1 / float64(x.Shape.Numel())}, x.Graph.Apply(graph.Sum{}, x))
 }
 
-func difference(m fmt.Stringer, outputs, targets *graph.Node) *graph.Node {
-	wantSame(m, outputs, targets)
-	return outputs.Sub(targets)
+// checkedDifference returns outputs - targets, which must have the same shape.
+func checkedDifference(m fmt.Stringer, outputs, targets *graph.Node) *graph.Node {
+	checkSameShape(m, outputs, targets)
+	return outputs.Add(targets.Neg()) // with operations that every device has
 }
 
-// wantSame panics unless outputs and targets have one shape: to broadcast them would compare
-// every output with the targets of other images.
-func wantSame(m fmt.Stringer, outputs, targets *graph.Node) {
+// checkSameShape panics unless outputs and targets have the same shape: broadcasting would
+// compare outputs with the targets of other images.
+func checkSameShape(m fmt.Stringer, outputs, targets *graph.Node) {
 	if !outputs.Shape.Equal(targets.Shape) || outputs.Shape.Numel() == 0 {
-		misfit(m, nil, outputs, "wants targets of the same shape, got %v", targets.Shape)
+		misfit(m, nil, outputs, "needs targets of the same shape, got %v", targets.Shape)
 	}
 }
 
-// along is a constant that varies along the second axis of a value of the given rank.
-func along(g *graph.Graph, rank int, values []float32) *graph.Node {
+// channelConstant returns a constant that varies along the second axis, for a value of the given rank.
+func channelConstant(g *graph.Graph, rank int, values []float32) *graph.Node {
 	shape := make([]int, rank)
 	for i := range shape {
 		shape[i] = 1

@@ -30,9 +30,9 @@
 // chain of modules; the layers Conv2d, BatchNorm2d, Linear and so on; Parameter and
 // NamedParameter; CrossEntropyLoss; and Table, the result of Summary.
 //
-// A network is edited and opened by the paths of its modules: ReplaceHead and Replace put
-// another module in the place of one, Cut and CutHead end the network at one, and Activations
-// reads what each gives.
+// Paths such as layer1.0.conv2 address the modules within a network: Replace and ReplaceHead
+// exchange one for another, Cut and CutHead end the network at one, and Activations returns
+// their outputs.
 package nn
 
 import (
@@ -179,3 +179,10 @@ func misfit(layer fmt.Stringer, p *Parameter, x *graph.Node, why string, args ..
 	}
 	panic(tensor.Misusef("nn: %v%s: input %v: %s", layer, where, x.Shape, fmt.Sprintf(why, args...)))
 }
+
+var (
+	variableType = reflect.TypeFor[*graph.Variable]()
+	moduleType   = reflect.TypeFor[Module]()
+	nodeType     = reflect.TypeFor[*graph.Node]() // a node leads to modules outside of m
+	graphType    = reflect.TypeFor[*graph.Graph]()
+)

@@ -26,7 +26,7 @@ type NamedParameter struct {
 // A parameter that is reached twice is listed once, under its first path. Named panics if
 // there is a parameter below an unexported field, since it would silently not be trained.
 func Named(m Module) []NamedParameter {
-	ps := walk(m).parameters
+	ps := walkFields(m).parameters
 	for _, p := range ps {
 		if p.Variable.Name != p.Name { // once it is named, a module is not written to
 			p.Variable.Name = p.Name
@@ -47,11 +47,11 @@ func Buffers(m Module) []NamedParameter {
 
 // Count returns the number of elements of all parameters of m, without buffers.
 func Count(m Module) int64 {
-	params, _ := walk(m).count()
+	params, _ := walkFields(m).count()
 	return params
 }
 
-func (w *walker) count() (params, buffers int64) {
+func (w *fieldWalker) count() (params, buffers int64) {
 	for _, p := range w.parameters {
 		if p.Trainable {
 			params += int64(p.Value.Numel())
@@ -73,28 +73,21 @@ type namedModule struct {
 	depth    int
 }
 
-// walker visits the fields below a module.
-type walker struct {
+// fieldWalker visits the fields below a module.
+type fieldWalker struct {
 	parameters []NamedParameter
 	modules    []*namedModule         // parents before children
 	seen       map[any]bool           // pointers followed
 	byIdentity map[any][]*namedModule // modules by identity; nil until it is needed
 }
 
-func walk(m any) *walker {
-	w := &walker{seen: map[any]bool{}}
+func walkFields(m any) *fieldWalker {
+	w := &fieldWalker{seen: map[any]bool{}}
 	w.visit("", reflect.ValueOf(m))
 	return w
 }
 
-var (
-	variableType = reflect.TypeFor[*graph.Variable]()
-	moduleType   = reflect.TypeFor[Module]()
-	nodeType     = reflect.TypeFor[*graph.Node]() // a node leads to modules outside of m
-	graphType    = reflect.TypeFor[*graph.Graph]()
-)
-
-func (w *walker) visit(path string, v reflect.Value) {
+func (w *fieldWalker) visit(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		w.pointer(path, v)
@@ -115,7 +108,7 @@ func (w *walker) visit(path string, v reflect.Value) {
 	w.inside(path, v)
 }
 
-func (w *walker) pointer(path string, v reflect.Value) {
+func (w *fieldWalker) pointer(path string, v reflect.Value) {
 	if v.IsNil() || v.Type() == nodeType || v.Type() == graphType {
 		return
 	}
@@ -151,7 +144,7 @@ func asFeatures(v reflect.Value) (*Features, bool) {
 }
 
 // note records v if it is a module.
-func (w *walker) note(path string, v reflect.Value) bool {
+func (w *fieldWalker) note(path string, v reflect.Value) bool {
 	if !v.CanInterface() || !v.Type().Implements(moduleType) {
 		return false
 	}
@@ -160,7 +153,7 @@ func (w *walker) note(path string, v reflect.Value) bool {
 }
 
 // inside visits the elements or fields of v.
-func (w *walker) inside(path string, v reflect.Value) {
+func (w *fieldWalker) inside(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Slice, reflect.Array:
 		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
@@ -194,7 +187,7 @@ func (w *walker) inside(path string, v reflect.Value) {
 }
 
 // entries visits the values of a map in the order of its string keys.
-func (w *walker) entries(path string, v reflect.Value) {
+func (w *fieldWalker) entries(path string, v reflect.Value) {
 	if v.Type().Key().Kind() != reflect.String {
 		return
 	}

@@ -38,7 +38,7 @@ func (c *calls) fields() map[any]int {
 		return nil
 	}
 	counts := map[any]int{}
-	for _, m := range walk(c.Module).modules {
+	for _, m := range walkFields(c.Module).modules {
 		if m.path != "" {
 			counts[identity(m.module)]++
 		}
@@ -86,11 +86,11 @@ func unique(m any) bool {
 	return false
 }
 
-// places returns the module of every call made within a call of parent; parent is nil for the
+// callModules returns the module of every call made within a call of parent; parent is nil for the
 // outermost calls. A module with an identity is the one that Named lists. Modules without
 // fields are all equal, so route chooses among those below the parent. A module made within a
 // Forward gets its class as its path.
-func (w *walker) places(list []*calls, parent *namedModule) []*namedModule {
+func (w *fieldWalker) callModules(list []*calls, parent *namedModule) []*namedModule {
 	all := w.identities()
 	r := route{w: w, top: parent, all: all, called: map[any]bool{}}
 	for r.top != nil && r.top.module == nil { // made within a Forward: search where it was called
@@ -122,7 +122,7 @@ func (m *namedModule) below(p *namedModule) bool {
 }
 
 // identities returns the modules by their identity, and links them to a tree.
-func (w *walker) identities() map[any][]*namedModule {
+func (w *fieldWalker) identities() map[any][]*namedModule {
 	if w.byIdentity != nil {
 		return w.byIdentity
 	}

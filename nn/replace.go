@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// Header is a module that says which of its modules turns features into its output.
+// Header is a module that names its head, the module within it that turns features into the output.
 type Header interface {
 	Module
 	Head() string // a path, as in Named
 }
 
-// Replacer is a module that replaces a module within it itself, since it does not call its
-// modules by its fields.
+// Replacer is a module with its own way to replace a module within it. Replace calls it for
+// modules whose Forward does not call the modules in their fields.
 type Replacer interface {
 	Module
 	Replace(path string, with Module) error
 }
 
-// Head returns the path of m's head, the module that turns features into classes: what m.Head
-// says if m is a Header, and otherwise the last linear layer or, if there is none, the layer of
-// the last parameter. It is "" for a module without parameters.
+// Head returns the path of m's head, the module that turns features into classes. This is m.Head()
+// if m is a Header, and otherwise the last linear layer or, if there is none, the layer of the
+// last parameter. Head returns "" for a module without parameters.
 func Head(m Module) string {
 	if h, ok := m.(Header); ok {
 		return h.Head()
 	}
-	w, head := walk(m), ""
-	var header *namedModule // one within m, such as a network in a Sequential, speaks for all below it
+	w, head := walkFields(m), ""
+	var header *namedModule // a Header within m, such as a network in a Sequential, names the head for all modules below it
 	for _, p := range w.modules {
 		if header != nil && p.below(header) {
 			continue
@@ -56,15 +56,15 @@ func Head(m Module) string {
 	return head
 }
 
-// holds reports whether there are parameters below a path, as there are not behind a cut.
-func (w *walker) holds(path string) bool {
+// holds reports whether there are parameters below a path. There are none after a cut.
+func (w *fieldWalker) holds(path string) bool {
 	return slices.ContainsFunc(w.parameters, func(p NamedParameter) bool { return strings.HasPrefix(p.Name, path+".") })
 }
 
 // Submodule returns the module at a path as in Named, such as layer4.1.conv2, like PyTorch's
-// get_submodule. The path "" stands for m. The error lists the modules that there are.
+// get_submodule. The path "" stands for m. The error lists the modules near an unknown path.
 func Submodule(m Module, path string) (Module, error) {
-	w := walk(m)
+	w := walkFields(m)
 	for _, p := range w.modules {
 		if p.path == path {
 			return p.module, nil
@@ -84,10 +84,10 @@ func ReplaceHead(m, head Module) error {
 	return Replace(m, path, head)
 }
 
-// Replace puts with in the place of the module at path, as an assignment to the field does. The
-// parameters of with are named below path. The field must be of an interface type, such as
-// Module or an element of a Sequential, or of the type of with; otherwise, and if m has no
-// module at path, Replace changes nothing and returns an error.
+// Replace replaces the module at path by with, like an assignment to the field. The parameters
+// of with are named below path. The field must have an interface type, such as Module or an
+// element of a Sequential, or the type of with. Otherwise, or if m has no module at path,
+// Replace changes nothing and returns an error.
 func Replace(m Module, path string, with Module) error {
 	if with == nil {
 		return fmt.Errorf("nn.Replace: no module was given for %q of %s; Identity leaves a layer out", path, Class(m))
@@ -97,7 +97,7 @@ func Replace(m Module, path string, with Module) error {
 	}
 	found, err := replace(reflect.ValueOf(m), path, path, with)
 	if err == nil && !found {
-		err = walk(m).unknown(m, path)
+		err = walkFields(m).unknown(m, path)
 	}
 	if err != nil {
 		return err
@@ -105,9 +105,9 @@ func Replace(m Module, path string, with Module) error {
 	return nil
 }
 
-// replace looks for the module at a path below v and replaces it. whole is the path from the
+// replace looks for the module at a path below v and replaces it. fullPath is the path from the
 // outermost module.
-func replace(v reflect.Value, path, whole string, with Module) (found bool, err error) {
+func replace(v reflect.Value, path, fullPath string, with Module) (found bool, err error) {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() || v.Type() == variableType || v.Type() == nodeType || v.Type() == graphType {
 			return false, nil
@@ -121,11 +121,11 @@ func replace(v reflect.Value, path, whole string, with Module) (found bool, err 
 		rest, below := strings.CutPrefix(path, name+".")
 		switch {
 		case name == path && mayHold(child):
-			found, err = true, assign(child.Type(), set, what, whole, with)
+			found, err = true, assign(child.Type(), set, what, fullPath, with)
 		case name == "":
-			found, err = replace(child, path, whole, with)
+			found, err = replace(child, path, fullPath, with)
 		case below:
-			found, err = replace(child, rest, whole, with)
+			found, err = replace(child, rest, fullPath, with)
 		}
 		return found || err != nil
 	}
@@ -184,7 +184,7 @@ func setter(v reflect.Value) func(reflect.Value) {
 	return nil
 }
 
-// assign sets a place of type t, which what describes.
+// assign sets a field or element of type t; what describes it.
 func assign(t reflect.Type, set func(reflect.Value), what, path string, with Module) error {
 	x := reflect.ValueOf(with)
 	if x.Kind() == reflect.Pointer && x.Type().Elem() == t && !x.IsNil() {
@@ -200,10 +200,10 @@ func assign(t reflect.Type, set func(reflect.Value), what, path string, with Mod
 	return nil
 }
 
-// unknown is the error of a path at which m has no module. It lists the modules near it: those
-// directly in the innermost module that is right, or the first of all.
-func (w *walker) unknown(m Module, path string) error {
-	const most = 12
+// unknown is the error of a path at which m has no module. It lists the modules near the path:
+// those directly in the innermost module that exists, or else the first of all modules.
+func (w *fieldWalker) unknown(m Module, path string) error {
+	const listed = 12
 	for under := path; ; {
 		under = under[:max(strings.LastIndexByte(under, '.'), 0)]
 		var direct, all []string
@@ -222,14 +222,14 @@ func (w *walker) unknown(m Module, path string) error {
 		if len(direct) == 0 { // as in an ONNX graph, whose layers have paths and no modules around them
 			direct = all
 		}
-		if n := len(direct); n > most {
-			direct = append(direct[:most:most], fmt.Sprintf("and %d more", n-most))
+		if n := len(direct); n > listed {
+			direct = append(direct[:listed:listed], fmt.Sprintf("and %d more", n-listed))
 		}
 		switch {
 		case len(direct) > 0:
 			return fmt.Errorf("%s has no module %q; it has %s", Class(m), path, strings.Join(direct, ", "))
 		case under == "":
-			return fmt.Errorf("%s has no module %q, and none within it at all", Class(m), path)
+			return fmt.Errorf("%s has no module %q, and contains no modules at all", Class(m), path)
 		}
 	}
 }

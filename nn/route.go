@@ -2,27 +2,27 @@ package nn
 
 import "slices"
 
-// route finds which modules were called in turn, where only some calls identify their module.
+// route finds the sequence of called modules, given that only some calls identify their module.
 //
-// The others are calls of modules without fields, such as ReLU, of which any below the top may
-// be meant. A Forward usually calls its fields in the order of their declaration. route
-// therefore chooses the modules whose sequence departs from that order least, as cost measures
-// it; the calls that identify their module are fixed points of the sequence. This also places
-// the layers of modules that do not record their own calls.
+// The other calls are of modules without fields, such as ReLU, and could be of any such module
+// below the top. A Forward usually calls its fields in the order of their declaration. So
+// route chooses the modules whose sequence deviates least from that order, as measured by cost.
+// The calls that identify their module are fixed points of the sequence. This also finds the
+// layers of modules that do not record their own calls.
 type route struct {
-	w      *walker
-	top    *namedModule // the modules are below it; nil stands for all
+	w      *fieldWalker
+	top    *namedModule // the called modules are below it; nil means that all modules are
 	all    map[any][]*namedModule
 	called map[any]bool // identities of the modules that were called
 
-	idle map[*namedModule]bool  // modules with layers of their own, none of which was called
+	idle map[*namedModule]bool  // modules none of whose own layers was called
 	live map[*namedModule][]int // number of a module's first i children that count
 
 	choices map[any][]*namedModule
 }
 
-// The cost of a step in the sequence is the number of modules that it passes over, weighted by
-// where they lie, plus these.
+// The cost of one step in the sequence is the weighted number of modules that it skips, plus
+// these penalties. The weight of a skipped module depends on its position.
 const (
 	leadingCost = 2 // for a module before the first that is called in its parent
 	passCost    = 3 // for a module between two that are called in turn in their parent
@@ -33,8 +33,8 @@ const (
 	repeatCost   = 5 // for calling a module twice in turn
 	idleCost     = 4 // for a layer of an idle module
 
-	beam   = 8  // number of sequences that are followed
-	window = 64 // number of modules that are tried for a call
+	beam   = 8  // number of sequences that the search keeps (beam search)
+	window = 64 // number of modules that it tries for each call
 )
 
 // known returns the module of a call if it has an identity, and nil otherwise.
@@ -45,16 +45,16 @@ func (r *route) known(c *calls) *namedModule {
 	return nil
 }
 
-// leg is a possible end of the sequence up to a call.
+// leg is the end of one possible sequence of modules, up to a call.
 type leg struct {
 	at   *namedModule // the module of the call, or nil if there is none
 	last *namedModule // the last module of the sequence that is below the top
-	far  *namedModule // of the modules called in turn in last's parent, the one declared last
+	far  *namedModule // the module declared last among those called in last's parent
 	from *leg
 	cost int
 }
 
-// choose returns the module of every call, and nil for those that have none.
+// choose returns the module of every call, or nil for a call without one.
 func (r *route) choose(list []*calls) []*namedModule {
 	found := make([]*namedModule, len(list))
 	ends := []*leg{{}}
@@ -96,8 +96,8 @@ func (r *route) choose(list []*calls) []*namedModule {
 	return found
 }
 
-// extend returns the sequence with one more module. A module that is listed elsewhere than
-// below the top says nothing.
+// extend returns the sequence with one more module. A module that is not below the top does not
+// change the sequence.
 func (r *route) extend(l *leg, m *namedModule) *leg {
 	next := &leg{at: m, last: l.last, far: l.far, from: l, cost: l.cost}
 	if m != nil && r.inside(m) {
@@ -142,8 +142,8 @@ func (r *route) inside(m *namedModule) bool {
 	return m == r.top
 }
 
-// candidates lists the modules that a call of the given identity can be of; nil is the only one
-// if there is none.
+// candidates lists the modules that a call with the given identity may belong to. If there is
+// none, the list contains only nil.
 func (r *route) candidates(id any) []*namedModule {
 	list, ok := r.choices[id]
 	if !ok {
@@ -156,7 +156,7 @@ func (r *route) candidates(id any) []*namedModule {
 	return list
 }
 
-// near returns the candidates that are declared nearest to the last module.
+// near returns the candidates whose declaration is nearest to that of the last module.
 func near(candidates []*namedModule, last *namedModule) []*namedModule {
 	if len(candidates) <= window || last == nil {
 		return candidates
@@ -166,8 +166,8 @@ func near(candidates []*namedModule, last *namedModule) []*namedModule {
 	return candidates[from : from+window]
 }
 
-// candidate reports whether a call can be one of m: m is below the top, and not below a module
-// whose own call would contain it.
+// candidate reports whether a call may be a call of m: m must be below the top, but not below a
+// module whose own call would contain the call.
 func (r *route) candidate(m *namedModule) bool {
 	if m == r.top || !r.inside(m) {
 		return false
@@ -180,8 +180,7 @@ func (r *route) candidate(m *namedModule) bool {
 	return true
 }
 
-// between counts the children of m from ordinal i up to, but not including, j that were
-// possibly called.
+// between counts the children of m with index i <= k < j that may have been called.
 func (r *route) between(m *namedModule, i, j int) int {
 	if m == nil || j <= i {
 		return 0
@@ -200,8 +199,8 @@ func (r *route) between(m *namedModule, i, j int) int {
 	return sums[j] - sums[i]
 }
 
-// cost measures how far the step from a call of p to one of q departs from the order in which
-// modules are declared. p is nil for the first call; far is the leg's.
+// cost measures how much a call of q after a call of p deviates from the order in which modules
+// are declared. p is nil for the first call; far is the field of the leg.
 func (r *route) cost(p, far, q *namedModule) int {
 	n := 0
 	if r.idle[q] || q.parent != nil && q.parent != r.top && r.idle[q.parent] {
@@ -233,7 +232,7 @@ func (r *route) cost(p, far, q *namedModule) int {
 	return n + backwardCost + passCost*r.between(q.parent, q.ordinal+1, p.ordinal)
 }
 
-// following counts what follows m in its parent.
+// following counts the modules after m in its parent.
 func (r *route) following(m *namedModule) int {
 	if m.parent == nil {
 		return 0
@@ -241,7 +240,7 @@ func (r *route) following(m *namedModule) int {
 	return r.between(m.parent, m.ordinal+1, len(m.parent.children))
 }
 
-// end measures what the sequence leaves out at its end.
+// end measures the cost of the modules that follow the end of the sequence.
 func (r *route) end(l *leg) int {
 	n := l.cost
 	for m := l.far; m != nil && m != r.top; m = m.parent {

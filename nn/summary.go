@@ -36,11 +36,18 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	if err := trace(g, m, input); err != nil {
 		return nil, err
 	}
-	w := walk(m)
+	w := walkFields(m)
 	t := &Table{MACs: macs(g.Nodes)}
 	t.Params, t.Buffers = w.count()
 	t.add(g, w, topCalls(g.Calls, 0), nil, 0)
 	return t, nil
+}
+
+// Shallow returns the table without the rows of this depth and below; 1 leaves the whole model.
+func (t *Table) Shallow(depth int) *Table {
+	shallow := *t
+	shallow.Rows = slices.DeleteFunc(slices.Clone(t.Rows), func(r Row) bool { return r.Depth >= depth })
+	return &shallow
 }
 
 // trace runs m's Forward and returns a tensor.Misuse, such as one about shapes, as an error.
@@ -68,10 +75,10 @@ func traceOn(x *graph.Node, m Module) (out *graph.Node, err error) {
 
 // add appends the rows of the calls within the call of parent, which is nil for the outermost
 // calls.
-func (t *Table) add(g *graph.Graph, w *walker, list []*calls, parent *namedModule, depth int) {
-	for i, p := range w.places(list, parent) {
+func (t *Table) add(g *graph.Graph, w *fieldWalker, list []*calls, parent *namedModule, depth int) {
+	for i, p := range w.callModules(list, parent) {
 		c := list[i]
-		params, _ := walk(c.Module).count()
+		params, _ := walkFields(c.Module).count()
 		t.Rows = append(t.Rows, Row{
 			Path: p.path, Class: Class(c.Module), Output: c.Output.Shape, Depth: depth,
 			Params: params, MACs: macs(g.Nodes[c.First:c.Last]),
@@ -90,10 +97,10 @@ type Output struct {
 // Outputs lists the outputs of the innermost modules of m in g, a graph that m's Forward was
 // added to, in the order of their computation.
 func Outputs(m Module, g *graph.Graph) (list []Output) {
-	w := walk(m)
+	w := walkFields(m)
 	var visit func(within []*calls, parent *namedModule)
 	visit = func(within []*calls, parent *namedModule) {
-		for i, p := range w.places(within, parent) {
+		for i, p := range w.callModules(within, parent) {
 			c := within[i]
 			if len(c.within) == 0 {
 				list = append(list, Output{p.path, Class(c.Module), c.Output})

@@ -110,3 +110,15 @@ func TestOutputs(t *testing.T) {
 		t.Errorf("got %s, want %s", text, want)
 	}
 }
+
+func TestShallow(t *testing.T) {
+	s, err := nn.Summary(nn.Sequential{nn.Sequential{nn.ReLU{}}}, tensor.Shape{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for depth, want := range []int{0, 1, 2, 3, 3} {
+		if got := s.Shallow(depth); len(got.Rows) != want || len(s.Rows) != 3 {
+			t.Errorf("to depth %d: %d rows of %d", depth, len(got.Rows), len(s.Rows))
+		}
+	}
+}

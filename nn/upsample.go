@@ -24,7 +24,7 @@ func (m Upsample) Forward(x *graph.Node) *graph.Node {
 		panic(tensor.Misusef("nn: %v: needs either Scale or both H and W, above 0", m))
 	}
 	if len(x.Shape) != 4 {
-		misfit(m, nil, x, "wants [N, C, H, W]")
+		misfit(m, nil, x, "needs [N, C, H, W]")
 	}
 	op := graph.Upsample{H: m.H, W: m.W, Bilinear: m.Bilinear, AlignCorners: m.AlignCorners, ScaleH: m.Scale, ScaleW: m.Scale}
 	if m.Scale > 0 {

@@ -23,10 +23,10 @@ type Scaled struct {
 	Factor float32
 }
 
-// Whole reports whether the underlying optimiser needs whole parameters.
-func (s *Scaled) Whole() bool {
-	w, ok := s.Optimizer.(interface{ Whole() bool })
-	return ok && w.Whole()
+// NeedsWholeParameter reports whether the underlying optimiser needs whole parameters.
+func (s *Scaled) NeedsWholeParameter() bool {
+	w, ok := s.Optimizer.(interface{ NeedsWholeParameter() bool })
+	return ok && w.NeedsWholeParameter()
 }
 
 // Update makes a step with Factor times the gradient.

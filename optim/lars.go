@@ -33,8 +33,8 @@ func (o LARS) sgd() SGD {
 	return SGD{Momentum: o.Momentum, Dampening: o.Dampening, Nesterov: o.Nesterov}
 }
 
-// Whole returns true, since Update needs the norm of a whole parameter.
-func (o LARS) Whole() bool { return true }
+// NeedsWholeParameter returns true, since Update needs the norm of a whole parameter.
+func (o LARS) NeedsWholeParameter() bool { return true }
 
 // Update implements Optimizer. It must be called with a whole parameter, and overwrites the
 // gradient with g.

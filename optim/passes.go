@@ -3,28 +3,28 @@ package optim
 // Averaged is an optimiser that also updates a moving average of the parameter, in a slot after
 // those of the underlying optimiser:
 //
-//	mean = (1-Rest)*mean + Rest*param
+//	mean = (1-AverageWeight)*mean + AverageWeight*param
 //
 // A variable with an empty gradient, such as a buffer, is only averaged.
 type Averaged struct {
 	Scaled
-	Kept int     // total number of slots, of which the optimiser's are the first
-	At   int     // index of the average's slot
-	Rest float32 // factor of the parameter in the average; 0 means no average
+	TotalSlots    int     // total number of slots, of which the optimiser's are the first
+	At            int     // index of the average's slot
+	AverageWeight float32 // factor of the parameter in the average; 0 means no average
 }
 
-// Slots returns Kept.
-func (a *Averaged) Slots() int { return a.Kept }
+// Slots returns TotalSlots.
+func (a *Averaged) Slots() int { return a.TotalSlots }
 
 // Update makes a step of the optimiser and then updates the average.
 func (a *Averaged) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	if len(grad) > 0 {
 		a.Scaled.Update(param, grad, slots[:a.Scaled.Slots()], lr, step)
 	}
-	if a.Rest > 0 {
-		mean, keep := slots[a.At][:len(param)], 1-a.Rest
+	if a.AverageWeight > 0 {
+		mean, keep := slots[a.At][:len(param)], 1-a.AverageWeight
 		for i, v := range param {
-			mean[i] = float32(keep*mean[i]) + float32(a.Rest*v)
+			mean[i] = float32(keep*mean[i]) + float32(a.AverageWeight*v)
 		}
 	}
 }
@@ -41,14 +41,14 @@ const (
 // Sum is an updater that accumulates the gradients of several batches in a slot, and then
 // replaces the gradient by their sum. It does not change the parameters.
 type Sum struct {
-	Kept   int // total number of slots
-	At     int // index of the sum's slot
-	Weight float32
-	Phase  Phase
+	TotalSlots int // total number of slots
+	At         int // index of the sum's slot
+	Weight     float32
+	Phase      Phase
 }
 
-// Slots returns Kept.
-func (s *Sum) Slots() int { return s.Kept }
+// Slots returns TotalSlots.
+func (s *Sum) Slots() int { return s.TotalSlots }
 
 // Update makes the pass over one parameter.
 func (s *Sum) Update(_, grad []float32, slots [][]float32, _ float32, _ int) {

@@ -117,11 +117,11 @@ func TestLARSByHand(t *testing.T) {
 		t.Errorf("from zero to %v", zero)
 	}
 	for _, o := range []Optimizer{LARS{}, &Scaled{Optimizer: LARS{}}} {
-		if w, ok := o.(interface{ Whole() bool }); !ok || !w.Whole() {
+		if w, ok := o.(interface{ NeedsWholeParameter() bool }); !ok || !w.NeedsWholeParameter() {
 			t.Errorf("%T does not require whole parameters", o)
 		}
 	}
-	if (&Scaled{Optimizer: SGD{}}).Whole() {
+	if (&Scaled{Optimizer: SGD{}}).NeedsWholeParameter() {
 		t.Error("scaled SGD requires whole parameters")
 	}
 }

@@ -23,11 +23,11 @@ package prepare
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // Input describes the input of a model, [Channels, Height, Width], and how images become it.
@@ -92,7 +92,7 @@ func Check(in Input) error {
 		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, limit)
 	case p.NativeHeight < 0 || p.NativeHeight > limit || p.NativeWidth < 0 || p.NativeWidth > limit:
 		return fmt.Errorf("images of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, limit)
-	case !finite(p.Scale):
+	case !number.Finite(p.Scale):
 		return fmt.Errorf("a scale of %v", p.Scale)
 	case p.Grey && in.Channels != 1:
 		return fmt.Errorf("grey images for %d channels", in.Channels)
@@ -122,14 +122,12 @@ func checkChannels(name string, values []float64, channels int) error {
 		return fmt.Errorf("a %s of %d values for %d channels", name, n, channels)
 	}
 	for _, v := range values {
-		if !finite(v) || name == "std" && v <= 0 {
+		if !number.Finite(v) || name == "std" && v <= 0 {
 			return fmt.Errorf("a %s of %v", name, v)
 		}
 	}
 	return nil
 }
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // MaxSide is the largest side, in pixels, that images are resized to.
 const MaxSide = 4096

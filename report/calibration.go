@@ -2,7 +2,7 @@ package report
 
 import "math"
 
-// CalibrationBins is how many bins Guo et al. sort answers into.
+// CalibrationBins is the number of bins that Guo et al. use.
 const CalibrationBins = 15
 
 // Calibration compares how sure a model is with how often it is right: answers are sorted
@@ -43,7 +43,7 @@ func (b CalibrationBin) Accuracy() float64 { return ratio(float64(b.Right), b.Co
 // Confidence is the mean probability of the answers in the bin, 0 for an empty bin.
 func (b CalibrationBin) Confidence() float64 { return ratio(b.Sum, b.Count) }
 
-// Gap is the bin's confidence less its accuracy: above 0 where the model is overconfident.
+// Gap is the bin's confidence less its accuracy: above 0 if the model is overconfident.
 func (b CalibrationBin) Gap() float64 { return b.Confidence() - b.Accuracy() }
 
 // All returns one bin with the answers of all bins.

@@ -1,13 +1,13 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -16,33 +16,16 @@ import (
 // and the F1 of a class with neither, as in scikit-learn's precision_recall_fscore_support
 // with zero_division=nan.
 type ClassScore struct {
-	Class     string
-	Precision float64 // fraction of the images predicted as this class that belong to it
-	Recall    float64 // fraction of the images of this class that were predicted as such
-	F1        float64 // harmonic mean of precision and recall
-	Support   int     // images of this class
-	Predicted int     // images predicted as this class
+	Class     string  `json:"class"`
+	Precision float64 `json:"precision"` // fraction of the images predicted as this class that belong to it
+	Recall    float64 `json:"recall"`    // fraction of the images of this class that were predicted as such
+	F1        float64 `json:"f1"`        // harmonic mean of precision and recall
+	Support   int     `json:"support"`   // images of this class
+	Predicted int     `json:"predicted"` // images predicted as this class
 }
 
 // MarshalJSON implements json.Marshaler. A score that is NaN becomes null.
-func (s ClassScore) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Class     string   `json:"class"`
-		Precision *float64 `json:"precision"`
-		Recall    *float64 `json:"recall"`
-		F1        *float64 `json:"f1"`
-		Support   int      `json:"support"`
-		Predicted int      `json:"predicted"`
-	}{s.Class, Known(s.Precision), Known(s.Recall), Known(s.F1), s.Support, s.Predicted})
-}
-
-// Known returns v for use in JSON: nil, which becomes null, where v is NaN.
-func Known(v float64) *float64 {
-	if math.IsNaN(v) {
-		return nil
-	}
-	return &v
-}
+func (s ClassScore) MarshalJSON() ([]byte, error) { return number.Object(s) }
 
 // Scores computes the scores of every class from counts[true][predicted].
 // It panics unless counts is square with one row and column a class.
@@ -64,8 +47,7 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
-// Met reports whether the class had images or was predicted. All scores of any other class
-// are NaN.
+// Met reports whether the class had images or was predicted. If not, all its scores are NaN.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
 // Unmet returns the names of the classes without images, which an accuracy does not cover.
@@ -246,7 +228,7 @@ func scoreText(scores []ClassScore, counts [][]int, width int) string {
 	return b.String()
 }
 
-// over names the classes that an accuracy covers, where it does not cover all.
+// over names the classes without images, which an accuracy does not cover; "" if it covers all.
 func over(scores []ClassScore) string {
 	const most = 4
 	missing := Unmet(scores)

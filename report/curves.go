@@ -102,15 +102,15 @@ type figure struct {
 func (c *Curves) figure(from float64) figure {
 	f := figure{series: c.Series(), xmin: from, xmax: float64(c.epochs)}
 	for i := range f.series {
-		kept := f.series[i].Points[:0]
+		finite := f.series[i].Points[:0]
 		for _, p := range f.series[i].Points {
 			if math.Abs(p.X) <= drawable && math.Abs(p.Y) <= drawable {
-				kept = append(kept, p)
+				finite = append(finite, p)
 				f.xmax = math.Max(f.xmax, p.X)
 			}
 		}
-		sort.SliceStable(kept, func(a, b int) bool { return kept[a].X < kept[b].X })
-		f.series[i].Points = kept
+		sort.SliceStable(finite, func(a, b int) bool { return finite[a].X < finite[b].X })
+		f.series[i].Points = finite
 	}
 	f.fitY()
 	return f

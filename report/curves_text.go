@@ -158,8 +158,8 @@ type legendKey struct {
 	name string
 }
 
-// legendLine names the x axis and the marks, in the middle of width columns. Where they have
-// too little room the axis is left out, and where that does not help the line is cut.
+// legendLine names the x axis and the marks, in the middle of width columns. If there is too
+// little room, the axis is left out; if that is not enough, the line is cut.
 func legendLine(axis string, keys []legendKey, width int, color bool) string {
 	var plain, colored string
 	for _, k := range keys {

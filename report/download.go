@@ -101,7 +101,7 @@ func (d *download) parts(now time.Time, done, total int64) []string {
 	speed := float64(done-d.first) / took
 	parts = append(parts, Bytes(int64(speed))+"/s")
 	if total > done {
-		parts = append(parts, "left "+whole(time.Duration(float64(total-done)/speed*float64(time.Second))))
+		parts = append(parts, "left "+wholeSeconds(time.Duration(float64(total-done)/speed*float64(time.Second))))
 	}
 	return parts
 }

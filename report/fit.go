@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// leastColumns is the narrowest text; a narrower terminal breaks the lines itself.
-const leastColumns = 40
+// minColumns is the smallest width of text; a narrower terminal breaks the lines itself.
+const minColumns = 40
 
-// Columns returns how wide text for w may be: COLUMNS of the environment where that is a
-// number, else the width of the terminal that w is. It returns 0, which stands for any
-// width, where w is no terminal. Widths below 40 become 40.
+// Columns returns how wide text for w may be: the environment variable COLUMNS if that is a
+// number, or else the width of the terminal w. If w is not a terminal, it returns 0, which
+// means any width. Widths below 40 become 40.
 func Columns(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
-		return max(n, leastColumns)
+		return max(n, minColumns)
 	}
 	if !IsTerminal(w) {
 		return 0
 	}
 	columns, _ := TerminalSize(w)
-	return max(columns, leastColumns)
+	return max(columns, minColumns)
 }
 
 // Wrap breaks a line of text between words so that no line is wider than width columns. The
-// lines after the first begin with indent. A word that is wider than the room for it keeps a
-// line of its own. Spaces at the beginning of text stay. Width 0 breaks nothing. The result
-// does not end with a newline.
+// lines after the first begin with indent. A word that is too wide for a line gets a line of
+// its own. Spaces at the beginning of text stay. A width of 0 means any width. The result does
+// not end with a newline.
 func Wrap(text string, width int, indent string) string {
 	if width <= 0 || textWidth(text) <= width {
 		return strings.TrimRight(text, " ")
@@ -54,19 +54,20 @@ func Wrap(text string, width int, indent string) string {
 	return b.String()
 }
 
-// narrowText is as narrow as a column of text becomes before the table is shown row by row.
-const narrowText = 16
+// minTextColumn is the smallest width of a column of text. If the table is still too wide, it
+// is shown row by row.
+const minTextColumn = 16
 
-// Fit is String for width columns. Where the table is wider, its cells are broken between
-// words; where that is not enough, each row is shown below its first cell, every other cell
-// with the title of its column. Width 0 allows any.
+// Fit is String for a given width. If the table is wider, its cells are broken between words.
+// If that is not enough, each row is shown as its first cell and, below it, the other cells
+// with the titles of their columns. A width of 0 means any width.
 func (t *Table) Fit(width int) string {
 	widths := t.widths()
 	room := width - t.Indent - 2*max(0, len(widths)-1)
 	if width <= 0 || sum(widths) <= room {
 		return t.String()
 	}
-	least := t.leastWidths(widths)
+	least := t.minWidths(widths)
 	if sum(least) > room {
 		return t.records(width)
 	}
@@ -101,9 +102,9 @@ func sum(numbers []int) (all int) {
 	return all
 }
 
-// leastWidths returns how narrow each column can be: as wide as its longest word, and longer
-// text not narrower than narrowText.
-func (t *Table) leastWidths(natural []int) []int {
+// minWidths returns the smallest width of each column: that of its longest word, and at least
+// minTextColumn if the column has longer text.
+func (t *Table) minWidths(natural []int) []int {
 	least := make([]int, len(t.Columns))
 	word := func(i int, cell string) {
 		begin := len(cell) - len(strings.TrimLeft(cell, " "))
@@ -120,8 +121,8 @@ func (t *Table) leastWidths(natural []int) []int {
 		}
 	}
 	for i, n := range natural {
-		if n > narrowText {
-			least[i] = max(least[i], narrowText)
+		if n > minTextColumn {
+			least[i] = max(least[i], minTextColumn)
 		}
 	}
 	return least

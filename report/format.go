@@ -101,7 +101,7 @@ func threeDigits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// rate formats images per second: an integer from ten upwards, one decimal below.
+// rate formats images/s: an integer from ten upwards, one decimal below.
 func rate(v float64) string {
 	if math.Abs(v) < 9.95 {
 		return strconv.FormatFloat(v, 'f', 1, 64) + " images/s"

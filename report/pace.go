@@ -56,8 +56,8 @@ func (p *pace) left(now time.Time) (epoch, run time.Duration, ok bool) {
 		return 0, 0, false
 	}
 	last := p.window[len(p.window)-1]
-	whole := time.Duration(p.batches)*p.perBatch + p.testing
+	perEpoch := time.Duration(p.batches)*p.perBatch + p.testing
 	epoch = time.Duration(max(0, p.batches-last.done))*p.perBatch + p.testing - now.Sub(last.at)
 	epoch = max(0, epoch)
-	return epoch, epoch + time.Duration(max(0, p.epochs-p.epoch))*whole, true
+	return epoch, epoch + time.Duration(max(0, p.epochs-p.epoch))*perEpoch, true
 }

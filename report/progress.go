@@ -2,7 +2,6 @@ package report
 
 import (
 	"io"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -19,9 +18,9 @@ type ProgressOptions struct {
 	BatchesPerEpoch int     // 0 if unknown: then there is no bar and no time left
 	Curves          *Curves // drawn live on a terminal; the training adds the points
 
-	Redraw time.Duration // shortest time between two draws; 0 is 200 ms
-	Silent time.Duration // longest time without a plain line while steps arrive; 0 is a minute
-	Pause  time.Duration // shortest time between the plain lines of epochs; 0 is 5 s, negative is none
+	Redraw time.Duration // shortest time between two draws; 0 means 200 ms
+	Silent time.Duration // longest time without a plain line while steps arrive; 0 means a minute
+	Pause  time.Duration // shortest time between the plain lines of epochs; 0 means 5 s, a negative one none
 
 	// Now and Size replace the clock and the terminal's size in tests. With
 	// Now set the display changes only when Step and the other methods are
@@ -248,7 +247,5 @@ func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
 	return true
 }
 
-// said records that a line of another kind was written.
+// said records that another line was written.
 func (r *lineRhythm) said(now time.Time) { r.last = now }
-
-func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // stepLine is the plain line for the latest step.
@@ -19,9 +21,9 @@ func (p *Progress) stepLine() string {
 	parts := append([]string{p.epochName(s.Epoch), batch}, scores(s)...)
 	epoch, run, ok := p.pace.left(p.o.Now())
 	if ok {
-		parts = append(parts, "left "+whole(epoch))
+		parts = append(parts, "left "+wholeSeconds(epoch))
 		if p.o.Epochs > s.Epoch {
-			parts = append(parts, "run "+whole(run))
+			parts = append(parts, "run "+wholeSeconds(run))
 		}
 	}
 	return strings.Join(parts, "  ")
@@ -30,14 +32,14 @@ func (p *Progress) stepLine() string {
 // epochLine is the line for an epoch, the same on a terminal and elsewhere.
 func (p *Progress) epochLine(e EpochInfo) string {
 	parts := []string{p.epochName(e.Epoch), "loss " + score(e.TrainLoss)}
-	if known(e.TrainAcc) {
+	if number.Finite(e.TrainAcc) {
 		parts = append(parts, "train acc "+score(e.TrainAcc))
 	}
-	if known(e.TestAcc) {
+	if number.Finite(e.TestAcc) {
 		parts = append(parts, "test acc "+score(e.TestAcc))
 	}
 	parts = append(parts, e.More...)
-	if e.ImagesPerSecond > 0 && known(e.ImagesPerSecond) {
+	if e.ImagesPerSecond > 0 && number.Finite(e.ImagesPerSecond) {
 		parts = append(parts, rate(e.ImagesPerSecond))
 	}
 	if e.Elapsed > 0 {
@@ -56,10 +58,10 @@ func (p *Progress) epochName(epoch int) string {
 // scores returns the known numbers of a step as text.
 func scores(s StepInfo) []string {
 	out := []string{"loss " + score(s.Loss)}
-	if known(s.Acc) {
+	if number.Finite(s.Acc) {
 		out = append(out, "acc "+score(s.Acc))
 	}
-	if s.ImagesPerSecond > 0 && known(s.ImagesPerSecond) {
+	if s.ImagesPerSecond > 0 && number.Finite(s.ImagesPerSecond) {
 		out = append(out, rate(s.ImagesPerSecond))
 	}
 	return out
@@ -121,10 +123,10 @@ func (p *Progress) timeLeft() (left, run string) {
 	case p.testing:
 		left = "testing"
 	case ok && p.pace.epoch == p.step.Epoch:
-		left = "left " + whole(epoch)
+		left = "left " + wholeSeconds(epoch)
 	}
 	if ok && p.o.Epochs > p.step.Epoch {
-		run = "run " + whole(all)
+		run = "run " + wholeSeconds(all)
 	}
 	return left, run
 }
@@ -170,8 +172,8 @@ func of(n, total int) string {
 	return pad(strconv.Itoa(n), len(t), Right) + "/" + t
 }
 
-// whole formats a time left without tenths of a second, which would flicker.
-func whole(d time.Duration) string {
+// wholeSeconds formats a remaining time without tenths of a second, which would flicker.
+func wholeSeconds(d time.Duration) string {
 	if s := d.Round(time.Second); s < 10*time.Second {
 		return strconv.Itoa(int(s/time.Second)) + "s"
 	}

@@ -7,14 +7,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Align says to which side of its column a cell is aligned.
-type Align int
-
-const (
-	Left  Align = iota // text
-	Right              // numbers
-)
-
 // Column is the heading of one column of a Table.
 type Column struct {
 	Title string

@@ -75,3 +75,11 @@ func pad(s string, width int, a Align) string {
 	}
 	return s + strings.Repeat(" ", gap)
 }
+
+// Align says to which side of its column a cell is aligned.
+type Align int
+
+const (
+	Left  Align = iota // text
+	Right              // numbers
+)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"slices"
@@ -16,11 +17,12 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/task"
 )
 
 // Source is a trained model and the images it is measured on.
 type Source struct {
-	Model     string `yaml:"model" json:"model"`         // a model file
+	Model     string `yaml:"model" json:"model"`         // a model file, or a run folder; see checkpoint.FindModel
 	Data      string `yaml:"data" json:"data"`           // name of a data set, or a folder or list of images; empty: what the model was trained on
 	TestSize  int    `yaml:"test_size" json:"test_size"` // number of test images; 0: all
 	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it does not change the result
@@ -54,11 +56,17 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 		return nil, err
 	}
 	s.Precision, s.Batch = p.String(), cmp.Or(s.Batch, 128)
+	if s.Model, err = checkpoint.FindModel(s.Model); err != nil {
+		return nil, err
+	}
 	o := &opened{precision: p}
 	if o.classifier, err = inference.Load(s.Model, dev, p); err != nil {
 		return nil, err
 	}
 	about := o.classifier.Info()
+	if of := about.Task.Named(); of != task.Classes {
+		return nil, fmt.Errorf("%s answers with %s, and this is measured by the accuracy of classes", s.Model, of)
+	}
 	if o.net, err = residualNet(s.Model, about.Architecture, o.classifier.Module()); err != nil {
 		return nil, err
 	}

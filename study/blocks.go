@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -100,7 +100,7 @@ func OpenBlocks(ctx context.Context, dev engine.Device, dir string, change func(
 func (b *Blocks) groups(can []place) (all [][]place) {
 	for size := 2; size < len(can); size *= 2 {
 		for i := range b.Config.Groups {
-			r := rand.New(rand.NewPCG(b.Config.Seed, uint64(size)<<32|uint64(i)))
+			r := rng.PCG(b.Config.Seed, uint64(size)<<32|uint64(i))
 			var g []place
 			for _, k := range r.Perm(len(can))[:size] {
 				g = append(g, can[k])

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train"
 )
 
@@ -99,6 +100,9 @@ func (c GrowthConfig) Check() error {
 	}
 	if e.Kind == models.Plain || len(e.Blocks) == 0 {
 		return field.Errorf("{GrowthConfig.Steps}: %s has no residual blocks that could be added; choose a residual net", e.Name)
+	}
+	if of := task.Task(t.Task).Named(); of != task.Classes {
+		return field.Errorf("{GrowthConfig.Steps}: a growth is measured by the accuracy of classes, and the training is of %s ({Task})", of)
 	}
 	if len(c.Steps) < 2 {
 		return field.Errorf("{GrowthConfig.Steps}: give at least two depths, such as 18,26,34")

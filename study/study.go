@@ -17,7 +17,6 @@ package study
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,40 +27,21 @@ import (
 	"strconv"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/report"
 )
 
-// Value is a number that may be unknown: NaN and the infinities are null in JSON
-// and empty in a CSV file.
-type Value float64
+// Value is a number that may be unknown: NaN, which is null in JSON and empty in a CSV file.
+type Value = number.Float
 
-func (v Value) known() bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
+func known(v Value) bool { return number.Finite(float64(v)) }
 
-// String returns the shortest text that parses back to v.
-func (v Value) String() string {
-	if !v.known() {
+// cell returns the shortest text that parses back to v, or none where v is unknown.
+func cell(v Value) string {
+	if !known(v) {
 		return ""
 	}
 	return strconv.FormatFloat(float64(v), 'g', -1, 64)
-}
-
-// MarshalJSON implements json.Marshaler.
-func (v Value) MarshalJSON() ([]byte, error) {
-	if !v.known() {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(v))
-}
-
-// UnmarshalJSON implements json.Unmarshaler. It also accepts the strings that
-// metrics files use for NaN and the infinities.
-func (v *Value) UnmarshalJSON(text []byte) error {
-	var n checkpoint.Number
-	if err := n.UnmarshalJSON(text); err != nil {
-		return err
-	}
-	*v = Value(n)
-	return nil
 }
 
 // Spread summarises a number over several seeds.
@@ -75,7 +55,7 @@ type Spread struct {
 func spreadOf(values []Value) Spread {
 	s, n := Spread{0, Value(math.Inf(1)), Value(math.Inf(-1))}, 0
 	for _, v := range values {
-		if v.known() {
+		if known(v) {
 			s.Mean, s.Min, s.Max, n = s.Mean+v, min(s.Min, v), max(s.Max, v), n+1
 		}
 	}
@@ -118,6 +98,10 @@ func discard(folder *checkpoint.Run) {
 // openFolder opens a study's folder and reads its settings.
 func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	var s settings[C]
+	dir, err := checkpoint.FindRun(dir)
+	if err != nil {
+		return nil, s.Config, err
+	}
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
@@ -155,6 +139,9 @@ func writeCSV(path string, head []string, rows [][]any) error {
 			cells := make([]string, len(row))
 			for i, v := range row {
 				cells[i] = fmt.Sprint(v)
+				if n, ok := v.(Value); ok {
+					cells[i] = cell(n)
+				}
 			}
 			if err := c.Write(cells); err != nil {
 				return err
@@ -168,10 +155,7 @@ func writeCSV(path string, head []string, rows [][]any) error {
 // writeJSON replaces a file by v as JSON.
 func writeJSON(path string, v any) error {
 	return checkpoint.WriteFile(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(v)
+		return number.Write(w, v, "  ")
 	})
 }
 
@@ -185,7 +169,7 @@ func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
 
 // percent formats a fraction as a percentage.
 func percent(v Value) string {
-	if !v.known() {
+	if !known(v) {
 		return "unknown"
 	}
 	return strconv.FormatFloat(100*float64(v), 'f', 1, 64) + " %"

@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,8 +26,8 @@ type Config struct {
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
-	// Task is what the model is asked: classes, labels, values or masks, as package task has
-	// them; empty means classes, or what TrainSet has. Columns names the columns of a list with
+	// Task says what the model answers with: classes, labels, values or masks (see package
+	// task); empty means classes, or what TrainSet has. Columns names the columns of a list with
 	// the labels or values, separated by commas: see folder.Columns.
 	Task    string `yaml:"task,omitempty" json:"task,omitempty"`
 	Columns string `yaml:"columns,omitempty" json:"columns,omitempty"`
@@ -44,7 +45,8 @@ type Config struct {
 
 	// Weights is a file with the first weights, in place of Init's. Start.Changes says what
 	// exchange.Weights.Load changed of them. An empty Model is the one that the file describes
-	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks.
+	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks. A run folder
+	// stands for its model, and checkpoint.Last for that of the newest run.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
@@ -59,8 +61,8 @@ type Config struct {
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
 
-	// Teacher is the file of a trained model whose outputs the training learns from, too: see
-	// loop.Teacher, which has the temperature and the share.
+	// Teacher is the file of a trained model whose outputs the training also learns from; see
+	// loop.Teacher for the temperature and the share.
 	Teacher            string  `yaml:"teacher,omitempty" json:"teacher,omitempty"`
 	TeacherTemperature float64 `yaml:"teacher_temperature,omitempty" json:"teacher_temperature,omitempty"`
 	TeacherShare       float64 `yaml:"teacher_share,omitempty" json:"teacher_share,omitempty"`
@@ -128,13 +130,13 @@ const (
 	FreezeBackbone = loop.FreezeBackbone
 )
 
-// The values that Config.TeacherTemperature and TeacherShare stand for where they are 0.
+// The values for which Config.TeacherTemperature and TeacherShare stand if they are 0.
 const (
 	DefaultTemperature  = loop.DefaultTemperature
 	DefaultTeacherShare = loop.DefaultTeacherShare
 )
 
-// DefaultMetric is the metric of a task where Config.Metric is empty; see loop.DefaultMetric.
+// DefaultMetric returns the metric of a task if Config.Metric is empty; see loop.DefaultMetric.
 func DefaultMetric(t task.Task, tested bool) Metric { return loop.DefaultMetric(t, tested) }
 
 // Metric is a way to choose the best epoch; see loop.Metric.
@@ -154,7 +156,7 @@ func (c Config) dataset() string {
 	if !c.IsPhotos() {
 		return c.Data
 	}
-	if name := filepath.Base(c.Data); folder.IsList(name) {
+	if name := filepath.Base(c.Data); folder.IsList(c.Data) {
 		return name
 	}
 	return filepath.Base(c.Data) + "/"
@@ -180,4 +182,26 @@ func (c Config) input(native data.Info) prepare.Input {
 		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
 	}
 	return prepare.Input{Channels: native.Channels, Height: c.Resize, Width: c.Resize, Preprocess: p}
+}
+
+// ofClasses reports whether c's images have one class each.
+func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
+
+// columns returns the columns of a list that have the labels or values.
+func (c Config) columns() folder.Columns {
+	of := folder.Columns{Task: task.Task(c.Task)}
+	for _, name := range strings.Split(c.Columns, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			of.Names = append(of.Names, name)
+		}
+	}
+	return of
+}
+
+// scan lists the user's own images.
+func (c Config) scan(ctx context.Context) (*folder.Index, error) {
+	if c.ofClasses() {
+		return folder.ScanContext(ctx, c.Data)
+	}
+	return folder.ScanTargets(ctx, c.Data, c.columns())
 }

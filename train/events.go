@@ -1,7 +1,6 @@
 package train
 
 import (
-	"math"
 	"time"
 
 	"github.com/residual-ml/residual/data"
@@ -74,12 +73,4 @@ type Summary struct {
 	Elapsed      time.Duration // including the time before the run was resumed
 	PlannedBytes int64         // memory of all compiled programs, parameters and buffers
 	PeakBytes    int64         // the largest memory of the process; 0 if the system does not say
-}
-
-// known returns a pointer to v, or nil if v was not measured or overflowed.
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -137,4 +138,16 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 		Architecture: j.Model, Blocks: j.Blocks,
 		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
 	}.Answering(info.Describes())
+}
+
+// extraMetrics lists the metrics that have columns of their own: all for tasks other than
+// classes, and for classes only the one that chooses the best epoch.
+func (j *job) extraMetrics() (list []Metric) {
+	of := j.native.Targets.Task
+	for _, m := range loop.MetricsOf(of) {
+		if m.Column() != "" && (of.Named() != task.Classes || m == j.metric(of, true)) {
+			list = append(list, m)
+		}
+	}
+	return list
 }

@@ -56,9 +56,9 @@ func TestFindLR(t *testing.T) {
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
 		t.Errorf("files were left: %v", left)
 	}
-	wild, err := found(t, Config{Batch: 32, TrainSize: 200, Model: "cifar-plain20"}, LRFind{To: 1e38, Steps: 60})
+	wild, err := found(t, Config{Batch: 32, TrainSize: 200, Model: "cifar-plain20"}, LRFind{To: 1000, Steps: 60})
 	if err != nil || !wild.Diverged || len(wild.Points) == 60 {
-		t.Errorf("up to 1e38: %d points, diverged: %v (%v)", len(wild.Points), wild.Diverged, err)
+		t.Errorf("up to 1000: %d points, diverged: %v (%v)", len(wild.Points), wild.Diverged, err)
 	}
 }
 
@@ -66,6 +66,7 @@ func TestFindLRRefuses(t *testing.T) {
 	for want, o := range map[string]LRFind{
 		"From -1":     {From: -1},
 		"To 1e-09":    {To: 1e-9},
+		"To 1e+38":    {To: 1e38},
 		"Steps 5":     {Steps: 5},
 		"Diverged 1:": {Diverged: 1},
 	} {

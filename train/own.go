@@ -13,8 +13,8 @@ import (
 // values again.
 type Own struct {
 	// Module is trained in place of Model: it turns [N, C, H, W] into [N, classes], or into what
-	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is given, and ends
-	// with the trained ones. inference.LoadInto reads the model files of the run.
+	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is
+	// given, and ends with the trained ones. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
 	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
@@ -23,10 +23,10 @@ type Own struct {
 	// its Info has others.
 	TrainSet, TestSet data.Dataset
 
-	// Loss is minimised in place of the task's own loss: see loop.Options.
+	// Loss is minimised in place of the task's own loss; see loop.Options.
 	Loss nn.Loss
 
-	// TeacherModule is learned from in place of the model in the file Teacher.
+	// TeacherModule is the teacher in place of the model in the file Teacher.
 	TeacherModule nn.Module
 
 	// Transform changes every training image, anew in every epoch, after Augment. It must

@@ -214,3 +214,13 @@ func changed(changes []string, err error) error {
 	}
 	return fmt.Errorf("the images are not those that the run began with: %s; put them back to resume it, or start a new run", text)
 }
+
+// recordOf reads the images in the record of a run, with their targets.
+func (c Config) recordOf(r recorded) (*folder.Index, error) {
+	if c.ofClasses() {
+		return folder.ReadRecord(r.path, c.Data, r.names)
+	}
+	of := c.columns()
+	of.Known = r.names
+	return folder.ReadRecordOfTargets(r.path, c.Data, of)
+}

@@ -61,6 +61,9 @@ func (c Config) plan() (p plan, err error) {
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
+	if err := p.checkAnswers(); err != nil {
+		return p, err
+	}
 	if err := p.checkImages(); err != nil {
 		return p, err
 	}
@@ -139,7 +142,7 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, "%s"), strings.Join(names, ", "))
 }
 
 // checkImages returns an error for the first setting of Preparation that contradicts another.
@@ -211,6 +214,9 @@ func (p plan) options() loop.Options {
 
 // classWeights returns the numbers in ClassWeights.
 func (p plan) classWeights() (weights []float32, err error) {
+	if p.ClassWeights != "" && !p.ofClasses() {
+		return nil, field.Errorf("{ClassWeights} %s is of classes, and this training is of %s; leave it out", p.ClassWeights, p.Task)
+	}
 	if p.ClassWeights == "" || p.ClassWeights == Balanced {
 		return nil, nil
 	}

@@ -20,6 +20,11 @@ import (
 // a user's own images if the settings depend on how many there are; see recipe.ForPhotos.
 func (c Config) Resolved() Config {
 	c = c.resolvedOwn()
+	for _, path := range []*string{&c.Weights, &c.Teacher} {
+		if file, err := checkpoint.FindModel(*path); err == nil { // else the error is reported where it is opened
+			*path = file
+		}
+	}
 	c.Data = cmp.Or(c.Data, "fashion-mnist")
 	if path, err := filepath.Abs(c.Teacher); err == nil && c.Teacher != "" {
 		c.Teacher = path // for a run that is resumed from another folder
@@ -220,7 +225,7 @@ func (c Config) trainImages() (n int) {
 		x = &folder.Index{}
 	}
 	counts := x.Counts(data.Train)
-	if !c.ofClasses() { // a share of all images is held out, as of one class
+	if !c.ofClasses() { // a share of all images is held out, as if they were one class
 		all := 0
 		for _, count := range counts {
 			all += count

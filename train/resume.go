@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
@@ -31,9 +32,13 @@ type Saved struct {
 	state  checkpoint.State
 }
 
-// OpenRun reads a run from its folder, or from the path of LastFile or StateFile in it. It
-// changes nothing.
+// OpenRun reads a run from its folder, from the last or state file in it, or from
+// checkpoint.Last for the newest run. It changes nothing.
 func OpenRun(path string) (*Saved, error) {
+	path, err := checkpoint.FindRun(path)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := runDir(path)
 	if err != nil {
 		return nil, err
@@ -73,7 +78,7 @@ func OpenRun(path string) (*Saved, error) {
 // asState returns c as it comes back from a state file. The JSON there replaces the bytes of a
 // path that are not UTF-8, while settings.yaml keeps them.
 func asState(c Config) (is Config, err error) {
-	text, err := json.Marshal(c)
+	text, err := number.Marshal(c)
 	if err == nil {
 		err = json.Unmarshal(text, &is)
 	}
@@ -204,7 +209,7 @@ func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
 func bestOf(s checkpoint.State, c Config) best {
 	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
 	if s.BestScore != nil {
-		b.score = *s.BestScore
+		b.score = float64(*s.BestScore)
 	} else if c.ofClasses() && (c.Metric == "" || Metric(c.Metric) == loop.Accuracy) {
 		b.score = b.accuracy
 	}
@@ -260,7 +265,7 @@ func (j *job) restore(s checkpoint.State, v checkpoint.Values) (*Past, error) {
 		return nil, err
 	}
 	past := &Past{Epochs: s.Epoch, Steps: s.Steps}
-	if err := j.folder.CutMetrics(past.keep); err != nil {
+	if err := checkpoint.CutMetrics(j.folder, row{}, past.keep); err != nil {
 		return nil, err
 	}
 	model, means := slices.Clone(v.Model), byName(v.Average)
@@ -286,38 +291,26 @@ func byName(all []tensor.Named) map[string]*tensor.Tensor {
 
 // keep adds a row of the metrics to p and returns true, unless the row is from after the
 // state.
-func (p *Past) keep(text []byte) (bool, error) {
-	var r struct {
-		Epoch    float64
-		Step     int
-		LR       float32
-		Loss     float64  `json:"train_loss"`
-		Accuracy *float64 `json:"train_acc"`
-		Test     *float64 `json:"test_acc"`
-		Rate     float64  `json:"images_per_second"`
-		Norm     *float64 `json:"grad_norm"`
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return false, err
-	}
+func (p *Past) keep(r row) bool {
 	if r.Step > p.Steps {
-		return false, nil
+		return false
 	}
-	norm := math.NaN()
-	if r.Norm != nil {
-		norm = *r.Norm
+	loss, accuracy, norm := float64(r.TrainLoss), math.NaN(), math.NaN()
+	if r.GradNorm != nil {
+		norm = float64(*r.GradNorm)
 	}
-	accuracy := math.NaN()
-	if r.Accuracy != nil {
-		accuracy = *r.Accuracy
+	if r.TrainAcc != nil {
+		accuracy = float64(*r.TrainAcc)
 	}
-	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: accuracy, LR: r.LR, GradientNorm: norm})
-	if r.Test != nil {
-		p.Tests = append(p.Tests, Epoch{
-			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate, GradientNorm: norm,
-		})
+	p.Points = append(p.Points, Point{X: r.Epoch, Loss: loss, Accuracy: accuracy, LR: r.LR, GradientNorm: norm})
+	if r.TestAcc != nil {
+		e := Epoch{Epoch: int(r.Epoch), Loss: loss, Accuracy: accuracy, TestLoss: math.NaN(), TestAccuracy: float64(*r.TestAcc), GradientNorm: norm}
+		if r.Rate != nil {
+			e.ImagesPerSecond = float64(*r.Rate)
+		}
+		p.Tests = append(p.Tests, e)
 	}
-	return true, nil
+	return true
 }
 
 // stateOf returns the state from which the trainer continues.

@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"math"
@@ -10,44 +9,46 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // The files with weights in a run folder: the model of the best epoch, the model of the last
 // epoch, and the state from which the run can be resumed.
 const (
-	BestFile  = "best.safetensors"
-	LastFile  = "last.safetensors"
-	StateFile = "state.safetensors"
+	BestFile  = checkpoint.BestFile
+	LastFile  = checkpoint.LastFile
+	StateFile = checkpoint.StateFile
 )
 
 // row is a row of the metrics: a point of the curves. The last row of an epoch also has the
-// results of the test.
+// results of the test. What was not measured, or overflowed, is nil.
 type row struct {
-	Epoch     float64  `json:"epoch"`
-	Step      int      `json:"step"`
-	LR        float32  `json:"lr"`
-	TrainLoss float64  `json:"train_loss"`
-	TrainAcc  *float64 `json:"train_acc"`
-	TestLoss  *float64 `json:"test_loss"`
-	TestAcc   *float64 `json:"test_acc"`
-	GradNorm  *float64 `json:"grad_norm"`
-	MacroF1   *float64 `json:"macro_f1"`
-	Balanced  *float64 `json:"balanced_accuracy"`
-	MAP       *float64 `json:"map"`
-	MAE       *float64 `json:"mae"`
-	RMSE      *float64 `json:"rmse"`
-	R2        *float64 `json:"r2"`
-	IoU       *float64 `json:"iou"`
-	Rate      *float64 `json:"images_per_second"`
-	Seconds   float64  `json:"seconds"`
+	Epoch     float64       `json:"epoch"`
+	Step      int           `json:"step"`
+	LR        float32       `json:"lr"`
+	TrainLoss number.Float  `json:"train_loss"`
+	TrainAcc  *number.Float `json:"train_acc"`
+	TestLoss  *number.Float `json:"test_loss"`
+	TestAcc   *number.Float `json:"test_acc"`
+	GradNorm  *number.Float `json:"grad_norm"`
+	MacroF1   *number.Float `json:"macro_f1"`
+	Balanced  *number.Float `json:"balanced_accuracy"`
+	MAP       *number.Float `json:"map"`
+	MAE       *number.Float `json:"mae"`
+	RMSE      *number.Float `json:"rmse"`
+	R2        *number.Float `json:"r2"`
+	IoU       *number.Float `json:"iou"`
+	Rate      *number.Float `json:"images_per_second"`
+	Seconds   float64       `json:"seconds"`
 }
 
 // point writes a point of the curves, except for an epoch's last, which waits for the test.
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: known(p.Accuracy), GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: number.Float(p.Loss), TrainAcc: number.Known(p.Accuracy), GradNorm: number.Known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {
@@ -72,12 +73,12 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	}
 	r := *j.pending
 	j.pending = nil
-	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
+	r.TestLoss, r.TestAcc, r.Rate = number.Known(e.TestLoss), number.Known(e.TestAccuracy), number.Known(e.ImagesPerSecond)
 	measured := checkpoint.Metrics{}
 	for _, m := range e.Measures(j.native.Targets.Task) {
 		if slices.Contains(j.extraMetrics(), m.Metric) {
 			measured[m.Metric.Column()] = m.Value
-			r.set(m.Metric, known(m.Value))
+			r.set(m.Metric, number.Known(m.Value))
 		}
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
@@ -100,7 +101,7 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 
 // saveState writes the state at the end of an epoch.
 func (j *job) saveState(m checkpoint.Model, seconds float64) error {
-	text, err := json.Marshal(j.Config)
+	text, err := number.Marshal(j.Config)
 	if err != nil {
 		return err
 	}
@@ -108,9 +109,13 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 	if err != nil { // the last state stays
 		return err
 	}
+	accuracy := j.best.accuracy
+	if !number.Finite(accuracy) {
+		accuracy = 0 // of a task that has none
+	}
 	s := checkpoint.State{
-		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: number(j.best.accuracy),
-		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
+		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: accuracy,
+		BestScore: number.Known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)
 	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}
@@ -137,4 +142,12 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	}
 	j.summary.Best = path
 	return nil
+}
+
+// set sets a metric of the test in the row.
+func (r *row) set(m Metric, value *number.Float) {
+	*map[Metric]**number.Float{
+		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
+		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
+	}[m] = value
 }

@@ -87,7 +87,7 @@ func TestTableHasTheWords(t *testing.T) {
 	var augmentations, metrics []string
 	for _, a := range recipe.Augmentations() {
 		augmentations = append(augmentations, a.Name)
-		if about := a.Name + " (" + a.About + ")"; !strings.Contains(settings.Of("Augment").Help, about) {
+		if about := a.Name + " (" + a.About + ")"; !strings.Contains(settings.Of("Augment").More, about) {
 			t.Errorf("the help of Augment lacks %q", about)
 		}
 	}
@@ -105,5 +105,45 @@ func TestTableHasTheWords(t *testing.T) {
 		if got := settings.Of(field).Range.Words; !slices.Equal(got, want) {
 			t.Errorf("%s: the table has %v, and the packages read %v", field, got, want)
 		}
+	}
+}
+
+// The example of every setting can be read from a file, and is in its range.
+func TestExamplesAreSettings(t *testing.T) {
+	for _, s := range settings.Table() {
+		if s.Field == "OwnParts" {
+			continue
+		}
+		var c train.Config
+		field := reflect.ValueOf(&c).Elem().FieldByName(s.Field)
+		text := s.Key + ": " + s.Example()
+		if field.Kind() == reflect.Slice {
+			text = s.Key + ": [" + s.Example() + "]"
+		}
+		if fields, err := settings.Read([]byte(text), &c); err != nil || !slices.Equal(fields, []string{s.Field}) {
+			t.Errorf("%s: %v, %v", text, fields, err)
+		}
+		if field.IsZero() {
+			t.Errorf("%s is nothing", text)
+		}
+		if err := settings.Check(c); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// --help shows few settings, each in a line.
+func TestCommonSettingsAreShort(t *testing.T) {
+	common := 0
+	for _, s := range settings.Table() {
+		if !s.Common {
+			continue
+		}
+		if common++; len(s.Help) > 56 || s.Flag() == "" {
+			t.Errorf("the help of %s has %d letters; shorten it, and put the rest into More", s.Field, len(s.Help))
+		}
+	}
+	if common < 12 || common > 17 {
+		t.Errorf("%d settings are common; with the flags of a run they are twenty", common)
 	}
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,29 +15,7 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// ofClasses reports whether c's images have one class each.
-func (c Config) ofClasses() bool { return task.Task(c.Task).Named() == task.Classes }
-
-// columns are those of a list with labels or values.
-func (c Config) columns() folder.Columns {
-	of := folder.Columns{Task: task.Task(c.Task)}
-	for _, name := range strings.Split(c.Columns, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			of.Names = append(of.Names, name)
-		}
-	}
-	return of
-}
-
-// scan lists the user's own images.
-func (c Config) scan(ctx context.Context) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ScanContext(ctx, c.Data)
-	}
-	return folder.ScanTargets(ctx, c.Data, c.columns())
-}
-
-// checkTask reports what of the task does not suit the data.
+// checkTask returns an error if the task does not suit the data.
 func (p plan) checkTask() error {
 	switch of := task.Task(p.Task).Named(); {
 	case of == task.Classes && p.Columns != "":
@@ -52,8 +31,32 @@ func (p plan) checkTask() error {
 	return nil
 }
 
-// standardized are the images of a training with their values standardised by the mean and std
-// of those that are trained on; test may be nil. Others are as they are.
+// checkAnswers returns an error for a metric of another task and for a teacher that does not
+// exist, before any image is read.
+func (p plan) checkAnswers() error {
+	of := task.Task(p.Task)
+	if all := loop.MetricsOf(of); p.Metric != "" && !slices.Contains(all, Metric(p.Metric)) {
+		words := make([]string, len(all))
+		for i, m := range all {
+			words[i] = string(m)
+		}
+		return field.Errorf("{Metric} %s does not measure %s; choose one of: %s", p.Metric, of.Named(), strings.Join(words, ", "))
+	}
+	if p.Teacher == "" {
+		if p.TeacherModule == nil && (p.TeacherTemperature != 0 || p.TeacherShare != 0) {
+			return field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
+		}
+		return nil
+	}
+	if _, err := os.Stat(p.Teacher); err != nil {
+		return field.Errorf("{Teacher}: %w; name a model file, such as runs/train-1/best.safetensors", err)
+	}
+	return nil
+}
+
+// standardized returns the data sets of a training with their values standardised by the mean
+// and std of the training set; test may be nil. Data sets without values are returned as they
+// are.
 func standardized(ctx context.Context, train, test data.Dataset) (_, _ data.Dataset, err error) {
 	t := train.Info().Targets
 	if t.Task != task.Values || t.Std != nil || t.Shape != nil || len(t.Names) == 0 {
@@ -69,16 +72,14 @@ func standardized(ctx context.Context, train, test data.Dataset) (_, _ data.Data
 	return data.Standardized(train, mean, std), test, nil
 }
 
-// teacher opens the network that the training learns from; nil without one. It must answer the
-// same about the same images.
+// teacher returns the network that the training learns from, or nil if there is none. It must
+// take the same images and answer with the same classes, labels or values.
 func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
 	t := &loop.Teacher{Temperature: p.TeacherTemperature, Share: p.TeacherShare}
 	switch {
 	case p.TeacherModule != nil:
 		t.Module = p.TeacherModule
 		return t, nil
-	case p.Teacher == "" && (p.TeacherTemperature != 0 || p.TeacherShare != 0):
-		return nil, field.Errorf("{TeacherTemperature} and {TeacherShare} are of a teacher; name its model file with {Teacher}")
 	case p.Teacher == "":
 		return nil, nil
 	}
@@ -110,49 +111,11 @@ func (p plan) teacher(train data.Dataset) (*loop.Teacher, error) {
 	return t, nil
 }
 
-// few lists the first of many names.
+// few lists names, or the first of many.
 func few(names []string) string {
 	const most = 8
 	if more := len(names) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// recordOf reads the images that a run has, with the targets they had.
-func (c Config) recordOf(r recorded) (*folder.Index, error) {
-	if c.ofClasses() {
-		return folder.ReadRecord(r.path, c.Data, r.names)
-	}
-	of := c.columns()
-	of.Known = r.names
-	return folder.ReadRecordOfTargets(r.path, c.Data, of)
-}
-
-// number is 0 for what was not measured: JSON has no NaN.
-func number(v float64) float64 {
-	if k := known(v); k != nil {
-		return *k
-	}
-	return 0
-}
-
-// set gives the row a metric of the test.
-func (r *row) set(m Metric, value *float64) {
-	*map[Metric]**float64{
-		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
-		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
-	}[m] = value
-}
-
-// extraMetrics lists the metrics that have columns of their own: of classes the one that was asked
-// for, and of other tasks all.
-func (j *job) extraMetrics() (list []Metric) {
-	of := j.native.Targets.Task
-	for _, m := range loop.MetricsOf(of) {
-		if m.Column() != "" && (of.Named() != task.Classes || m == j.metric(of, true)) {
-			list = append(list, m)
-		}
-	}
-	return list
 }

@@ -237,7 +237,7 @@ func TestStopInsideAnImage(t *testing.T) {
 // A loss that is not finite ends the run before the weights are updated.
 func TestDivergenceIsSaid(t *testing.T) {
 	dev := device(t, 0)
-	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 3e38, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
+	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 1000, Schedule: "step,gamma=1e35,at=0.001", TrainSize: 300, TestSize: 50, Out: t.TempDir()}
 	s, err := train.Run(context.Background(), dev, c, train.Callbacks{})
 	if err == nil || !strings.Contains(err.Error(), "epoch 1, batch ") || !strings.Contains(err.Error(), "(LR)") {
 		t.Fatalf("diverged with %v", err)

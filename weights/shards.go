@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
@@ -33,8 +34,8 @@ const IndexEnding = ".index.json"
 var inFolder = []string{"model.safetensors", "model.safetensors" + IndexEnding, "pytorch_model.bin", "pytorch_model.bin" + IndexEnding}
 
 const (
-	largestIndex = 16 << 20 // bytes
-	mostShards   = 512
+	maxIndexBytes = 16 << 20 // bytes
+	maxShards     = 512
 )
 
 // Locate returns the file of weights at path: path itself or, for a folder, its
@@ -78,8 +79,8 @@ func readIndex(path string) (in index, err error) {
 		return in, err
 	}
 	defer file.Close()
-	if size > largestIndex {
-		return in, fmt.Errorf("%s: %d bytes are too many for an index of shards; at most %d are read", path, size, largestIndex)
+	if size > maxIndexBytes {
+		return in, fmt.Errorf("%s: %d bytes are too many for an index of shards; at most %d are read", path, size, maxIndexBytes)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, size))
 	if err != nil {
@@ -92,8 +93,8 @@ func readIndex(path string) (in index, err error) {
 		return in, fmt.Errorf("%s: has no weight_map, as an index of shards has; give the path of a file of weights", path)
 	}
 	files := in.files()
-	if len(files) > mostShards {
-		return in, fmt.Errorf("%s: names %d files; at most %d are read", path, len(files), mostShards)
+	if len(files) > maxShards {
+		return in, fmt.Errorf("%s: names %d files; at most %d are read", path, len(files), maxShards)
 	}
 	for _, name := range files {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\:`) || strings.HasSuffix(name, IndexEnding) {
@@ -221,7 +222,7 @@ func readShard(file *os.File, size int64, name string) (*shard, Format, map[stri
 		return nil, "", nil, err
 	}
 	one := &shard{name: name, file: file}
-	if isSafetensors(head, size) {
+	if is, _ := elements.Safetensors(head, size); is {
 		s, err := safetensors.Read(file, size, name)
 		if err != nil {
 			return nil, "", nil, err
@@ -265,5 +266,14 @@ func (s *shards) Close() (err error) {
 	return err
 }
 
-// isIndex recognises an index by its name, since its content begins like any other JSON.
-func isIndex(path string) bool { return strings.HasSuffix(path, IndexEnding) }
+// IsIndex reports whether the file at path is an index of shards: JSON, as no file of weights
+// is.
+func IsIndex(path string) bool {
+	file, size, err := elements.OpenFile(path, "")
+	if err != nil {
+		return false // whoever opens the file reports the error
+	}
+	defer file.Close()
+	head := make([]byte, min(size, 64))
+	return elements.ReadFull(file, head, 0) == nil && filekind.Of(head) == filekind.JSON
+}

@@ -20,12 +20,12 @@
 package weights
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 	"github.com/residual-ml/residual/weights/npz"
@@ -90,7 +90,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isIndex(path) {
+	if IsIndex(path) {
 		return openShards(path)
 	}
 	format, err := Detect(path)
@@ -127,11 +127,20 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Detect recognises the format of the file at path by its first bytes, or by its entries
-// for a zip archive. The format of an index is that of its first shard. An error names the
+// Named is the format of a file that is to be written, by the ending of its name: ONNX for
+// .onnx in any case, and Safetensors for every other.
+func Named(path string) Format {
+	if strings.EqualFold(filepath.Ext(path), ".onnx") {
+		return ONNX
+	}
+	return Safetensors
+}
+
+// Detect recognises the format of the file at path by its content, whatever its name: by its
+// first bytes, the entries of a zip archive or the fields of an ONNX graph. The format of an index is that of its first shard. An error names the
 // file.
 func Detect(path string) (Format, error) {
-	if isIndex(path) {
+	if IsIndex(path) {
 		f, err := openShards(path)
 		if err != nil {
 			return "", err
@@ -154,28 +163,24 @@ func DetectIn(file io.ReaderAt, size int64, path string) (Format, error) {
 	}
 	// Safetensors comes first, because the length of its header may look like the start of
 	// any other format, while the other formats' first bytes are no length that fits the file.
-	if isSafetensors(head, size) {
+	is, cut := elements.Safetensors(head, size)
+	if is {
 		return Safetensors, nil
 	}
 	if what, ok := elements.Foreign(head); ok {
 		return "", fmt.Errorf("%s: %s", path, what)
 	}
-	switch text := string(head); {
-	case strings.HasPrefix(text, "PK"):
+	switch kind := filekind.Of(head); {
+	case kind == filekind.Zip:
 		return inZip(file, size), nil
-	case strings.HasPrefix(text, "\x80"):
-		return PyTorch, nil // a pickle: the format before PyTorch 1.6, or one that its reader refuses
-	case len(text) > 8 && text[8] == '{': // cut short, which its reader reports
+	case kind == filekind.Pickle:
+		return PyTorch, nil // the format before PyTorch 1.6, or one that its reader refuses
+	case cut: // which its reader reports
 		return Safetensors, nil
-	case strings.HasPrefix(text, "\x08") || strings.EqualFold(filepath.Ext(path), ".onnx"): // ir_version, the first field of the format
+	case onnx.Is(file, size):
 		return ONNX, nil
 	}
 	return "", fmt.Errorf("%s: begins like no safetensors, .pth, .npz or .onnx file; copy or download it again", path)
-}
-
-// isSafetensors recognises a file by the length of its header and the header's first byte.
-func isSafetensors(head []byte, size int64) bool {
-	return len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size-8)
 }
 
 // inZip tells NumPy's archives, which contain only arrays, from PyTorch's. It leaves errors

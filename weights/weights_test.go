@@ -3,6 +3,7 @@ package weights_test
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,10 +100,13 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                      "begins like no",
 		"Only words, no tensor": "begins like no",
+		`{"a": 1}`:              "has no weight_map",
+		"{}":                    "has no weight_map",
+		"\x3a\x00":              "ONNX",
 		"<html>":                "web page",
 		"version https://git-lfs.github.com/spec/v1\n": "git lfs pull",
 		"\x1f\x8b":                          "gzip",
-		"\x93NUMPY\x01":                     "array of NumPy",
+		"\x93NUMPY\x01":                     "NumPy array",
 		"PK\x03\x04":                        "zip",
 		"\x80\x04\x95":                      "pickle",
 		"\xff\x00\x00\x00\x00\x00\x00\x00{": "header of 255 bytes",
@@ -163,5 +167,59 @@ func TestSafetensorsWhateverItsHeadersLength(t *testing.T) {
 			t.Errorf("a header of %#x bytes: a %s file of %v, %v", length, f.Format, x, err)
 		}
 		f.Close()
+	}
+}
+
+// TestNamesDoNotMatter detects every format under names that end like another one's.
+func TestNamesDoNotMatter(t *testing.T) {
+	dir := t.TempDir()
+	values := []tensor.Named{{Name: "a", Tensor: tensor.FromSlice([]float32{1, 2}, 2)}}
+	contents := map[weights.Format][]byte{}
+	for format, write := range map[weights.Format]func(io.Writer) error{
+		weights.Safetensors: func(w io.Writer) error { return safetensors.Write(w, values, nil) },
+		weights.NumPy:       func(w io.Writer) error { return npz.Write(w, values) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		contents[format] = b.Bytes()
+	}
+	legacy, err := os.ReadFile("pth/testdata/legacy-1.13.pth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents[weights.PyTorch] = legacy
+	// opset_import and the graph come first, and ir_version last, as any order is allowed.
+	contents[weights.ONNX] = []byte("\x42\x02\x10\x11" + "\x3a\x03\x12\x01g" + "\x08\x08")
+	for format, content := range contents {
+		for _, name := range []string{"w.safetensors", "w.pth", "w.onnx", "w.npz", "w.index.json", "w.txt", "w"} {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, content, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := weights.Detect(path); err != nil || got != format {
+				t.Errorf("%s as %s is %q, %v", format, name, got, err)
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "w.safetensors"), contents[weights.Safetensors], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	index := filepath.Join(dir, "shards of w")
+	if err := os.WriteFile(index, []byte(`{"weight_map": {"a": "w.safetensors"}}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := weights.Detect(index); err != nil || got != weights.Safetensors || !weights.IsIndex(index) {
+		t.Errorf("an index of another name is %q, %v", got, err)
+	}
+	for _, text := range []string{"path,label\n", "\"a\",\"b\"\n", "B\x01", ":)", "r\x7f"} {
+		path := filepath.Join(dir, "words.onnx")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := weights.Detect(path); err == nil {
+			t.Errorf("%q is %s", text, got)
+		}
 	}
 }

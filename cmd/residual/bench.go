@@ -16,6 +16,8 @@ import (
 	"github.com/residual-ml/residual/engine/roofline"
 	"github.com/residual-ml/residual/measure"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // The modes of bench besides those of measure.Mode, and the two views of a profile.
@@ -39,11 +41,11 @@ type benchFlags struct {
 	feed      string // one of feeds
 	data      string
 	dir       string
-	pixels    int64  // most of one of them
-	photos    string // folder of them; empty means that some are drawn
-	weights   string // file of them; empty means that one is written
+	pixels    int64  // largest number of pixels of such an image
+	photos    string // folder of images; empty: some are drawn
+	weights   string // file of weights; empty: one is written
 	profile   string // empty, or one of the two views
-	peaks     string // TFLOP/s and GB/s; empty means measured, on a GPU
+	peaks     string // TFLOP/s and GB/s; empty: measured, on a GPU
 	dry       bool
 	json      bool
 	recompute bool // of training
@@ -58,8 +60,8 @@ func benchCommand() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure images a second, in training or inference",
-		Long: `Measure images a second, in training or inference, on random images in memory.
+		Short: "Measure images/s in training or inference",
+		Long: `Measure images/s in training or inference, on random images in memory.
 
 A training step feeds a batch, runs forward and backward passes and updates the
 weights; an inference step feeds a batch and reads the logits. The batch is in
@@ -86,7 +88,7 @@ what a step has to do.`,
   residual bench --mode infer --batch 1 --profile=steps
   residual bench --mode train --feed loader --data garments
   residual bench --mode train --model resnet18 --batch 16 --feed photos
-  residual bench --mode load --photos ~/pictures
+  residual bench --mode load --photos ~/photos
   residual bench --mode weights --model resnet50 --weights resnet50.safetensors
   residual bench --device cuda --batch 256 --feed none --profile=steps
   residual bench --batch 256 --precision bf16 --dry --profile --peaks 989,3350
@@ -111,11 +113,19 @@ what a step has to do.`,
 	fs.StringVar(&f.photos, "photos", "", "folder of images for --feed photos and --mode load; else some are drawn")
 	addMaxPixels(cmd, &f.pixels)
 	fs.StringVar(&f.weights, "weights", "", "file of the model's weights for --mode weights; else one is written")
-	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
+	fs.BoolVar(&f.recompute, "recompute", false, settings.Of("Recompute").Help)
 	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
 	fs.Lookup("profile").NoOptDefVal = profileKinds
 	fs.StringVar(&f.peaks, "peaks", "", "TFLOP/s of products and GB/s of memory that the floor is computed by, such as 989,3350; else a GPU's are measured")
 	fs.BoolVar(&f.dry, "dry", false, "run nothing: say what a step has to do")
+	takes(fs, "NAME", "mode", "model", "feed", "data", "profile")
+	takes(fs, "FILE|RUN", "weights")
+	takes(fs, "X,X", "peaks")
+	inGroup(fs, settings.Model, "model", "weights")
+	inGroup(fs, settings.Data, "resize", "feed", "data", "data-dir", "photos")
+	inGroup(fs, settings.Run, "mode", "batch", "repeat", "warmup", "profile", "peaks", "dry")
+	inGroup(fs, settings.Device, "recompute")
+	common(fs, "mode", "model", "weights", "resize", "batch", "feed", "data", "photos", "profile")
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
@@ -161,7 +171,7 @@ func (f *benchFlags) check() error {
 	return err
 }
 
-// parsePeaks reads TFLOP/s and GB/s; no text is no peaks.
+// parsePeaks reads TFLOP/s and GB/s, as in 989,3350. It returns nil for an empty text.
 func parsePeaks(text string) (*roofline.Peaks, error) {
 	if text == "" {
 		return nil, nil
@@ -195,7 +205,7 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if f.mode == modeWeights {
 		return f.loadWeights(ctx, cmd, entry)
 	}
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -213,11 +223,11 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
-	printf(cmd, "%s", benchText(r))
+	printf(cmd, "%s", benchText(r, report.Columns(cmd.OutOrStdout())))
 	return nil
 }
 
-// measure measures training or inference, or with --dry only counts.
+// measure measures training or inference. With --dry it only counts operations and bytes.
 func (f *benchFlags) measure(ctx context.Context, e models.Entry, dev engine.Device) (*measure.Result, error) {
 	peaks, err := parsePeaks(f.peaks)
 	if err != nil {
@@ -266,7 +276,7 @@ func (f *benchFlags) feedLoader(ctx context.Context, w *measure.Workload) error 
 	return w.FeedLoader(ctx, ds, f.data)
 }
 
-// fedFrom names the data of a loader that --dry does not open.
+// fedFrom names the data of --feed for --dry, which does not open it.
 func (f *benchFlags) fedFrom() string {
 	switch measure.Feed(f.feed) {
 	case measure.FeedLoader:
@@ -297,7 +307,7 @@ func (f *benchFlags) explain(err error, e models.Entry) error {
 	return err
 }
 
-// load is bench --mode load: how many photos a second one core prepares.
+// load runs bench --mode load: the images/s that one core decodes and prepares.
 func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
 	r, err := measure.Photos(ctx, measure.PhotosConfig{Path: f.photos, MaxPixels: f.pixels, Size: f.resize, Repeat: f.repeat, Warmup: f.warmup})
 	switch {
@@ -306,11 +316,11 @@ func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
 	case f.json:
 		return printJSON(cmd.OutOrStdout(), r)
 	}
-	printf(cmd, "%s", photosText(r))
+	printf(cmd, "%s", photosText(r, report.Columns(cmd.OutOrStdout())))
 	return nil
 }
 
-// loadWeights is bench --mode weights: how long it takes to make a net of a file.
+// loadWeights runs bench --mode weights: the time from a file of weights to a network.
 func (f *benchFlags) loadWeights(ctx context.Context, cmd *cobra.Command, e models.Entry) error {
 	r, err := measure.Weights(ctx, measure.WeightsConfig{Model: e, Path: f.weights, Threads: f.device.threads, Repeat: f.repeat, Warmup: f.warmup})
 	switch {
@@ -321,6 +331,6 @@ func (f *benchFlags) loadWeights(ctx context.Context, cmd *cobra.Command, e mode
 	case f.json:
 		return printJSON(cmd.OutOrStdout(), r)
 	}
-	printf(cmd, "%s", weightsText(r))
+	printf(cmd, "%s", weightsText(r, report.Columns(cmd.OutOrStdout())))
 	return nil
 }

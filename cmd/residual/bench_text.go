@@ -9,8 +9,8 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// benchText is the result for people.
-func benchText(r *measure.Result) string {
+// benchText writes a result for people, in at most width columns; 0 stands for any width.
+func benchText(r *measure.Result, width int) string {
 	var b strings.Builder
 	by := r.Kernels
 	if r.Threads > 0 {
@@ -31,17 +31,17 @@ func benchText(r *measure.Result) string {
 	if len(r.Measurements) > 0 {
 		t.Row("allocations a step", fmt.Sprintf("%.4g", r.AllocationsPerStep), "")
 	}
-	b.WriteString(t.String())
+	b.WriteString(t.Fit(width))
 	if len(r.Profile) > 0 {
-		b.WriteString("\n" + profileText(r.Profile))
+		b.WriteString("\n" + profileText(r.Profile, width))
 	}
 	if len(r.Steps) > 0 {
-		b.WriteString("\n" + stepsText(r.Steps))
+		b.WriteString("\n" + stepsText(r.Steps, width))
 	}
 	return b.String()
 }
 
-// speedRows says what was measured.
+// speedRows adds the rows of measured speeds.
 func speedRows(t *report.Table, r *measure.Result) {
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := "fed by the loader from " + r.Data
@@ -63,7 +63,7 @@ func speedRows(t *report.Table, r *measure.Result) {
 	}
 }
 
-// recomputing says that activations are computed again; nothing where they are kept.
+// recomputing ends the description of a run that computes activations again.
 func recomputing(on bool) string {
 	if on {
 		return ", activations computed again"
@@ -71,7 +71,8 @@ func recomputing(on bool) string {
 	return ""
 }
 
-// workRows says what a step has to do; step is its measured time in milliseconds, 0 where none ran.
+// workRows adds the operations and bytes of a step. step is its measured time in milliseconds,
+// or 0 if nothing was measured.
 func workRows(t *report.Table, r roofline.Work, step float64) {
 	t.Row("work of a step", report.SI(1e9*r.GFLOPPerStep, "FLOP"), report.Bytes(r.BytesPerStep)+" to move: what the program's steps read and write, each once")
 	if r.Milliseconds == nil {
@@ -88,7 +89,7 @@ func workRows(t *report.Table, r roofline.Work, step float64) {
 	}
 }
 
-// figure writes a number, and nothing for 0.
+// figure writes a number, or an empty cell for 0.
 func figure(format string, v float64) string {
 	if v == 0 {
 		return ""
@@ -96,8 +97,8 @@ func figure(format string, v float64) string {
 	return fmt.Sprintf(format, v)
 }
 
-// profileText shows the steps by kind.
-func profileText(rows []roofline.Kind) string {
+// profileText writes the table of the kinds of steps.
+func profileText(rows []roofline.Kind, width int) string {
 	t := report.NewTable(report.Column{Title: "kind of step"}, right("steps"), right("ms"), right("share"), right("GFLOP"), right("MB"), right("floor ms"))
 	all := roofline.Kind{Kind: "all"}
 	for _, r := range rows {
@@ -110,13 +111,13 @@ func profileText(rows []roofline.Kind) string {
 	}
 	t.Rule()
 	t.Row(all.Kind, fmt.Sprint(all.Steps), figure("%.3f", all.Milliseconds), "", figure("%.2f", all.GFLOP), megabytes(all.Bytes), figure("%.3f", all.Floor))
-	return t.String()
+	return t.Fit(width)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.2f", float64(n)/1e6) }
 
-// stepsText shows every step in its order. Rates are of the median.
-func stepsText(rows []roofline.Step) string {
+// stepsText writes the table of all steps in their order. Rates are medians.
+func stepsText(rows []roofline.Step, width int) string {
 	t := report.NewTable(report.Column{Title: "step"}, report.Column{Title: "what"}, right("ms"), right("least"), right("floor ms"),
 		right("MB"), right("GB/s"), right("GFLOP/s"), right("weights GB/s"))
 	all := roofline.Step{Kind: "all"}
@@ -134,21 +135,21 @@ func stepsText(rows []roofline.Step) string {
 	}
 	t.Rule()
 	t.Row(all.Kind, "", figure("%.3f", all.Milliseconds), figure("%.3f", all.Least), figure("%.3f", all.Floor), megabytes(all.Bytes), "", "", "")
-	return t.String()
+	return t.Fit(width)
 }
 
-// photosText is the result of --mode load for people.
-func photosText(r *measure.PhotosResult) string {
+// photosText writes the result of --mode load for people.
+func photosText(r *measure.PhotosResult, width int) string {
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", len(r.Measurements), rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	return fmt.Sprintf("%s photos, decoded, cut at random, resized to %dx%d, mirrored at random and normalised, on one core\n\n%s",
-		report.Count(int64(r.Photos)), r.Size, r.Size, t)
+		report.Count(int64(r.Photos)), r.Size, r.Size, t.Fit(width))
 }
 
-// weightsText is the result of --mode weights for people.
-func weightsText(r *measure.WeightsResult) string {
+// weightsText writes the result of --mode weights for people.
+func weightsText(r *measure.WeightsResult, width int) string {
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("time", fmt.Sprintf("%.1f ms", r.Median), fmt.Sprintf("median of %d, from %.1f to %.1f", r.Repeat, r.Min, r.Max))
 	t.Row("the first time", fmt.Sprintf("%.1f ms", r.First), "into new memory")
-	return fmt.Sprintf("%s from %s of weights in the system's cache to a net, %s\n\n%s", r.Model, report.Bytes(r.Bytes), plural(r.Threads, "thread"), t)
+	return fmt.Sprintf("%s from %s of weights in the system's cache to a net, %s\n\n%s", r.Model, report.Bytes(r.Bytes), plural(r.Threads, "thread"), t.Fit(width))
 }

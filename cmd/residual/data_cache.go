@@ -10,7 +10,7 @@ import (
 // cacheResult is what data cache --json prints.
 type cacheResult struct {
 	Folder  string               `json:"folder"`
-	Packs   []folder.CacheFolder `json:"packs"`
+	Caches  []folder.CacheFolder `json:"caches"`
 	Bytes   int64                `json:"bytes"`
 	Removed bool                 `json:"removed"`
 }
@@ -27,7 +27,7 @@ cache for every folder of images and every size they are prepared at. Nothing is
 with them but the time to decode the images again.`,
 		Example: `  residual data cache
   residual data cache --clear
-  residual data cache --cache /scratch/pictures --json`,
+  residual data cache --cache /scratch/images --json`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := cacheResult{Folder: dir, Removed: clear}
@@ -37,10 +37,10 @@ with them but the time to decode the images again.`,
 					return err
 				}
 			}
-			if r.Packs, err = folder.Caches(r.Folder); err != nil {
+			if r.Caches, err = folder.Caches(r.Folder); err != nil {
 				return err
 			}
-			for _, p := range r.Packs {
+			for _, p := range r.Caches {
 				r.Bytes += p.Bytes
 				if clear {
 					if err := p.Remove(); err != nil {
@@ -63,12 +63,12 @@ with them but the time to decode the images again.`,
 }
 
 func (r cacheResult) write(cmd *cobra.Command) error {
-	if len(r.Packs) == 0 {
+	if len(r.Caches) == 0 {
 		printf(cmd, "no decoded images in %s\n", r.Folder)
 		return nil
 	}
 	t := report.NewTable(report.Column{Title: "decoded images"}, report.Column{Title: "bytes", Align: report.Right}, report.Column{Title: "written"})
-	for _, p := range r.Packs {
+	for _, p := range r.Caches {
 		t.Row(p.Path, report.Bytes(p.Bytes), p.Used.Format("2006-01-02 15:04"))
 	}
 	if err := t.Write(cmd.OutOrStdout()); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/report"
@@ -15,13 +16,14 @@ import (
 
 // checkFlags are the settings of data check.
 type checkFlags struct {
-	files  dataFlags
-	device deviceFlags
-	model  string
-	run    string // folder of a training
-	csv    string // file of suspicious labels
-	pixels int64
-	json   bool
+	targets targetFlags
+	files   dataFlags
+	device  deviceFlags
+	model   string
+	run     string // folder of a training
+	csv     string // file of suspicious labels
+	pixels  int64
+	json    bool
 }
 
 func dataCheckCommand() *cobra.Command {
@@ -50,7 +52,8 @@ a CSV file, whose first columns are those of a list of images.`,
 		Example: `  residual data check fashion-mnist
   residual data check fashion-mnist --data-dir ~/data --json
   residual data check photos/
-  residual data check photos/ --model runs/train-1/best.safetensors
+  residual data check list.csv --task labels
+  residual data check photos/ --model runs/train-1
   residual data check photos/ --run runs/train-1 --suspects wrong.csv`,
 		Args:              f.sources,
 		ValidArgsFunction: dataOrFolder,
@@ -60,18 +63,24 @@ a CSV file, whose first columns are those of a list of images.`,
 			return hearing(ctx, func() error { return f.check(ctx, cmd, args) })
 		},
 	}
+	addTargets(cmd, &f.targets)
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")
 	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on images, whose best model is asked, and whose parts are told apart")
 	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")
+	fs := cmd.Flags()
+	takes(fs, "FILE|RUN", "model")
+	takes(fs, "RUN", "run")
+	takes(fs, "FILE", "suspects")
 	_ = cmd.MarkFlagDirname("run")
 	addMaxPixels(cmd, &f.pixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
+	common(fs, "model", "run", "suspects", "max-pixels", "data-dir", "json")
 	return cmd
 }
 
-// someSources demands names of data sets, or paths.
+// someSources checks that the arguments are names of data sets, or paths.
 func someSources(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usagef("%s takes a folder of images, or the name of a data set: one of %s", cmd.CommandPath(), strings.Join(dataNames(), ", "))
@@ -84,7 +93,7 @@ func someSources(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// sources demands names, or a run that has its own.
+// sources checks the arguments. With --run there may be none: the run has its own data.
 func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
 	if f.run != "" && len(args) == 0 {
 		return nil
@@ -92,10 +101,16 @@ func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
 	return someSources(cmd, args)
 }
 
-// given says what is wrong with the flags, and which sources are meant.
+// given checks the flags and returns the data sets or folders to examine.
 func (f *checkFlags) given(args []string) ([]string, error) {
 	if err := checkMaxPixels(f.pixels); err != nil {
 		return nil, err
+	}
+	if f.run != "" {
+		var err error
+		if f.run, err = checkpoint.FindRun(f.run); err != nil {
+			return nil, usagef("--run: %w", err)
+		}
 	}
 	switch {
 	case f.model != "" && f.run != "":
@@ -132,7 +147,7 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 			}
 			all, problems = append(all, r), append(problems, r.problem())
 			if !f.json {
-				printf(cmd, "%s", r.text())
+				printf(cmd, "%s", r.text(report.Columns(cmd.OutOrStdout())))
 			}
 			continue
 		}
@@ -165,19 +180,19 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 	return nil
 }
 
-// writeCheck prints what was found of one data set.
+// writeCheck prints the report of one data set.
 func writeCheck(cmd *cobra.Command, r *data.Report) error {
 	printf(cmd, "%s\n", r.Name)
 	t := report.NewTable(report.Column{Title: "file"}, report.Column{Title: "split"}, report.Column{Title: "kind"}, right("count"),
 		right("labels"), right("pixel mean"), right("pixel std"), report.Column{Title: "digest"}, report.Column{Title: "found"})
 	t.Indent = 2
 	for _, f := range r.Files {
-		labels, mean, deviation, digest := "", "", "", "differs"
+		labels, mean, std, digest := "", "", "", "differs"
 		if len(f.Histogram) > 0 {
 			labels = fmt.Sprintf("%d to %d", f.LabelMin, f.LabelMax)
 		}
 		if f.PixelStd > 0 {
-			mean, deviation = fmt.Sprintf("%.4f", f.PixelMean), fmt.Sprintf("%.4f", f.PixelStd)
+			mean, std = fmt.Sprintf("%.4f", f.PixelMean), fmt.Sprintf("%.4f", f.PixelStd)
 		}
 		switch {
 		case f.DigestOK:
@@ -189,12 +204,12 @@ func writeCheck(cmd *cobra.Command, r *data.Report) error {
 		if f.Problem != "" {
 			found = strings.TrimSpace(f.Path + " " + f.Problem)
 		}
-		t.Row(f.File, string(f.Split), f.Kind, report.Count(int64(f.Count)), labels, mean, deviation, digest, found)
+		t.Row(f.File, string(f.Split), f.Kind, report.Count(int64(f.Count)), labels, mean, std, digest, found)
 	}
 	return t.Write(cmd.OutOrStdout())
 }
 
-// filesProblem is the error that stands for what is wrong with a set's files.
+// filesProblem returns the error for damaged or missing files of a data set; nil if all are good.
 func filesProblem(r *data.Report) error {
 	bad, first := 0, ""
 	for _, f := range r.Files {

@@ -12,24 +12,25 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 )
 
-// photoCheck is what was found of a folder of images.
+// photoCheck is the report of a folder of images.
 type photoCheck struct {
 	*folder.Report
-	// Suspicious are images whose label a model finds unlikely, worst first. With --run
-	// as many of each of its parts.
+	// Suspicious lists images whose label a model finds unlikely, the worst first. With --run
+	// it has as many of each part of the run.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
-	// Run is the folder of --run, and Since says what is no longer as it had it.
+	// Run is the folder of --run, and Since lists what changed since that run.
 	Run   string   `json:"run,omitempty"`
 	Since []string `json:"changed_since_the_run,omitempty"`
 
 	path string // what was examined
 }
 
-// photos examines a folder or a list.
+// photos examines a folder or a list of images.
 func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string) (*photoCheck, error) {
-	x, err := folder.ScanContext(ctx, path)
+	x, err := f.targets.scan(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	return c, err
 }
 
-// problem is the error that stands for all that is wrong.
+// problem returns one error for all faults; nil if there are none.
 func (c *photoCheck) problem() error {
 	var all []string
 	if len(c.Broken) > 0 {
@@ -53,7 +54,9 @@ func (c *photoCheck) problem() error {
 	if c.Tested && len(c.Leaks) > 0 {
 		all = append(all, fmt.Sprintf("%s of near-duplicates on both sides of the division; move each to one", plural(len(c.Leaks), "group")))
 	}
-	if len(c.Contradictory) > 0 {
+	if len(c.Contradictory) > 0 && c.Task == task.Labels {
+		all = append(all, fmt.Sprintf("%s of near-duplicates with different labels; some of them are wrong", plural(len(c.Contradictory), "group")))
+	} else if len(c.Contradictory) > 0 && c.Task == "" {
 		all = append(all, fmt.Sprintf("%s of near-duplicates in two classes; one of the labels is wrong", plural(len(c.Contradictory), "group")))
 	}
 	if len(all) == 0 {
@@ -62,11 +65,11 @@ func (c *photoCheck) problem() error {
 	return fmt.Errorf("%s: %s", c.Name, strings.Join(all, "; "))
 }
 
-// imbalanced is the ratio of class sizes from which a training should know of it.
+// imbalanced is the ratio of class sizes from which class weights are recommended.
 const imbalanced = 3
 
-// text shows what was found, with the paths.
-func (c *photoCheck) text() string {
+// text writes the report with the paths, in at most width columns; 0 stands for any width.
+func (c *photoCheck) text(width int) string {
 	var b strings.Builder
 	sum := 0
 	t := report.NewTable(report.Column{Title: "class"}, report.Column{Title: "to train on", Align: report.Right}, report.Column{Title: "to test on", Align: report.Right})
@@ -75,7 +78,11 @@ func (c *photoCheck) text() string {
 		t.Row(k.Name, report.Count(int64(k.Train)), report.Count(int64(k.Test)))
 		sum += k.Train + k.Test
 	}
-	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
+	if c.Task != "" {
+		c.answers(&b)
+	} else {
+		fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.Fit(width))
+	}
 	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
 	}
@@ -101,7 +108,11 @@ func (c *photoCheck) text() string {
 	if c.Tested {
 		groups(&b, "groups of near-duplicates on both sides of the division", c.Leaks)
 	}
-	groups(&b, "groups of near-duplicates in two classes", c.Contradictory)
+	contradictory := "groups of near-duplicates in two classes"
+	if c.Task != "" {
+		contradictory = "groups of near-duplicates with different " + string(c.Task)
+	}
+	groups(&b, contradictory, c.Contradictory)
 	c.suspects(&b)
 	groups(&b, "groups of copies", c.Copies)
 	groups(&b, "groups of near-duplicates that are not all copies", slices.DeleteFunc(slices.Clone(c.Alike), c.areCopies))
@@ -113,7 +124,7 @@ func (c *photoCheck) text() string {
 	return b.String()
 }
 
-// lacking names the classes that a part lacks where the user made the parts.
+// lacking names the classes that are missing from a part, if the user made the parts.
 func (c *photoCheck) lacking(b *strings.Builder) {
 	if !c.Tested {
 		return
@@ -135,12 +146,13 @@ func (c *photoCheck) lacking(b *strings.Builder) {
 	}
 }
 
-// areCopies says whether a group of near-duplicates is one of copies, too.
+// areCopies reports whether all images of a group of near-duplicates are copies of each other.
 func (c *photoCheck) areCopies(group []string) bool {
 	return slices.ContainsFunc(c.Copies, func(g []string) bool { return slices.Equal(g, group) })
 }
 
-// harmless is section for what may be of most images and is well: the first are named.
+// harmless is section for lists that may name most images although nothing is wrong: only the
+// first few are shown.
 func harmless(b *strings.Builder, title string, lines []string) {
 	const most = 10
 	if more := len(lines) - most; more > 0 {

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,24 +13,24 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge/audit"
-	"github.com/residual-ml/residual/train"
 )
 
-// suspicion is what data check --json says of an audit.Suspect.
+// suspicion is an audit.Suspect as data check --json prints it.
 type suspicion struct {
-	Name                 string `json:"name"`
-	Path                 string `json:"path"`
-	Label                string `json:"label"`
-	Part                 string `json:"part,omitempty"` // of the run: train, test, or new where it had no such image
-	Loss                 number `json:"loss"`           // of the label, -ln of its probability
-	Probability          number `json:"probability"`    // of the label
-	Likeliest            string `json:"likeliest"`
-	LikeliestProbability number `json:"likeliest_probability"`
+	Name                 string  `json:"name"`
+	Path                 string  `json:"path"`
+	Label                string  `json:"label"`
+	Part                 string  `json:"part,omitempty"` // of the run: train, test, or new where it had no such image
+	Loss                 float64 `json:"loss"`           // of the label, -ln of its probability
+	Probability          float64 `json:"probability"`    // of the label
+	Likeliest            string  `json:"likeliest"`
+	LikeliestProbability float64 `json:"likeliest_probability"`
 }
 
-// runParts are the parts of a run with the titles of their sections: those of its record,
-// images that are not in it, and images without a run.
+// runParts lists the parts of a run with the titles of their sections: the parts of its record,
+// images that are not in the record, and images if no run is given.
 var runParts = []struct{ name, title string }{
 	{string(data.Train), "labels of images trained on that the model finds least likely"},
 	{string(data.Test), "labels of images tested on that the model finds least likely"},
@@ -39,10 +38,10 @@ var runParts = []struct{ name, title string }{
 	{"", "labels that the model finds least likely"},
 }
 
-// mostSuspicious is how many images of a part are shown: as many as somebody will look at.
+// mostSuspicious is the number of images of a part that are shown.
 const mostSuspicious = 20
 
-// suspects shows the suspicious images, in a section for each part.
+// suspects writes the suspicious images, in a section for each part.
 func (c *photoCheck) suspects(b *strings.Builder) {
 	section(b, "images that are not as the run had them", c.Since)
 	for _, part := range runParts {
@@ -50,30 +49,28 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 		for _, s := range c.Suspicious {
 			if s.Part == part.name {
 				lines = append(lines, fmt.Sprintf("%s: labelled %s (%.4f, loss %.2f), looks like %s (%.4f)",
-					s.Name, s.Label, float64(s.Probability), float64(s.Loss), s.Likeliest, float64(s.LikeliestProbability)))
+					s.Name, s.Label, s.Probability, s.Loss, s.Likeliest, s.LikeliestProbability))
 			}
 		}
 		section(b, part.title, lines)
 	}
 }
 
-// suspect asks the model about every image that can be read, and keeps those whose label it
-// finds less likely than another.
+// suspect runs the model on every image that can be read, and adds those to c whose label it
+// finds less likely than another one.
 func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	model := f.model
-	if f.run != "" {
-		if model, err = modelOfRun(f.run); err != nil {
-			return err
-		}
-	}
-	m, err := loadClassifier(model, dev, f.device.on(dev))
+	model, err := modelPath(cmp.Or(f.run, f.model))
 	if err != nil {
 		return err
+	}
+	m, err := inference.Load(model, dev, f.device.on(dev))
+	if err != nil {
+		return asked(nil, err)
 	}
 	var run *audit.Run
 	if f.run != "" {
@@ -91,7 +88,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	for _, s := range audit.Worst(all, mostSuspicious) {
 		c.Suspicious = append(c.Suspicious, suspicion{
-			s.Name, s.Path, s.Label, s.Part, number(s.Loss), number(s.Probability), s.Likeliest, number(s.LikeliestProbability),
+			s.Name, s.Path, s.Label, s.Part, s.Loss, s.Probability, s.Likeliest, s.LikeliestProbability,
 		})
 	}
 	if f.csv == "" {
@@ -100,7 +97,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	return checkpoint.WriteFile(f.csv, func(w io.Writer) error { return audit.WriteCSV(w, all) })
 }
 
-// explainRun names the flags for a run that has nothing to do with the images.
+// explainRun names the flags in an error about a run that does not belong to the images.
 func explainRun(err error) error {
 	switch {
 	case errors.Is(err, audit.ErrNoRecord):
@@ -109,13 +106,4 @@ func explainRun(err error) error {
 		return fmt.Errorf("--run %w, or the model alone with --model", err)
 	}
 	return err
-}
-
-// modelOfRun returns the file of a run's best model.
-func modelOfRun(run string) (string, error) {
-	best := filepath.Join(run, train.BestFile)
-	if _, err := os.Stat(best); err != nil {
-		return "", fmt.Errorf("--run: %w; give the folder of a training that has completed an epoch, such as runs/train-1", err)
-	}
-	return best, nil
 }

@@ -53,7 +53,7 @@ or the folder that RESIDUAL_DATA names, or the user's cache folder.`,
 	return cmd
 }
 
-// someData demands names of data sets.
+// someData checks that the arguments are names of data sets.
 func someData(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usagef("%s takes the name of a data set: one of %s", cmd.CommandPath(), strings.Join(dataNames(), ", "))

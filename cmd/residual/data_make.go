@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data/folder"
@@ -25,10 +27,13 @@ or empty. The same settings draw the same images.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			if c.PerClass < 1 {
-				return usagef("--per-class %d: must be above 0", c.PerClass)
+			if c.PerClass == 0 {
+				return usagef("--per-class 0: must be above 0")
 			}
 			if err := folder.Make(ctx, args[0], c); err != nil {
+				if ctx.Err() != nil {
+					return errors.New("interrupted: not all images were drawn")
+				}
 				return err
 			}
 			x, err := folder.ScanContext(ctx, args[0])
@@ -37,9 +42,9 @@ or empty. The same settings draw the same images.`,
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), struct {
-					Folder   string   `json:"folder"`
-					Pictures int      `json:"pictures"`
-					Classes  []string `json:"classes"`
+					Folder  string   `json:"folder"`
+					Images  int      `json:"images"`
+					Classes []string `json:"classes"`
 				}{args[0], len(x.Items), x.Classes})
 			}
 			printf(cmd, "%s: %s images of %d classes; look at them with `residual data check %s`\n",
@@ -53,7 +58,7 @@ or empty. The same settings draw the same images.`,
 	fs.IntVar(&c.Val, "val", 0, "more of each class in a folder val, beside one called train (default: no such folders)")
 	fs.Float64Var(&c.Turned, "turned", c.Turned, "share of images that lie on their side or are mirrored, and say so in EXIF data")
 	fs.IntVar(&c.Broken, "broken", 0, "files of the first class that are cut short")
-	fs.Uint64Var(&c.Seed, "seed", 0, "of what is drawn")
+	fs.Uint64Var(&c.Seed, "seed", 0, "random seed of what is drawn")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

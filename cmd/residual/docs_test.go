@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of docs/models.md anew")
 
-// TestModelsPage holds docs/models.md to the registry, and to the measured speeds in
-// docs/models.json where there are some: then every model has to have one.
+// docs/models.md has the models of the registry, and the measured speeds of docs/models.json,
+// in which every model must have one.
 func TestModelsPage(t *testing.T) {
 	const path, speedFile, start = "../../docs/models.md", "../../docs/models.json", "<!-- what follows is printed -->\n\n"
 	page, err := os.ReadFile(path)
@@ -88,7 +88,7 @@ func TestInterchangePage(t *testing.T) {
 			kind += " other"
 		}
 		for _, said := range saidBy[kind] {
-			if !strings.Contains(stdout, said) || args[0] == "train" && !strings.Contains(string(page), said) {
+			if !strings.Contains(stdout+stderr, said) || args[0] == "train" && !strings.Contains(string(page), said) {
 				t.Errorf("%s: %q was not said:\n%s", line, said, stdout)
 			}
 		}
@@ -114,7 +114,7 @@ var saidBy = map[string][]string{
 	},
 }
 
-// writeStart leaves what the page begins with.
+// writeStart writes the files that the page begins with.
 func writeStart(t *testing.T) {
 	t.Helper()
 	e, err := models.Lookup("resnet18")

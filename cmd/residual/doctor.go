@@ -14,7 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/internal/host"
@@ -56,8 +56,8 @@ func doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Show what this machine has, what Residual makes of it, and which data is here",
-		Long: `Show what this machine has and what Residual makes of it: CPU features, the kernels
+		Short: "Show what this machine has, how Residual uses it, and which data sets are here",
+		Long: `Show what this machine has and how Residual uses it: CPU features, the kernels
 chosen, cores, memory, caches, the precision that auto stands for, devices, and
 the data sets found, whose digests are verified. Nothing is downloaded.`,
 		Example: "  residual doctor\n  residual doctor --data-dir ~/data --json",
@@ -81,7 +81,7 @@ the data sets found, whose digests are verified. Nothing is downloaded.`,
 	return cmd
 }
 
-// examine looks at the machine.
+// examine describes the machine.
 func examine() *doctorResult {
 	r := &doctorResult{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: host.CPU(), Features: host.Features(),
@@ -95,10 +95,7 @@ func examine() *doctorResult {
 	}
 	r.Version, r.Go = checkpoint.Versions()
 	set := kernel.For(kernel.Best())
-	r.Paths, r.Precision = set.Paths(), engine.FP32.String()
-	if set.BF16.Native {
-		r.Precision = engine.BF16.String()
-	}
+	r.Paths, r.Precision = set.Paths(), cpu.PreferredBy(set).String()
 	m := host.ReadMemory()
 	r.MemoryBytes, r.AvailableBytes, r.MemoryLimit = m.Total, m.Available, m.Limit
 	for _, isa := range kernel.Available() {
@@ -107,7 +104,7 @@ func examine() *doctorResult {
 	return r
 }
 
-// findData checks what lies here of every data set that has files.
+// findData checks the files of every data set that are on this machine.
 func findData(ctx context.Context, o data.Options) []foundData {
 	var all []foundData
 	for _, s := range data.Names() {
@@ -158,7 +155,7 @@ func (r *doctorResult) write(w io.Writer) error {
 	}
 	precision := r.Precision + " is what auto chooses"
 	if len(r.Devices) > 1 {
-		precision += " on the CPU, bf16 on a GPU"
+		precision += fmt.Sprintf(" on the CPU, %v on a GPU", cuda.Preferred)
 	}
 	t.Row("precision", precision)
 	t.Row("devices", strings.Join(r.Devices, ", ")+"; "+r.GPU)

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // embedFlags are the settings of embed.
@@ -57,9 +58,9 @@ metadata. The default is what the ending of --out says, or jsonl.
 --query only for the images given there. Embeddings are held in memory for it, and no
 images. Equally similar images are in the order of the paths.
 `,
-		Example: `  residual embed runs/train-1/best.safetensors photos --out embeddings.npy
-  residual embed runs/train-1/best.safetensors photos --neighbours 5
-  residual embed runs/train-1/best.safetensors photos --neighbours 5 --query shoe.png
+		Example: `  residual embed runs/train-1 photos --out embeddings.npy
+  residual embed last photos --neighbours 5
+  residual embed last photos --neighbours 5 --query shoe.png
   residual embed resnet18.safetensors 'photos/**/*.jpg' --layer layer3 --format csv`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -79,13 +80,21 @@ images. Equally similar images are in the order of the paths.
 	fs.BoolVar(&f.embedding.Flatten, "flatten", false, "keep every number of an output with a height and a width, in place of the mean")
 	fs.IntVarP(&f.neighbours, "neighbours", "k", 0, "list so many most similar images, in place of the embeddings")
 	fs.StringArrayVar(&f.queries, "query", nil, "image, folder or pattern to list neighbours of; repeat it for more (default: all of PATH)")
-	fs.StringVar(&f.format, "format", "", "of embeddings: "+strings.Join(embeddingFormats, ", ")+"; of neighbours: "+strings.Join(neighbourFormats, ", "))
+	fs.StringVar(&f.format, "format", "", "format of embeddings: "+strings.Join(embeddingFormats, ", ")+"; of neighbours: "+strings.Join(neighbourFormats, ", "))
 	fs.StringVar(&f.out, "out", "", "file to write, in place of standard output")
+	takes(fs, "PATH", "layer", "query")
+	takes(fs, "NAME", "format")
+	takes(fs, "FILE", "out")
+	inGroup(fs, settings.Model, "layer", "flatten")
+	inGroup(fs, settings.Run, "neighbours", "query", "format", "out")
+	common(fs, "layer", "neighbours", "query", "format", "out")
 	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
 	f.device.precision, fs.Lookup("precision").DefValue = "fp32", "fp32" // bf16 has too few digits to compare by
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
+	inGroup(fs, settings.Run, "json")
+	common(fs, "json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(slices.Compact(slices.Sorted(slices.Values(slices.Concat(embeddingFormats, neighbourFormats))))...))
 	return cmd
 }
@@ -133,7 +142,11 @@ func (f *embedFlags) run(ctx context.Context, cmd *cobra.Command, model string, 
 	if err := f.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.openSaying(cmd)
+	model, err := modelPath(model)
+	if err != nil {
+		return err
+	}
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -243,7 +256,7 @@ func (r *embedRun) each(ctx context.Context, paths []string, do func(path string
 
 // progress counts images on a terminal, as predict does.
 func (r *embedRun) progress() (shown func(ok bool), done func()) {
-	return (&predictFlags{out: r.out}).showPictures(r.cmd)
+	return (&predictFlags{out: r.out}).showImages(r.cmd)
 }
 
 // embeddings writes the embeddings of all images.

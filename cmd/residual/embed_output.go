@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/npz"
@@ -78,11 +78,7 @@ func newNeighbours(format string, w io.Writer, count int) results[neighboursOf] 
 // lineResults is JSON lines.
 type lineResults[T any] struct{ w io.Writer }
 
-func (a lineResults[T]) add(v T) error {
-	e := json.NewEncoder(a.w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
+func (a lineResults[T]) add(v T) error { return number.Write(a.w, v, "") }
 
 func (lineResults[T]) end() error { return nil }
 
@@ -94,9 +90,7 @@ type arrayResults[T any] struct {
 
 func (a *arrayResults[T]) add(v T) error {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := number.Write(&b, v, ""); err != nil {
 		return err
 	}
 	before := ",\n  "
@@ -231,7 +225,7 @@ func (a *embeddingTable) end() error {
 	if a.format == "npy" {
 		return npz.WriteArray(a.w, t)
 	}
-	paths, err := json.Marshal(a.info.paths)
+	paths, err := number.Marshal(a.info.paths)
 	if err != nil {
 		return err
 	}

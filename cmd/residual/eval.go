@@ -3,11 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,9 +15,11 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // evalFlags are the settings of eval.
@@ -42,8 +43,8 @@ type evalResult struct {
 	Data            string              `json:"data"`
 	Split           string              `json:"split"`
 	Accuracy        float64             `json:"accuracy"`
-	Top5Accuracy    *float64            `json:"top5_accuracy"` // null for five classes or fewer
-	Loss            number              `json:"loss"`          // mean cross-entropy
+	Top5Accuracy    *number.Float       `json:"top5_accuracy"` // null for five classes or fewer
+	Loss            float64             `json:"loss"`          // mean cross-entropy
 	Count           int                 `json:"count"`
 	ImagesPerSecond float64             `json:"images_per_second"`
 	Device          string              `json:"device"`
@@ -54,25 +55,25 @@ type evalResult struct {
 	Untested        []string            `json:"untested_classes,omitempty"` // those without images, which the accuracy is not of
 	Calibration     calibration         `json:"calibration"`
 	Report          *string             `json:"report"` // null where none was written
-	// RunImages says what the model's run had of the images, by their content: null of a data
-	// set with a name, and where no record of the run lies beside the model.
+	// RunImages counts the images that the model's run also had, by their content. It is null
+	// for a data set with a name, and if there is no record of the run beside the model.
 	RunImages *inference.RunCounts `json:"run_images"`
 
 	judgement *judge.Judgement
 	own       string // the data set of its training, by the name Data has
 }
 
-// calibration is how sure the model is, beside how right it is.
+// calibration compares the confidence of the model with its accuracy.
 type calibration struct {
-	Confidence    *float64 `json:"confidence"`     // mean probability of the class it says
-	ExpectedError *float64 `json:"expected_error"` // over 15 bins
-	MaximumError  *float64 `json:"maximum_error"`  // of a bin
+	Confidence    *number.Float `json:"confidence"`     // mean probability of the class it says
+	ExpectedError *number.Float `json:"expected_error"` // over 15 bins
+	MaximumError  *number.Float `json:"maximum_error"`  // of a bin
 }
 
-// calibrationOf is null throughout where no answer is a number.
+// calibrationOf returns the calibration of c; all of it is null if no output is a number.
 func calibrationOf(c *report.Calibration) (r calibration) {
 	if all := c.All(); all.Count > 0 {
-		r = calibration{report.Known(all.Confidence()), report.Known(c.ExpectedError()), report.Known(c.MaximumError())}
+		r = calibration{number.Known(all.Confidence()), number.Known(c.ExpectedError()), number.Known(c.MaximumError())}
 	}
 	return r
 }
@@ -82,11 +83,10 @@ func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval MODEL",
 		Short: "Measure a trained model on a data set",
-		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
-precision, recall and F1 of every class, and whether it is as sure as it is right.
-The data set is the one the model was trained on unless --data names another, the
-part of it that was held back. MODEL may be an ONNX file; of one that another program
-wrote the flags say what it does not, as for residual import.
+		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, precision,
+recall and F1 of every class, and calibration. It takes the test part of the data set that
+the model was trained on, unless --data names another. MODEL may be an ONNX file; flags give
+what a file of another program does not say, as for residual import.
 
 --data may be a folder or a list of images, as for train: classes are known by
 their names, so some may be missing, and one that the model does not know is an
@@ -103,10 +103,10 @@ place. What is there and is no report is left as it is.
 
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
-		Example: `  residual eval runs/train-1/best.safetensors
-  residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
-  residual eval runs/train-1/best.safetensors --data more-photos/ --report more.html
-  residual eval runs/train-1/best.safetensors --split train --json`,
+		Example: `  residual eval last
+  residual eval runs/train-1 --data fashion-mnist --data-dir ~/data
+  residual eval runs/train-1 --data more-photos/ --report more.html
+  residual eval runs/train-1 --split train --json`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -119,12 +119,17 @@ What the model file says of classes and images goes unless a flag says otherwise
 	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of images (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
+	takes(fs, "NAME|FOLDER", "data")
+	takes(fs, "NAME", "split")
+	inGroup(fs, settings.Data, "data", "split")
+	inGroup(fs, settings.Run, "batch")
 	addMaxPixels(cmd, &f.pixels)
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	jsonFlag(cmd, &f.json)
+	common(fs, "data", "split", "report", "no-report", "json")
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
 	return cmd
@@ -156,7 +161,11 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.openSaying(cmd)
+	path, err := modelPath(path)
+	if err != nil {
+		return err
+	}
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -192,11 +201,11 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		}
 		return wrong
 	}
-	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
+	printf(cmd, "%s", report.ConfusionFit(r.Classes, r.Confusion, report.Columns(cmd.OutOrStdout())))
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
 	}
-	printf(cmd, "loss %.4f\n", float64(r.Loss))
+	printf(cmd, "loss %.4f\n", r.Loss)
 	if c := r.Calibration; c.Confidence != nil {
 		printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
 	}
@@ -214,7 +223,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
-	if err := sameOutputs(path, about, ds.Info()); err != nil {
+	if err := c.CheckClasses(ds.Info()); err != nil {
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())
@@ -228,14 +237,14 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	return &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
-		Accuracy: got.Accuracy, Top5Accuracy: report.Known(got.Top5Accuracy()), Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
+		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Precision: f.device.on(dev).String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
 		Calibration: calibrationOf(&got.Calibration),
 	}, nil
 }
 
-// open returns the part of the data set to measure on, and what to call the two.
+// open returns the images to measure on, with the names of the data set and of its part.
 func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, counts *inference.RunCounts, err error) {
 	name, part = cmp.Or(f.data, c.Info().Dataset), f.split
 	if name == "" {
@@ -270,7 +279,7 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 	return ds, name, part, nil, err
 }
 
-// runText says what the model's run had of the images.
+// runText says which of the images the model's run also had.
 func (r *evalResult) runText() string {
 	n := r.RunImages
 	if n == nil || n.New+n.LeftOut == 0 && (n.HeldOut == 0 || n.TrainedOn == 0) {
@@ -292,29 +301,27 @@ func (r *evalResult) runText() string {
 	return text
 }
 
-// sameClasses refuses a data set whose classes are others than the model's; how
-// many there are, inference checks.
-func sameClasses(path string, classes []string, info data.Info) error {
-	if len(classes) != len(info.Classes) {
-		return nil
+// evaluated writes the report of an evaluation and adds its path to r. If its file was not
+// named by a flag, an error is printed but is no failure: the result itself is there.
+func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model string, r *evalResult) (time.Duration, error) {
+	if f.none {
+		return 0, nil
 	}
-	for i, class := range classes {
-		if class != info.Classes[i] {
-			return fmt.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with --data",
-				path, i, class, info.Name, info.Classes[i])
-		}
+	path := f.path
+	if path == "" {
+		path = judge.DefaultPath(model, r.own, r.Data, r.Split)
 	}
-	return nil
-}
-
-// number is a figure that may be no number: JSON has no word for those, so they
-// are the strings NaN, +Inf and -Inf.
-type number float64
-
-// MarshalJSON implements json.Marshaler.
-func (n number) MarshalJSON() ([]byte, error) {
-	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
-		return json.Marshal(fmt.Sprint(v))
+	took, err := writeReport(ctx, path, r.judgement, judge.Source{Model: model, Data: r.Data, Part: r.Split, Made: time.Now(), Machine: machine(r.Device)})
+	switch {
+	case ctx.Err() != nil:
+		err = errors.New("interrupted: no report was written")
+	case err == nil:
+		r.Report = &path
+		return took, nil
 	}
-	return json.Marshal(float64(n))
+	if f.path == "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(errorText(err)))
+		return 0, nil
+	}
+	return 0, err
 }

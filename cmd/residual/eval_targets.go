@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/report"
@@ -20,9 +19,9 @@ type targetResult struct {
 	Data            string               `json:"data"`
 	Split           string               `json:"split"`
 	Task            task.Task            `json:"task"`
-	Loss            number               `json:"loss"`
+	Loss            float64              `json:"loss"`
 	Count           int                  `json:"count"`
-	Measures        map[string]*float64  `json:"measures"` // of all labels or values
+	Measures        map[string]float64   `json:"measures"` // of all labels or values
 	Labels          []labelScore         `json:"labels,omitempty"`
 	Values          []valueScore         `json:"values,omitempty"`
 	ImagesPerSecond float64              `json:"images_per_second"`
@@ -33,38 +32,37 @@ type targetResult struct {
 }
 
 type labelScore struct {
-	Label            string   `json:"label"`
-	AveragePrecision *float64 `json:"average_precision"`
-	Precision        *float64 `json:"precision"`
-	Recall           *float64 `json:"recall"`
-	F1               *float64 `json:"f1"`
-	Support          int      `json:"support"`
-	Predicted        int      `json:"predicted"`
+	Label            string  `json:"label"`
+	AveragePrecision float64 `json:"average_precision"`
+	Precision        float64 `json:"precision"`
+	Recall           float64 `json:"recall"`
+	F1               float64 `json:"f1"`
+	Support          int     `json:"support"`
+	Predicted        int     `json:"predicted"`
 }
 
 type valueScore struct {
-	Value string   `json:"value"`
-	MAE   *float64 `json:"mae"`
-	RMSE  *float64 `json:"rmse"`
-	R2    *float64 `json:"r2"`
+	Value string  `json:"value"`
+	MAE   float64 `json:"mae"`
+	RMSE  float64 `json:"rmse"`
+	R2    float64 `json:"r2"`
 }
 
 // ofTargets is the result of a model that answers with labels, values or masks.
 func (r *evalResult) ofTargets(of task.Task, names []string) *targetResult {
 	t := &targetResult{
 		Model: r.Model, Architecture: r.Architecture, Blocks: r.Blocks, Data: r.Data, Split: r.Split, Task: of, Loss: r.Loss, Count: r.Count,
-		ImagesPerSecond: r.ImagesPerSecond, Device: r.Device, Precision: r.Precision, Report: r.Report, RunImages: r.RunImages, Measures: map[string]*float64{},
+		ImagesPerSecond: r.ImagesPerSecond, Device: r.Device, Precision: r.Precision, Report: r.Report, RunImages: r.RunImages, Measures: map[string]float64{},
 	}
-	known := report.Known
 	if l := r.judgement.Labels; l != nil {
-		t.Measures["map"], t.Measures["macro_f1"], t.Measures["micro_f1"], t.Measures["exact"] = known(l.MeanAveragePrecision), known(l.MacroF1), known(l.MicroF1), known(l.Exact)
+		t.Measures["map"], t.Measures["macro_f1"], t.Measures["micro_f1"], t.Measures["exact"] = l.MeanAveragePrecision, l.MacroF1, l.MicroF1, l.Exact
 		for i, s := range l.Scores {
-			t.Labels = append(t.Labels, labelScore{names[i], known(s.AveragePrecision), known(s.Precision), known(s.Recall), known(s.F1), s.Support, s.Predicted})
+			t.Labels = append(t.Labels, labelScore{names[i], s.AveragePrecision, s.Precision, s.Recall, s.F1, s.Support, s.Predicted})
 		}
 	}
 	if v := r.judgement.Values; v != nil {
 		score := func(name string, s metrics.ValueScore) valueScore {
-			return valueScore{name, known(s.MAE), known(s.RMSE), known(s.R2)}
+			return valueScore{name, s.MAE, s.RMSE, s.R2}
 		}
 		all := score("", v.ValueScore)
 		t.Measures["mae"], t.Measures["rmse"], t.Measures["r2"] = all.MAE, all.RMSE, all.R2
@@ -88,19 +86,10 @@ func (r *evalResult) showAnswers(cmd *cobra.Command) {
 	for _, row := range a.Rows {
 		t.Row(row...)
 	}
-	printf(cmd, "%s\n", t.String())
+	printf(cmd, "%s\n", t.Fit(report.Columns(cmd.OutOrStdout())))
 	for _, tile := range a.Tiles {
 		printf(cmd, "%s %s (%s)\n", tile.Name, tile.Value, tile.Note)
 	}
-}
-
-// sameOutputs is sameClasses for a model of any task: what it answers must be what the data
-// set has.
-func sameOutputs(path string, about checkpoint.Model, info data.Info) error {
-	if about.Task.Named() != task.Classes {
-		return nil // which inference checks
-	}
-	return sameClasses(path, about.Classes, info)
 }
 
 // forTask says how many classes, labels or values a model has.

@@ -66,11 +66,11 @@ ONNX file, of another program too, whose graph is one of the models known by nam
 
 --go writes a Go package with the model inside and a function Predict. Besides the
 standard library it imports Residual alone, as a library.`,
-		Example: `  residual export runs/train-1/best.safetensors --onnx shoes.onnx
-  residual export runs/train-1/best.safetensors --onnx shoes.onnx --fold --preprocess --layout nhwc
+		Example: `  residual export runs/train-1 --onnx shoes.onnx
+  residual export runs/train-1 --onnx shoes.onnx --fold --preprocess --layout nhwc
   residual export shoes.onnx --safetensors shoes.safetensors
-  residual export runs/train-1/best.safetensors --npz shoes.npz
-  residual export runs/train-1/best.safetensors --go internal/shoes`,
+  residual export runs/train-1 --npz shoes.npz
+  residual export runs/train-1 --go internal/shoes`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,6 +90,9 @@ standard library it imports Residual alone, as a library.`,
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
 	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
+	takes(fs, "FILE", "onnx", "safetensors", "npz")
+	takes(fs, "FOLDER", "go")
+	takes(fs, "NAME", "model", "layout")
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("layout", words("nchw", "nhwc"))
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
@@ -111,6 +114,10 @@ func (f *exportFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *exportFlags) run(cmd *cobra.Command, model string) error {
+	model, err := modelPath(model)
+	if err != nil {
+		return err
+	}
 	targets := []target{{"onnx", f.onnx, weights.ONNX}, {"safetensors", f.safetensors, weights.Safetensors}, {"npz", f.npz, weights.NumPy}}
 	inputs := filesOf(model)
 	if f.goPackage != "" && !f.force {
@@ -154,25 +161,19 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 	return nil
 }
 
-// open opens a model file as it stands.
+// open opens a model file, without looking for a known network that an ONNX graph computes.
 func (f *exportFlags) open(path string) (*modelfile.Model, error) {
-	if err := isModelFile(path); err != nil {
-		return nil, err
-	}
 	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Model: f.model}})
 	if err != nil {
 		return nil, err
 	}
-	f.notes = chosen(m.Info, m.Notes)
+	f.notes = chosen(m.Info, notesOf(m))
 	return m, nil
 }
 
-// openKnown opens a model file as one of the networks known by name, with the weights under
-// its own names. Of an ONNX file of another program only the architecture is known.
+// openKnown opens a model file as one of the networks known by name, with that network's names
+// of parameters. An ONNX file of another program tells only its architecture.
 func (f *exportFlags) openKnown(path string) (*modelfile.Model, error) {
-	if err := isModelFile(path); err != nil {
-		return nil, err
-	}
 	return modelfile.OpenKnown(path, exchange.ModelConfig{Model: f.model})
 }
 
@@ -201,7 +202,7 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	if len(info.Names()) > 0 {
 		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m.Module))
 	}
-	// Without names of classes and a way to prepare images it is no model to use.
+	// Without names of classes and a preparation of images it cannot be used as a model.
 	r.Note += " alone, as " + path + " does not say what its classes are and how images are prepared for it"
 	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
 		return safetensors.Write(w, nn.StateDict(m.Module), map[string]string{"format": "pt"})

@@ -5,47 +5,36 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
-	"github.com/residual-ml/residual/inference"
-	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/train"
 )
 
-// loadClassifier reads a model file onto a device. What is often given in its
-// place gets an answer of its own.
-func loadClassifier(path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
-	if err := isModelFile(path); err != nil {
-		return nil, err
+// modelPath returns the model file that somebody means by a path: a run folder stands for its
+// best model, and last for that of the newest run. The error says what to give instead, also
+// for the name of a network.
+func modelPath(path string) (string, error) {
+	file, err := checkpoint.FindModel(path)
+	if err != nil {
+		return "", fmt.Errorf("model: %w", err)
 	}
-	c, err := inference.Load(path, dev, p)
-	return c, asked(nil, err)
-}
-
-// isModelFile says what is given in the place of a model file.
-func isModelFile(path string) error {
-	st, err := os.Stat(path)
+	st, err := os.Stat(file)
 	switch {
 	case err != nil && slices.Contains(models.Names(), path):
-		return usagef("%s is the name of a network, not a trained model; train one with `residual train --model %s` and give its best.safetensors", path, path)
+		return "", usagef("%s is the name of a network, not a trained model; train one with `residual train --model %s` and give its run folder", path, path)
 	case err != nil:
-		return fmt.Errorf("model file: %w; `residual train` leaves one in its run folder, such as runs/train-1/best.safetensors", err)
+		return "", fmt.Errorf("model file: %w; give one, or a run folder of `residual train` such as runs/train-1, or last for the newest", err)
 	case st.IsDir():
-		best := filepath.Join(path, train.BestFile)
-		if _, err := os.Stat(best); err == nil {
-			return fmt.Errorf("%s is a folder; did you mean %s?", path, shell.Quote(best))
-		}
-		return fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
+		return "", fmt.Errorf("%s is a folder without a model; give a run folder, such as runs/train-1, or a model file", path)
 	}
-	return nil
+	return file, nil
 }
 
-// titleOf says in words what network a file holds.
+// titleOf describes the network of a file in words.
 func titleOf(about checkpoint.Model) string {
 	if about.Architecture == exchange.GraphArchitecture {
 		return "ONNX graph"
@@ -53,10 +42,25 @@ func titleOf(about checkpoint.Model) string {
 	return models.Title(about.Architecture, about.Blocks)
 }
 
-// completeModelFile completes files of weights.
+// completeModelFile completes paths of model files.
 func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return []cobra.Completion{"safetensors", "onnx"}, cobra.ShellCompDirectiveFilterFileExt
 }
+
+// lookupModel finds a model by name; the error is one about the command line.
+func lookupModel(name string) (models.Entry, error) {
+	e, err := models.Lookup(name)
+	if err != nil {
+		if strings.HasSuffix(err.Error(), "?") {
+			return e, usagef("%w (`residual models` lists all)", err)
+		}
+		return e, usagef("%w; `residual models` describes them", err)
+	}
+	return e, nil
+}
+
+// endsInONNX reports whether the name of a file to write asks for an ONNX file.
+func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

@@ -18,9 +18,9 @@ type target struct {
 	format weights.Format
 }
 
-// mayWrite refuses to replace what the command reads, by whatever name, what another flag
-// writes, and a file that is no older one of the same format; force allows all but the
-// second. Nor is anything but a file replaced.
+// mayWrite returns an error if a target is a file that the command reads, also by another
+// name, if two flags name one file, or if a file of another format would be replaced. force
+// allows all but the second. What is not a regular file is never replaced.
 func mayWrite(targets []target, inputs []string, force bool) error {
 	var written []target
 	for _, t := range targets {
@@ -51,8 +51,8 @@ func mayWrite(targets []target, inputs []string, force bool) error {
 	return nil
 }
 
-// sameFile compares files, also such as have several names; of those that are not there it
-// compares the names.
+// sameFile reports whether two paths are the same file, also through links. If neither exists
+// yet, it compares the paths.
 func sameFile(a, b string) bool {
 	x, errA := os.Stat(a)
 	y, errB := os.Stat(b)
@@ -67,7 +67,7 @@ func sameFile(a, b string) bool {
 	return err == nil && wrong == nil && full == other
 }
 
-// filesOf lists the file at path and those beside it that its weights lie in.
+// filesOf lists the file at path and the files beside it that hold its weights.
 func filesOf(path string) []string {
 	all := []string{path}
 	if format, err := weights.Detect(path); err == nil && format == weights.ONNX {

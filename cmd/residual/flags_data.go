@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/settings"
@@ -20,12 +22,15 @@ type dataFlags struct {
 }
 
 func (f *dataFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "data-dir", "", settings.Of("DataDir").Help)
-	cmd.Flags().BoolVar(&f.offline, "offline", false, settings.Of("Offline").Help)
-	_ = cmd.MarkFlagDirname("data-dir")
+	dir, offline := settings.Of("DataDir"), settings.Of("Offline")
+	cmd.Flags().StringVar(&f.dir, dir.Flag(), "", dir.Help)
+	cmd.Flags().BoolVar(&f.offline, offline.Flag(), false, offline.Help)
+	describeSetting(cmd.Flags(), dir)
+	describeSetting(cmd.Flags(), offline)
+	_ = cmd.MarkFlagDirname(dir.Flag())
 }
 
-// options are those of one part of a data set; downloads are shown on stderr.
+// options returns the options for one part of a data set. Downloads are shown on stderr.
 func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 	return data.Options{
 		Dir: f.dir, Split: split, Offline: f.offline,
@@ -33,8 +38,8 @@ func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 	}
 }
 
-// showDownloads shows one download after the other. Drawing images is no
-// download, and soon over.
+// showDownloads shows one download after the other. The drawing of images is not shown,
+// because it is quick.
 func showDownloads(w io.Writer) func(done, total int64, what string) {
 	shown, tell := "", func(done, total int64) {}
 	count := showCount(w)
@@ -53,7 +58,7 @@ func showDownloads(w io.Writer) func(done, total int64, what string) {
 	}
 }
 
-// dataNames are the names of the data sets, for completion and complaints.
+// dataNames returns the names of the data sets, for completion and errors.
 func dataNames() []string {
 	var names []string
 	for _, s := range data.Names() {
@@ -62,15 +67,24 @@ func dataNames() []string {
 	return names
 }
 
-// knownData complains about a name that is no data set.
+// knownData returns an error for a name that is no data set, with the nearest ones.
 func knownData(name string) error {
 	if slices.Contains(dataNames(), name) {
 		return nil
 	}
-	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of images", name, strings.Join(dataNames(), ", "))
+	return usagef("data set %q is not known, and there is no such folder; %schoose one of %s, or name a folder of images",
+		name, nearest.Aside(name, dataNames(), "%s"), strings.Join(dataNames(), ", "))
 }
 
 // dataOrFolder completes the name of a data set, or a path.
 func dataOrFolder(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return dataNames(), cobra.ShellCompDirectiveDefault
+}
+
+// knownSource returns an error for what is neither the name of a data set nor a path.
+func knownSource(name string) error {
+	if folder.IsPath(name) {
+		return nil // what is there is said when it is opened
+	}
+	return knownData(name)
 }

@@ -10,37 +10,42 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
-	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/devices"
 	"github.com/residual-ml/residual/internal/host"
-	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// mostThreads is beyond every machine's cores.
+// mostThreads is the largest number of threads; no machine has as many cores.
 const mostThreads = 4096
 
-// deviceFlags say what computes, and in which numbers.
+// deviceFlags choose the device and the precision.
 type deviceFlags struct {
 	threads   int
 	kernels   string
 	device    string
 	precision string
-	why       string // auto means the CPU, once open
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.IntVar(&f.threads, "threads", 0, settings.Of("Threads").Help)
-	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
-	fs.StringVar(&f.device, "device", "auto", "what computes: cpu, cuda (an NVIDIA GPU; cuda:1 the second one), or auto: the GPU where there is one")
-	fs.StringVar(&f.precision, "precision", settings.Of("Precision").Default, settings.Of("Precision").Help)
+	threads, precision := settings.Of("Threads"), settings.Of("Precision")
+	fs.StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:1")
+	fs.StringVar(&f.precision, precision.Flag(), precision.Default, precision.Help)
+	fs.IntVar(&f.threads, threads.Flag(), 0, threads.Help)
+	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto, "+strings.Join(kernelNames(), ", "))
+	takes(fs, "NAME", "device", "kernels")
+	inGroup(fs, settings.Device, "device", "kernels")
+	note(fs, "device", noteMore, "That is what computes: auto is an NVIDIA GPU where there is one, else the CPU; cuda:1 is the second GPU.")
+	note(fs, precision.Flag(), noteMore, precision.More)
+	describeSetting(fs, precision)
+	describeSetting(fs, threads)
+	common(fs, "device")
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
 }
 
-// open starts the device; close it after use. Errors name the flag.
+// open starts the device, which the caller closes. Errors name the flag.
 func (f *deviceFlags) open() (engine.Device, error) {
 	if f.threads < 0 || f.threads > mostThreads {
 		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, mostThreads)
@@ -55,11 +60,10 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev, why, err := devices.Open(f.device, cpu.Options{Threads: f.threads, ISA: isa})
+	dev, _, err := devices.Open(f.device, cpu.Options{Threads: f.threads, ISA: isa})
 	if err != nil {
 		return nil, usagef("--device %s: %v; use --device cpu", f.device, err)
 	}
-	f.why = why
 	if p := f.on(dev); dev.Computes(p) != nil {
 		defer dev.Close()
 		return nil, usagef("--precision %v: %v", p, dev.Computes(p))
@@ -67,17 +71,7 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	return dev, nil
 }
 
-// openSaying is open for a command without a first line of its own: somebody who looks
-// on is told on standard error why auto chose the CPU, by a program that could use a GPU.
-func (f *deviceFlags) openSaying(cmd *cobra.Command) (engine.Device, error) {
-	dev, err := f.open()
-	if err == nil && f.why != "" && cuda.Built && report.IsTerminal(cmd.ErrOrStderr()) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "on the CPU%s\n", f.reason())
-	}
-	return dev, err
-}
-
-// isa is the forced instruction set; nil leaves the choice to the device.
+// isa returns the instruction set of --kernels; nil leaves the choice to the device.
 func (f *deviceFlags) isa() (*kernel.ISA, error) {
 	if f.kernels == "auto" {
 		return nil, nil
@@ -103,7 +97,7 @@ func kernelNames() []string {
 	return names
 }
 
-// on is the precision that will be used on a device; open has checked the flag.
+// on returns the precision to use on a device. open has checked the flag.
 func (f *deviceFlags) on(d engine.Device) engine.Precision {
 	p, err := engine.ParsePrecision(f.precision, d)
 	if err != nil {
@@ -112,26 +106,18 @@ func (f *deviceFlags) on(d engine.Device) engine.Precision {
 	return p
 }
 
-// describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
+// describe returns the line that describes device and precision: "cpu, 2 threads, avx512 kernels, fp32".
 func (f *deviceFlags) describe(d engine.Device) string {
 	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), f.on(d))
 }
 
-// reason says why the open device is the CPU, where auto chose it.
-func (f *deviceFlags) reason() string {
-	if f.why == "" {
-		return ""
-	}
-	return " (no GPU: " + f.why + ")"
-}
-
-// threadsOf is how many threads a device shares its work among; 0 for a GPU.
+// threadsOf returns the number of threads of a device; 0 for a GPU.
 func threadsOf(d engine.Device) int { return devices.Threads(d) }
 
-// room says whether this process can take so many bytes of memory, where the system tells.
+// room returns an error if there are not so many bytes of free memory, where the system tells.
 func room(bytes int64) error { return host.ReadMemory().Fits(bytes) }
 
-// words completes one of a few values.
+// words completes one of a few words.
 func words(w ...string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return w, cobra.ShellCompDirectiveNoFileComp

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -11,22 +12,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/train/settings"
 )
 
-// imageFlags say what a file of weights does not, or in place of it: which model they are,
-// what the classes are called and how images are prepared.
+// imageFlags say which model a file of weights belongs to, what its classes are called and how
+// images are prepared. They win over what the file itself says.
 type imageFlags struct {
 	config  exchange.ModelConfig
 	classes string // a file
 	scale   string // a number or a fraction
 }
 
-// imagesHelp is what the help of every command with these flags says of them.
+// imagesHelp describes these flags in the help of every command that has them.
 const imagesHelp = `Images are resized and then cut out or, with --squash, resized to --size on both sides.
 --resize is the shorter side, or --crop the share of it that is cut out. With --size
 alone the proportion stays: 256 of 224 becomes 109 of 96. Bytes are multiplied by
@@ -41,12 +47,18 @@ func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs.Float64Var(&c.Images.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
 	fs.IntVar(&c.Images.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
 	fs.BoolVar(&c.Images.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
-	fs.StringVar(&c.Images.Interpolation, "interpolation", "", "of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
+	fs.StringVar(&c.Images.Interpolation, "interpolation", "", "interpolation of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
 	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
-	fs.Float64SliceVar(&c.Images.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
-	fs.Float64SliceVar(&c.Images.Std, "std", nil, "of each channel (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Images.Mean, "mean", nil, "mean of each channel, after --scale (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Images.Std, "std", nil, "std of each channel (default: "+otherwise+")")
 	fs.BoolVar(&c.Images.BGR, "bgr", false, "the channels are blue, green and red")
 	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
+	takes(fs, "NAME", "model", "interpolation", "logits")
+	takes(fs, "FILE", "classes")
+	takes(fs, "X|X/X", "scale")
+	inGroup(fs, settings.Model, "model", "logits")
+	inGroup(fs, settings.Data, "classes", "resize", "crop", "size", "squash", "interpolation", "scale", "mean", "std", "bgr")
+	common(fs, "classes")
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(prepare.Interpolations()...))
 }
@@ -105,11 +117,8 @@ func fraction(text string) (float64, error) {
 	return v, err
 }
 
-// load reads a model file onto a device, and says on standard error what it had to choose.
+// load opens a model file on a device, and says on standard error what had to be chosen.
 func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
-	if err := isModelFile(path); err != nil {
-		return nil, err
-	}
 	c, notes, err := inference.LoadAs(path, f.config, dev, p)
 	if err != nil {
 		return nil, asked(cmd, err)
@@ -118,8 +127,8 @@ func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p 
 	return c, nil
 }
 
-// chosen is what a file of another program is taken to be, and how its images are prepared;
-// nothing of a file that says it itself.
+// chosen describes the network and the preparation that were chosen for a file of another
+// program. It returns nil if the file describes itself.
 func chosen(about checkpoint.Model, notes []string) []string {
 	if len(notes) == 0 {
 		return nil
@@ -127,21 +136,29 @@ func chosen(about checkpoint.Model, notes []string) []string {
 	return append([]string{titleOf(about) + "; images: " + about.Preparation()}, notes...)
 }
 
-// sayChosen says on standard error what had to be chosen of a file.
+// sayChosen says on standard error what had to be chosen for a file.
 func sayChosen(cmd *cobra.Command, path string, notes []string) {
 	for _, n := range notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, oneLine(n))
 	}
 }
 
-// flagOf is the flag for a field of exchange.ModelConfig.
+// flagOf maps the fields of exchange.ModelConfig to flags.
 var flagOf = map[string]string{
 	"Model": "model", "Output": "logits", "Resize": "resize", "Crop": "crop", "Squash": "squash", "Size": "size",
 	"Interpolation": "interpolation", "Scale": "scale", "Mean": "mean", "Std": "std",
 }
 
-// asked puts the command's flags into an error that asks for something; of a command that
-// has none, or nil, it names one that does.
+// notesOf returns a model's notes with flags in place of the fields of exchange.ModelConfig.
+func notesOf(m *modelfile.Model) (notes []string) {
+	for _, n := range m.Notes {
+		notes = append(notes, field.InText(n, "ModelConfig", flagFor))
+	}
+	return notes
+}
+
+// asked names the command's flags in an error about something that no file says. If the command
+// is nil or lacks them, the error names a command that has them.
 func asked(cmd *cobra.Command, err error) error {
 	e := new(exchange.UnsaidError)
 	if !errors.As(err, &e) {
@@ -156,4 +173,20 @@ func asked(cmd *cobra.Command, err error) error {
 		}
 	}
 	return errors.New(e.With(flags, where))
+}
+
+// readClasses reads the names of classes, one a line.
+func readClasses(path string) ([]string, error) {
+	content, err := regular.ReadFile(path, 16<<20)
+	if err != nil {
+		return nil, fmt.Errorf("--classes: %w", err)
+	}
+	names, err := lines.Names(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("--classes: %s: %w", path, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
+	}
+	return names, nil
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// addMaxPixels adds the limit of an image's size. 0 is the library's.
+// addMaxPixels adds --max-pixels, the limit of an image's size. 0 stands for the library's limit.
 func addMaxPixels(cmd *cobra.Command, to *int64) {
 	s := settings.Of("MaxPixels")
-	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Usage())
+	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Help)
+	describeSetting(cmd.Flags(), s)
 }
 
 func checkMaxPixels(pixels int64) error {
@@ -25,8 +26,8 @@ func checkMaxPixels(pixels int64) error {
 	return nil
 }
 
-// imageError is an error about an image in one line, and how to have it all the same where
-// the limit alone keeps it out.
+// imageError writes an error about an image in one line. If only the limit of --max-pixels
+// refuses the image, it adds the limit that would accept it.
 func imageError(err error) string {
 	text := oneLine(errorText(err))
 	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) && !strings.Contains(text, "--max-pixels") {
@@ -35,7 +36,7 @@ func imageError(err error) string {
 	return text
 }
 
-// problemLine is imageError for what a check found.
+// problemLine is imageError for a problem that a check found.
 func problemLine(p folder.Problem) string {
 	if p.Pixels > 0 {
 		return oneLine(p.Error) + allowing(p.Pixels)

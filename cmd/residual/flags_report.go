@@ -18,9 +18,10 @@ import (
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
+	"github.com/residual-ml/residual/train/settings"
 )
 
-// reportFlags say where the report goes, if there is one.
+// reportFlags say whether a report is written, and to which file.
 type reportFlags struct {
 	path string
 	none bool
@@ -28,15 +29,18 @@ type reportFlags struct {
 
 func (f *reportFlags) addNone(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.none, "no-report", false, "write no report.html")
+	inGroup(cmd.Flags(), settings.Run, "no-report")
 }
 
 func (f *reportFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.path, "report", "", "file of the report, one HTML page (default: report.html beside the model, or report-MODEL-DATA.html)")
 	_ = cmd.MarkFlagFilename("report", "html")
+	inGroup(cmd.Flags(), settings.Run, "report")
 	f.addNone(cmd)
 }
 
-// check refuses what cannot be, and files that are no reports, before any work.
+// check returns an error if the flags contradict each other, or if the report would replace a
+// file that is no report.
 func (f *reportFlags) check(cmd *cobra.Command) error {
 	switch given := cmd.Flags().Changed("report"); {
 	case given && f.none:
@@ -49,7 +53,7 @@ func (f *reportFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// machine is what a report says of where it was measured.
+// machine describes the machine in a report.
 func machine(device string) []page.Fact {
 	facts := []page.Fact{{Name: "processor", Value: host.CPU()}}
 	if total := host.ReadMemory().Total; total > 0 {
@@ -58,7 +62,7 @@ func machine(device string) []page.Fact {
 	return append(facts, page.Fact{Name: "system", Value: runtime.GOOS + "/" + runtime.GOARCH}, page.Fact{Name: "computed by", Value: device})
 }
 
-// writeReport makes the report of a judgement and returns the time it took.
+// writeReport writes the report of a judgement and returns the time that this took.
 func writeReport(ctx context.Context, path string, j *judge.Judgement, s judge.Source) (time.Duration, error) {
 	start := time.Now()
 	p, err := j.Report(ctx, s)
@@ -68,40 +72,15 @@ func writeReport(ctx context.Context, path string, j *judge.Judgement, s judge.S
 	return time.Since(start), judge.Write(path, p)
 }
 
-// evaluated writes the report of an evaluation and notes it in r. Where nobody named
-// its file, what goes wrong is said, and is no failure: what was asked for is there.
-func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model string, r *evalResult) (time.Duration, error) {
-	if f.none {
-		return 0, nil
-	}
-	path := f.path
-	if path == "" {
-		path = judge.DefaultPath(model, r.own, r.Data, r.Split)
-	}
-	took, err := writeReport(ctx, path, r.judgement, judge.Source{Model: model, Data: r.Data, Part: r.Split, Made: time.Now(), Machine: machine(r.Device)})
-	switch {
-	case ctx.Err() != nil:
-		err = errors.New("interrupted: no report was written")
-	case err == nil:
-		r.Report = &path
-		return took, nil
-	}
-	if f.path == "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(errorText(err)))
-		return 0, nil
-	}
-	return 0, err
-}
-
-// trained measures the best model of a run once more, in its own file, and writes the
-// report beside it: its path, nil where there is none, and a line about it. The run is
-// whole without it: what goes wrong is said with the result, and is no failure.
+// trained measures the best model of a run once more, from its file, and writes the report
+// beside it. It returns the path of the report, nil if there is none, and a line about it. The
+// run is complete without a report, so an error is only mentioned in that line.
 func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.Device, m measuring, best string, test data.Dataset) (written *string, line string) {
 	if f.none || best == "" || test == nil {
 		return nil, ""
 	}
 	start := time.Now()
-	runtime.GC() // what trained is done with, and its memory serves again
+	runtime.GC() // the training is over, so its memory can be used again
 	path, epoch, err := judgeBest(ctx, stderr, dev, m, best, test)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
@@ -116,7 +95,7 @@ func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.
 	return &path, fmt.Sprintf("%s: the curves, %s of epoch %d on one page, in %s", path, what, epoch, report.Duration(time.Since(start)))
 }
 
-// measuring is how a model is measured, and the device in words.
+// measuring is the precision in which a model is measured, and a description of the device.
 type measuring struct {
 	precision engine.Precision
 	device    string

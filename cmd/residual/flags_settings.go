@@ -13,9 +13,9 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// flagNames are what the command line has in place of fields, and of functions, that are
-// called otherwise there. The other fields of the libraries are called like their flags, or
-// have a row in the table of settings.
+// flagNames maps fields and functions of the libraries to flags and commands, if these have
+// other names. The other fields have the names of their flags, or a row in the table of
+// settings.
 var flagNames = map[string]string{
 	"Options.Dir":        "--data-dir",          // of data
 	"Fetch":              "residual data fetch", // of data
@@ -23,8 +23,8 @@ var flagNames = map[string]string{
 	"GrowthConfig.Steps": "--grow",              // of study
 }
 
-// flagFor is how the program names a field of the libraries: by its flag, or by its key in
-// settings.yaml where it has none.
+// flagFor returns the flag of a field of the libraries, or its key in settings.yaml if it has no
+// flag.
 func flagFor(name string) string {
 	if words, ok := flagNames[name]; ok {
 		return words
@@ -45,16 +45,17 @@ func flagFor(name string) string {
 	return "--" + b.String()
 }
 
-// errorText is the text of an error with flags in place of the fields of the libraries.
+// errorText returns the text of an error with flags in place of fields of the libraries.
 func errorText(err error) string { return field.Render(err, flagFor) }
 
-// addSettings adds the flags of settings, which set the fields of c. The values in shown are
-// the defaults that the help has; words are other helps than the table's, by field.
+// addSettings adds the flags of settings, which set the fields of c. The help shows the values
+// in shown as defaults. words has helps that differ from the table's, by field.
 func addSettings(fs *pflag.FlagSet, c *train.Config, shown train.Config, words map[string]string, rows ...settings.Setting) {
 	defaults := reflect.ValueOf(shown)
 	for _, s := range rows {
-		name, usage := s.Flag(), s.Usage()
-		if other, ok := words[s.Field]; ok {
+		name, usage := s.Flag(), s.Help
+		other, differs := words[s.Field]
+		if differs {
 			usage = other
 		}
 		d := defaults.FieldByName(s.Field).Interface()
@@ -80,10 +81,54 @@ func addSettings(fs *pflag.FlagSet, c *train.Config, shown train.Config, words m
 		default:
 			panic(fmt.Sprintf("no flag can hold %s, a %T", s.Field, d))
 		}
+		describeSetting(fs, s)
+		if !differs {
+			note(fs, name, noteMore, s.More)
+		}
 	}
 }
 
-// tableDefaults is a config of the defaults that the table of settings has.
+// describeSetting annotates a flag with its row in the table: group, value and default.
+func describeSetting(fs *pflag.FlagSet, s settings.Setting) {
+	inGroup(fs, s.Group, s.Flag())
+	if s.Common {
+		common(fs, s.Flag())
+	}
+	if s.Value != "" {
+		takes(fs, s.Value, s.Flag())
+	} else if s.Range.Words != nil {
+		takes(fs, "NAME", s.Flag())
+	}
+	if s.Otherwise != "" && defaultOf(fs.Lookup(s.Flag())) == "" {
+		note(fs, s.Flag(), noteDefault, s.Otherwise)
+	}
+}
+
+// byRecipe begins the default of a flag if it depends on the recipe.
+const byRecipe = "by recipe: "
+
+// recipeSets are the data sets whose defaults the help shows if they differ from the usual ones.
+var recipeSets = []string{"garments", "cifar10"}
+
+// describeRecipes annotates the flags whose defaults depend on the recipe.
+func describeRecipes(fs *pflag.FlagSet) {
+	usual := reflect.ValueOf(train.Config{}.Resolved())
+	for _, s := range settings.Table() {
+		if !s.Recipe {
+			continue
+		}
+		text := fmt.Sprint(byRecipe, usual.FieldByName(s.Field))
+		for _, name := range recipeSets {
+			other := reflect.ValueOf(train.Config{Data: name}.Resolved())
+			if v := other.FieldByName(s.Field); !v.Equal(usual.FieldByName(s.Field)) {
+				text += fmt.Sprintf("; %s %v", name, v)
+			}
+		}
+		note(fs, s.Flag(), noteDefault, text)
+	}
+}
+
+// tableDefaults returns a Config with the defaults of the table of settings.
 func tableDefaults() (c train.Config) {
 	for _, s := range settings.Table() {
 		s.SetDefault(&c)
@@ -91,8 +136,8 @@ func tableDefaults() (c train.Config) {
 	return c
 }
 
-// takeSettings gives c the settings of g whose flags were given. A zero is refused where a
-// Config takes it for the default.
+// takeSettings copies the settings whose flags were given from g to c. It refuses a zero if a
+// Config would take it for the default.
 func takeSettings(c *train.Config, g train.Config, changed func(flag string) bool, rows ...settings.Setting) error {
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(g)
 	for _, s := range rows {
@@ -110,7 +155,7 @@ func takeSettings(c *train.Config, g train.Config, changed func(flag string) boo
 	return nil
 }
 
-// someValue refuses a zero that would stand for the default.
+// someValue returns an error for a zero that a Config would take for the default.
 func someValue(flag string, v reflect.Value) error {
 	switch {
 	case v.CanInt() && v.IsZero(), v.CanFloat() && v.IsZero():
@@ -121,10 +166,13 @@ func someValue(flag string, v reflect.Value) error {
 	return nil
 }
 
-// settingRows are the rows of some fields, in their order.
+// settingRows returns the rows of some fields, in their order.
 func settingRows(fields ...string) (rows []settings.Setting) {
 	for _, f := range fields {
 		rows = append(rows, settings.Of(f))
 	}
 	return rows
 }
+
+// blocksHelp is the help of --blocks of other commands, too.
+var blocksHelp = settings.Of("Blocks").Help

@@ -1,17 +1,17 @@
 package main
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/residual-ml/residual/internal/shell"
-	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
-// sourceFlags say which model is examined or changed, and with which images.
+// sourceFlags choose the model to examine or change, and the images for it.
 type sourceFlags struct {
 	source study.Source
 	device deviceFlags
@@ -29,16 +29,21 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	fs.StringVar(out, "out", "runs", "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with what was interrupted in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
+	takes(fs, "NAME|FOLDER", "data")
+	takes(fs, "RUN", "resume")
+	inGroup(fs, settings.Data, "data", "test-size")
+	inGroup(fs, settings.Run, "test-batch", "out", "resume", "plain")
 	addMaxPixels(cmd, &s.MaxPixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
+	common(fs, "data", "out", "resume", "json")
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 }
 
-// modelOrResume demands a model file, or --resume alone.
+// modelOrResume checks the arguments: a model file, or none with --resume.
 func (f *sourceFlags) modelOrResume(cmd *cobra.Command, args []string) error {
 	if cmd.Flags().Changed("resume") {
 		if len(args) > 0 {
@@ -49,7 +54,7 @@ func (f *sourceFlags) modelOrResume(cmd *cobra.Command, args []string) error {
 	return exactly(1, "a model file, or --resume with a folder")(cmd, args)
 }
 
-// take fills in the source of something new.
+// take fills in the source of a new study of the model at path.
 func (f *sourceFlags) take(path string) error {
 	s := &f.source
 	const most = 1024
@@ -66,11 +71,13 @@ func (f *sourceFlags) take(path string) error {
 	if err := checkMaxPixels(s.MaxPixels); err != nil {
 		return err
 	}
-	s.Model, s.Precision, s.DataDir, s.Offline = path, f.device.precision, f.files.dir, f.files.offline
-	return isModelFile(path)
+	s.Precision, s.DataDir, s.Offline = f.device.precision, f.files.dir, f.files.offline
+	var err error
+	s.Model, err = modelPath(path)
+	return err
 }
 
-// change is what may be new when something is taken up again.
+// change applies the flags that may be given with --resume.
 func (f *sourceFlags) change(s *study.Source) {
 	if f.files.dir != "" {
 		s.DataDir = f.files.dir
@@ -78,19 +85,21 @@ func (f *sourceFlags) change(s *study.Source) {
 	s.Offline = s.Offline || f.files.offline
 }
 
-// tuningFlags are of the training that follows a change of a model.
+// tuningFlags are the settings of the training that follows a change of a model.
 type tuningFlags struct{ config train.Config }
 
 func (f *tuningFlags) add(cmd *cobra.Command, epochs, what string) {
 	fs, c := cmd.Flags(), &f.config
 	fs.IntVar(&c.Epochs, epochs, 0, what)
+	inGroup(fs, settings.Optimisation, epochs)
+	common(fs, epochs)
 	addSettings(fs, c, train.Config{LR: 0.01, Momentum: 0.9, Schedule: "cosine", Batch: 128}, map[string]string{
 		"LR":          "learning rate of that training",
 		"Momentum":    "momentum of sgd; it begins at zero",
 		"WeightDecay": "L2 penalty",
-		"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5",
+		"Schedule":    "schedule of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5",
 		"Batch":       "images in a batch of that training",
-		"Seed":        "of the order of the images, and of what is new in the net",
+		"Seed":        "random seed of the order of the images, and of new layers",
 	}, settingRows("LR", "Momentum", "WeightDecay", "Schedule", "Batch", "TrainSize", "Seed")...)
 }
 
@@ -98,23 +107,23 @@ func (f *tuningFlags) check(epochs string) error {
 	if f.config.Epochs < 0 {
 		return usagef("--%s %d: give a number of epochs, or 0 for none", epochs, f.config.Epochs)
 	}
+	if err := settings.Check(f.config); err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 
-// showChanged prints what became of a net.
-func showChanged(v *studyView, r study.ChangedResult, speed bool) {
-	columns := []report.Column{{Title: "net"}, right("blocks"), right("parameters"), right("multiply-adds"), right("loss"), right("accuracy")}
-	if speed {
-		columns = append(columns, right("images/s"))
+// onlyWithResume returns an error if flags are given with --resume that would change the study.
+func onlyWithResume(cmd *cobra.Command, folder, example string) error {
+	if folder == "" {
+		return usagef("--resume is empty; give the folder of a study, such as runs/%s", example)
 	}
-	t := report.NewTable(columns...)
-	for _, w := range r.Rows {
-		cells := []string{w.State, joinInts(w.Blocks), report.Count(w.Parameters), report.Count(w.MultiplyAdds),
-			fmt.Sprintf("%.4f", float64(w.Loss)), fmt.Sprintf("%.4f", float64(w.Accuracy))}
-		if speed {
-			cells = append(cells, rate(float64(w.ImagesPerSecond)))
+	free := []string{"resume", "data-dir", "offline", "workers", "threads", "kernels", "device", "plain", "json"}
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(free, f.Name) {
+			err = usagef("--%s: %s has settings of its own, which --resume keeps; leave the flag out, or start a new study", f.Name, folder)
 		}
-		t.Row(cells...)
-	}
-	v.printf("\n%s\nuse it: residual predict %s IMAGE\n", t, shell.Quote(r.Model))
+	})
+	return err
 }

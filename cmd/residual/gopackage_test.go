@@ -102,9 +102,9 @@ type answer struct {
 }
 
 // runProgram returns what the program in dir says of an image.
-func runProgram(t *testing.T, dir, picture string) (got []answer) {
+func runProgram(t *testing.T, dir, image string) (got []answer) {
 	t.Helper()
-	cmd := exec.Command("go", "run", ".", picture)
+	cmd := exec.Command("go", "run", ".", image)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod"+tags(), "GOWORK=off", "CGO_ENABLED=0")
 	var errors strings.Builder
@@ -150,7 +150,7 @@ func TestExportedGoPackage(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "package shoes with d2l-bnlenet inside") || !strings.Contains(stdout, exchange.GoModelFile) {
 		t.Fatalf("export: status %d, %s%s", status, stdout, stderr)
 	}
-	paths, _ := pictures(t, 1)
+	paths, _ := images(t, 1)
 	got := runProgram(t, dir, paths[0])
 	status, stdout, stderr = call("predict", model, paths[0], "--json", "-k", "10")
 	var said []prediction
@@ -220,7 +220,7 @@ func TestGoPackageOfOwnNet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, _ := pictures(t, 1)
+	paths, _ := images(t, 1)
 	alone, err := c.PredictFile(t.Context(), paths[0], 0)
 	if err != nil {
 		t.Fatal(err)

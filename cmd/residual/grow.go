@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // growFlags are the settings of grow.
@@ -29,8 +30,8 @@ batch norm or convolution is zero, come last in their stages. That the outputs a
 same to the last bit, in fp32 and in bf16, is checked on the test data; a net that
 gives others is refused. With --epochs training goes on from there; the optimiser
 begins anew.`,
-		Example: `  residual grow runs/train-1/best.safetensors --blocks 3,4,6,3
-  residual grow runs/train-1/best.safetensors --blocks 3,3,3 --epochs 5 --lr 0.02
+		Example: `  residual grow runs/train-1 --blocks 3,4,6,3
+  residual grow runs/train-1 --blocks 3,3,3 --epochs 5 --lr 0.02
   residual grow --resume runs/grow-1`,
 		Args:              f.modelOrResume,
 		ValidArgsFunction: completeModelFile,
@@ -41,6 +42,8 @@ begins anew.`,
 		},
 	}
 	cmd.Flags().IntSliceVar(&f.config.Blocks, "blocks", nil, "blocks in each stage of the deeper net, such as 3,4,6,3")
+	inGroup(cmd.Flags(), settings.Model, "blocks")
+	common(cmd.Flags(), "blocks")
 	f.tuning.add(cmd, "epochs", "epochs to train the deeper net (default: none)")
 	f.add(cmd, &f.config.Out)
 	return cmd
@@ -60,10 +63,10 @@ func (f *growFlags) open(ctx context.Context, cmd *cobra.Command, args []string,
 	if len(f.config.Blocks) == 0 {
 		return nil, usagef("grow: give the blocks in each stage of the deeper net with --blocks, such as --blocks 3,4,6,3")
 	}
-	if err := f.take(args[0]); err != nil {
+	if err := f.tuning.check("epochs"); err != nil {
 		return nil, err
 	}
-	if err := f.tuning.check("epochs"); err != nil {
+	if err := f.take(args[0]); err != nil {
 		return nil, err
 	}
 	f.config.Source, f.config.Train, f.config.Seed = f.source, f.tuning.config, f.tuning.config.Seed
@@ -71,7 +74,7 @@ func (f *growFlags) open(ctx context.Context, cmd *cobra.Command, args []string,
 }
 
 func (f *growFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func (f *growFlags) run(ctx context.Context, cmd *cobra.Command, args []string) 
 		return v.ended(err, "grow --resume "+shell.Quote(g.Dir))
 	}
 	v.close()
-	v.printf("the same bits before and after, in fp32 and in bf16, on %s images\n", report.Count(int64(r.Checked)))
+	v.resultf("the same bits before and after, in fp32 and in bf16, on %s images\n", report.Count(int64(r.Checked)))
 	showChanged(v, r, false)
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), r)

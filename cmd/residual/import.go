@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
-	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 	"github.com/residual-ml/residual/weights"
 )
 
@@ -85,6 +81,11 @@ eval, predict and summary take; --mean and --std must be given for it.
 	fs.StringVar(&f.images.config.Zeros, "zeros", "", "of cifar-resnet and cifar-preresnet: where shortcuts add channels of zeros, last or both, half of them before the others (default: last)")
 	fs.StringSliceVar(&f.images.config.Ignore, "ignore", nil, "tensors to leave out, by their names or what these begin with: criterion,aux")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
+	takes(fs, "FILE", "out")
+	takes(fs, "NAME", "zeros")
+	inGroup(fs, settings.Model, "zeros", "ignore")
+	inGroup(fs, settings.Run, "out", "force")
+	common(fs, "out", "force", "model", "size", "mean", "std")
 	jsonFlag(cmd, &f.json)
 	return cmd
 }
@@ -100,6 +101,10 @@ func (f *importFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *importFlags) run(cmd *cobra.Command, path string) error {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return err
+	}
 	if err := mayWrite([]target{{"out", f.out, weights.Safetensors}}, filesOf(path), f.force); err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (f *importFlags) run(cmd *cobra.Command, path string) error {
 	return nil
 }
 
-// importModel makes the model file out of the weights at path.
+// importModel writes a model file with the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
 	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: c, Identify: true})
 	var d *exchange.Difference
@@ -124,28 +129,15 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 	if err != nil {
 		return nil, err
 	}
-	switch graph := m.Graph != nil; {
-	case graph && !endsInONNX(out):
-		return nil, fmt.Errorf("%s: the graph is none of the networks known by name, so it stays an ONNX file; give -o a name that ends in .onnx, in place of %s", path, out)
-	case graph:
-		err = exchange.SaveGraph(out, path, m.Info)
-	case endsInONNX(out):
-		_, err = exchange.Save(out, m.Module, m.Info, exchange.ExportConfig{})
-	default:
-		err = checkpoint.SaveModel(out, m.Info, nn.StateDict(m.Module))
-	}
-	if err != nil {
+	if err := m.Save(out); err != nil {
 		return nil, err
 	}
 	st, err := os.Stat(out)
 	if err != nil {
 		return nil, err
 	}
-	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: m.Notes}, nil
+	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: notesOf(m)}, nil
 }
-
-// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
-func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
 
 func (r *importResult) text() string {
 	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",
@@ -154,20 +146,4 @@ func (r *importResult) text() string {
 		text += n + "\n"
 	}
 	return text
-}
-
-// readClasses reads names, one a line.
-func readClasses(path string) ([]string, error) {
-	content, err := regular.ReadFile(path, 16<<20)
-	if err != nil {
-		return nil, fmt.Errorf("--classes: %w", err)
-	}
-	names, err := lines.Names(bytes.NewReader(content))
-	if err != nil {
-		return nil, fmt.Errorf("--classes: %s: %w", path, err)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
-	}
-	return names, nil
 }

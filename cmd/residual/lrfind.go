@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -18,15 +19,16 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
-// lrFindFlags are those of train that decide what a step is, and the test's own.
+// lrFindFlags are the flags of train that decide what a step is, and those of the range test.
 type lrFindFlags struct {
 	trainFlags
 	test train.LRFind
 }
 
-// notOfASearch are the flags of train that a search of the rate has no use for.
+// notOfASearch are the flags of train that have no meaning for a range test.
 var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "dry-run", "budget", "ema", "metric", "patience"}
 
 func lrFindCommand() *cobra.Command {
@@ -62,6 +64,8 @@ rule is of use.`,
 	fs.Float64Var(&f.test.To, "to", 10, "rate of the last step")
 	fs.IntVar(&f.test.Steps, "steps", 100, "steps from the one to the other")
 	fs.Float64Var(&f.test.Diverged, "diverged", 4, "end where the smoothed loss is so many times what it was at its least")
+	inGroup(fs, settings.Run, "from", "to", "steps", "diverged")
+	common(fs, "from", "to", "steps")
 	all := &cobra.Command{Use: "train"}
 	f.add(all)
 	all.Flags().VisitAll(func(flag *pflag.Flag) {
@@ -72,7 +76,7 @@ rule is of use.`,
 	return cmd
 }
 
-// lrFindResult is what lr-find --json prints; null is what no rule found.
+// lrFindResult is what lr-find --json prints. A rate that its rule did not find is null.
 type lrFindResult struct {
 	train.LRCurve
 	Suggested *float32 `json:"suggested"`
@@ -106,9 +110,9 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	defer dev.Close()
 	c.Threads = threadsOf(dev)
-	v := &lrFindView{cmd: cmd, test: f.test, device: f.device.describe(dev), reason: f.device.reason(), w: cmd.OutOrStdout()}
+	v := &lrFindView{test: f.test, device: f.device.describe(dev), w: cmd.ErrOrStderr(), out: cmd.OutOrStdout()}
 	if f.json {
-		v.w = cmd.ErrOrStderr()
+		v.out = v.w
 	}
 	v.lines = newSeldom(report.IsTerminal(v.w), time.Now)
 	begun := time.Now()
@@ -133,7 +137,7 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// rates is the curve as it is drawn.
+// rates returns the curve for drawing.
 func rates(c train.LRCurve) report.Rates {
 	r := report.Rates{Mark: float64(c.Valley)}
 	for _, p := range c.Points {
@@ -142,7 +146,7 @@ func rates(c train.LRCurve) report.Rates {
 	return r
 }
 
-// writeRates leaves the curve in a numbered folder.
+// writeRates writes the curve into a new numbered folder.
 func writeRates(out string, c train.LRCurve) (dir string, err error) {
 	folder, err := checkpoint.NewRun(out, "lr-find")
 	if err != nil {
@@ -170,46 +174,46 @@ func ratesCSV(w io.Writer, c train.LRCurve) error {
 	return table.WriteAll(rows)
 }
 
-// lrFindView shows a range test.
+// lrFindView shows the progress and the result of a range test.
 type lrFindView struct {
-	cmd    *cobra.Command
 	test   train.LRFind
 	device string
-	reason string // for the CPU
-	w      io.Writer
+	w      io.Writer // of what goes on: standard error
+	out    io.Writer // of the result: standard output, and standard error beside JSON
 	lines  *seldom
 }
 
 func (v *lrFindView) start(s train.Start) {
 	c := s.Config
-	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images, %dx%d\n",
+	say(v.w, "%s, %s parameters, on %s: %s images, %dx%d\n",
 		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), c.Data, report.Count(int64(s.Images)), c.Resize, c.Resize)
-	fmt.Fprintf(v.w, "lr from %g to %g in %d steps, batches of %d, %s, seed %d\n", v.test.From, v.test.To, v.test.Steps, c.Batch, c.Optimizer, c.Seed)
+	say(v.w, "lr from %g to %g in %d steps, batches of %d, %s, seed %d\n", v.test.From, v.test.To, v.test.Steps, c.Batch, c.Optimizer, c.Seed)
 	for _, line := range append([]string{optimisation(c)}, s.Changes...) {
 		if line != "" {
-			fmt.Fprintln(v.w, line)
+			say(v.w, "%s\n", line)
 		}
 	}
-	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n\n", v.device, v.reason, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	say(v.w, "%s; %s of memory planned%s\n\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 }
 
 func (v *lrFindView) step(s train.Step) {
 	tenth := s.Batch%max(v.test.Steps/10, 1) == 0
 	if (tenth || !v.lines.live) && v.lines.due() {
-		fmt.Fprintf(v.w, "step %d of %d: lr %.2g, loss %.3f\n", s.Batch, v.test.Steps, s.LR, s.Loss)
+		say(v.w, "step %d of %d: lr %.2g, loss %.3f\n", s.Batch, v.test.Steps, s.LR, s.Loss)
 	}
 }
 
 func (v *lrFindView) result(r lrFindResult) {
-	columns, rows := report.TerminalSize(v.w)
-	fmt.Fprintf(direct(v.w), "\n%s\n\n", rates(r.LRCurve).Terminal(min(columns, 100), min(rows-2, 20), report.UseColor(v.w)))
+	columns, rows := report.TerminalSize(v.out)
+	columns = cmp.Or(report.Columns(v.out), columns)
+	fmt.Fprintf(direct(v.out), "\n%s\n\n", rates(r.LRCurve).Terminal(min(columns, 100), min(rows-2, 20), report.UseColor(v.out)))
 	if r.Diverged {
-		fmt.Fprintf(v.w, "ended after %d of %d steps, as the loss rose\n", len(r.Points), v.test.Steps)
+		say(v.out, "ended after %d of %d steps, as the loss rose\n", len(r.Points), v.test.Steps)
 	}
 	if r.Suggested == nil {
-		fmt.Fprintf(v.w, "the loss never fell, so there is nothing to suggest; look at other rates (--from, --to) or more steps (--steps)\n")
+		say(v.out, "the loss never fell, so there is nothing to suggest; look at other rates (--from, --to) or more steps (--steps)\n")
 	} else {
-		fmt.Fprintf(v.w, "suggested: --lr %.2g (valley: in the middle of the longest fall); steepest %.2g, a tenth of the lowest place's %.2g\n", *r.Suggested, r.Steepest, r.Tenth)
+		say(v.out, "suggested: --lr %.2g (valley: in the middle of the longest fall); steepest %.2g, a tenth of the lowest place's %.2g\n", *r.Suggested, r.Steepest, r.Tenth)
 	}
-	fmt.Fprintf(v.w, "%s: lr-find.png, lr-find.svg, lr-find.csv\n", filepath.Clean(r.Dir))
+	say(v.out, "%s: lr-find.png, lr-find.svg, lr-find.csv\n", filepath.Clean(r.Dir))
 }

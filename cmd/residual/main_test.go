@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":   fails,
 			"model":   writeModel,
-			"picture": writePicture,
+			"image":   writeImage,
 			"cut":     cut,
 			"await":   await,
 			"hub":     serveHub,
@@ -54,7 +54,7 @@ func call(args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
-// every calls f for each command that a user can give.
+// every calls f for each command.
 func every(f func(*cobra.Command)) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
@@ -68,8 +68,7 @@ func every(f func(*cobra.Command)) {
 	walk(newRoot())
 }
 
-// TestHelp demands of every command a line, help on request, and examples whose
-// flags it knows.
+// Every command has a short description, help, and examples whose flags exist.
 func TestHelp(t *testing.T) {
 	every(func(c *cobra.Command) {
 		if c.Short == "" {
@@ -96,7 +95,7 @@ func TestHelp(t *testing.T) {
 	})
 }
 
-// TestUnknownFlag demands of every command one line that says where to look.
+// Every command answers an unknown flag with one line that says which help lists the flags.
 func TestUnknownFlag(t *testing.T) {
 	every(func(c *cobra.Command) {
 		args := append(strings.Fields(c.CommandPath())[1:], "--no-such-flag")

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever command stops at an image of too many pixels says, once, how to have it read.
+// Every command that refuses an image of too many pixels says once which flag accepts it.
 func TestTooManyPixelsNameTheFlag(t *testing.T) {
 	dir := t.TempDir()
 	photos, runs := filepath.Join(dir, "photos"), filepath.Join(dir, "runs")

@@ -6,15 +6,12 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/measure"
-	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
-	"github.com/residual-ml/residual/tensor"
 )
 
-// modelsMarkdown writes a table for each family: what docs/models.md holds. The
-// multiply-adds are those of one image of the model's own size. With speeds there is a
-// column of them, and what they are above.
+// modelsMarkdown writes the tables of docs/models.md, one for each family. Multiply-adds are
+// for one image of the model's own size. With speeds the tables have a column of them, and a
+// text above explains it.
 func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 	var b strings.Builder
 	title, rule := "", ""
@@ -31,17 +28,9 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 			family = r.Family
 			fmt.Fprintf(&b, "## %s\n\n| model | parameters | multiply-adds |%s input | classes | blocks | images are |\n|---|--:|--:|%s---|--:|---|---|\n", family, title, rule)
 		}
-		e, err := models.Lookup(r.Name)
+		macs, err := multiplyAdds(r.Name)
 		if err != nil {
 			return err
-		}
-		t, err := nn.Summary(e.New(models.Config{Blank: true}), tensor.Shape{1, e.Channels, e.Height, e.Width})
-		if err != nil {
-			return err
-		}
-		input := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
-		if r.FixedSize {
-			input += " only"
 		}
 		speed := ""
 		if m, ok := s.Of(r.Name); ok {
@@ -50,13 +39,13 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 			speed = " – |"
 		}
 		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |%s %s | %d | %s | %s |\n", r.Name, firstLink(r.Source),
-			report.Count(t.Params), report.Count(t.MACs), speed, input, r.Classes, joinInts(r.Blocks), prepared(r))
+			report.Count(r.Parameters), report.Count(macs), speed, inputText(r), r.Classes, joinInts(r.Blocks), prepared(r))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// firstLink is the address of a source.
+// firstLink returns the first address in a source.
 func firstLink(source string) string {
 	at := max(strings.Index(source, "https://"), 0)
 	end := strings.IndexAny(source[at:], ";, ")
@@ -64,15 +53,4 @@ func firstLink(source string) string {
 		return source[at:]
 	}
 	return source[at : at+end]
-}
-
-// prepared says how import prepares images for a model, the figures apart.
-func prepared(r modelRow) string {
-	switch {
-	case r.Mean == nil:
-		return "resized"
-	case r.Resize == 0:
-		return fmt.Sprintf("resized to %d, cropped, normalised", r.Height)
-	}
-	return fmt.Sprintf("resized to %d, cropped, normalised", r.Resize)
 }

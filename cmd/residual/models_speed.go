@@ -21,7 +21,7 @@ func readSpeeds(path string) (*measure.Speeds, error) {
 	return s, nil
 }
 
-// speedError names the flag of the file, and what writes one.
+// speedError adds the flag to an error about the file of speeds, and says what writes such a file.
 func speedError(err error) error {
 	if errors.Is(err, measure.ErrNoSpeeds) {
 		return fmt.Errorf("--speed: %w; `residual models --measure` writes one", err)
@@ -29,8 +29,8 @@ func speedError(err error) error {
 	return fmt.Errorf("--speed: %w", err)
 }
 
-// measureModels adds the speeds of the models of these names to the file at path, or of all
-// models that it lacks when there are no names.
+// measureModels measures the named models, or all that the file at path lacks if no name is
+// given, and adds their speeds to the file.
 func measureModels(ctx context.Context, cmd *cobra.Command, path string, names []string) error {
 	f := deviceFlags{kernels: "auto", device: "auto", precision: "fp32"}
 	s, err := speedsHere(&f, path)
@@ -58,7 +58,7 @@ func measureModels(ctx context.Context, cmd *cobra.Command, path string, names [
 	})
 }
 
-// speedsHere opens the file of --speed, which must be of this machine.
+// speedsHere opens the file of --speed. It must have been measured on this machine.
 func speedsHere(f *deviceFlags, path string) (*measure.Speeds, error) {
 	dev, err := f.open()
 	if err != nil {
@@ -72,7 +72,7 @@ func speedsHere(f *deviceFlags, path string) (*measure.Speeds, error) {
 	return s, nil
 }
 
-// timeLeft says how much longer something takes; nothing where that is not known.
+// timeLeft writes an estimate of the time left; nothing if it is not known.
 func timeLeft(d time.Duration, more string) string {
 	if d == 0 {
 		return ""
@@ -80,7 +80,7 @@ func timeLeft(d time.Duration, more string) string {
 	return "; " + about(d) + more
 }
 
-// speedsText says what the figures are.
+// speedsText explains the measured speeds.
 func speedsText(s *measure.Speeds) string {
 	if len(s.Models) == 0 {
 		return "No speed has been measured.\n"
@@ -93,7 +93,7 @@ func speedsText(s *measure.Speeds) string {
 	if last := slices.Max(days); last != day {
 		day += " to " + last
 	}
-	return fmt.Sprintf("Speed is images a second in training and in inference, in fp32 on random images of the input's size, %d at a time, or %d where\n"+
+	return fmt.Sprintf("Speed is images/s in training and in inference, in fp32 on random images of the input's size, %d at a time, or %d where\n"+
 		"they are no larger than 128x128: the middle of %d measurements, or one where a step has over %.0f billion operations. Measured on\n"+
 		"%s, %s, with %s.\n",
 		measure.SmallBatch, measure.LargeBatch, measure.SpeedRepeats, measure.LongStep/1e9, s.Machine, day, s.Go)

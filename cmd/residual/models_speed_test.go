@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/models"
 )
 
-// Without names, what the record lacks is measured and nothing else, up to nothing.
+// Without names only the models that the file lacks are measured, and none if it lacks none.
 func TestMeasureGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "speed.json")
 	run := func(names ...string) (string, *measure.Speeds) {

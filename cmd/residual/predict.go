@@ -20,20 +20,8 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/train/settings"
 )
-
-// prediction is an element of what predict --json prints, and a line of --format jsonl.
-type prediction struct {
-	Image       string                 `json:"image"`
-	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
-	Labels      []labelAnswer          `json:"labels,omitzero"`      // in place of them, of a model that answers with labels
-	Values      []inference.Value      `json:"values,omitzero"`      // or with values
-	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
-	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
-	Error       string                 `json:"error,omitempty"`
-
-	probabilities map[string]float64 // of all labels
-}
 
 // predictFlags are the settings of predict.
 type predictFlags struct {
@@ -58,9 +46,9 @@ func predictCommand() *cobra.Command {
 	var f predictFlags
 	cmd := &cobra.Command{
 		Use:   "predict MODEL PATH...",
-		Short: "Say what images show, by a trained model",
-		Long: `Say what images show, by a trained model: the likeliest classes and their
-probabilities, or the labels or values that the model answers with. A PATH is an image; or a folder, of which every image at any depth is
+		Short: "Classify images with a trained model",
+		Long: `Classify images with a trained model, and print the most probable classes of each with
+their probabilities, or the labels or values that the model answers with. A PATH is an image; or a folder, of which every image at any depth is
 taken; or a pattern in quotes, such as 'photos/**/*.jpg'; or - for a list of paths on
 standard input, one a line.
 
@@ -68,8 +56,7 @@ Images are JPEG, PNG, GIF, WebP, BMP or TIFF files, of any size, turned upright 
 EXIF data say, the first frame or page counts; they are prepared as the training's
 images were. An image that cannot be read, such as HEIC, which must be converted, gets a
 line on stderr and the exit status is 1, the others are answered. MODEL may be an
-ONNX file; of one that another program wrote the flags say what it does not, as for
-residual import.
+ONNX file; flags give what a file of another program does not say, as for residual import.
 
 --format csv has the columns path, class and probability, with --top 2 and more also
 class_2, probability_2 and so on, and error; for labels the labels and the probability
@@ -82,11 +69,11 @@ the image in grey, and over it colours, the lighter the more.
 
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
-		Example: `  residual predict runs/train-1/best.safetensors shoe.png
-  residual predict runs/train-1/best.safetensors photos --format csv --out answers.csv
-  residual predict runs/train-1/best.safetensors 'photos/**/*.jpg' --top 1 --threshold 0.9
-  residual predict runs/train-1/best.safetensors shoe.png --cam heat
-  residual predict runs/train-1/best.safetensors - --format jsonl < list.txt`,
+		Example: `  residual predict last shoe.png
+  residual predict runs/train-1 photos --format csv --out answers.csv
+  residual predict runs/train-1 'photos/**/*.jpg' --top 1 --threshold 0.9
+  residual predict runs/train-1 shoe.png --cam heat
+  residual predict runs/train-1 - --format jsonl < list.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usagef("predict takes a model file and at least one image, folder or pattern; `%s --help` has examples", cmd.CommandPath())
@@ -103,13 +90,19 @@ What the model file says of classes and images goes unless a flag says otherwise
 	fs := cmd.Flags()
 	fs.IntVarP(&f.top, "top", "k", 3, "classes to show, likeliest first")
 	fs.Float64Var(&f.threshold, "threshold", 0, "leave out classes less likely than this, from 0 to 1; of a model with labels 0.5 unless it is given")
-	fs.StringVar(&f.format, "format", "text", "of the answers: "+strings.Join(answerFormats, ", "))
+	fs.StringVar(&f.format, "format", "text", "format of the answers: "+strings.Join(answerFormats, ", "))
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
+	takes(fs, "NAME", "format")
+	takes(fs, "FILE", "out")
+	inGroup(fs, settings.Run, "top", "threshold", "format", "out", "cam")
+	common(fs, "top", "threshold", "format", "out", "cam")
 	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
+	inGroup(fs, settings.Run, "json")
+	common(fs, "json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(answerFormats...))
 	_ = cmd.MarkFlagDirname("cam")
 	return cmd
@@ -144,7 +137,11 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err := f.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.openSaying(cmd)
+	model, err := modelPath(model)
+	if err != nil {
+		return err
+	}
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -181,10 +178,10 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	return err
 }
 
-// answer writes the answers for all paths and returns for how many there was none.
+// answer writes the answers for all paths and returns the number of images without one.
 func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *inference.Classifier, paths []string, w io.Writer) (bad int, err error) {
 	out := f.answersFor(c.Info(), w)
-	shown, done := f.showPictures(cmd)
+	shown, done := f.showImages(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
 	c.Decoding.MaxPixels = f.maxPixels
@@ -215,16 +212,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	return bad, errors.Join(err, out.end())
 }
 
-// likelyEnough keeps the classes of at least this probability.
-func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
-	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
-}
-
-// stdinPaths puts the lines of standard input in the place of -.
+// stdinPaths replaces the argument - by the lines of standard input.
 type stdinPaths struct {
 	r    io.Reader
 	used bool
@@ -267,9 +255,9 @@ func isThere(path string) bool {
 	return path != "" && err == nil
 }
 
-// showPictures keeps a terminal informed while the answers go elsewhere. shown hears of
+// showImages counts images on a terminal while the answers go elsewhere. shown is called for
 // every image, before the line of an error if there is one.
-func (f *predictFlags) showPictures(cmd *cobra.Command) (shown func(ok bool), done func()) {
+func (f *predictFlags) showImages(cmd *cobra.Command) (shown func(ok bool), done func()) {
 	w := cmd.ErrOrStderr()
 	if !report.IsTerminal(w) || f.out == "" && report.IsTerminal(cmd.OutOrStdout()) {
 		return func(bool) {}, func() {}

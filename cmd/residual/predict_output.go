@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"image/jpeg"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 )
@@ -23,21 +24,19 @@ import (
 // answerFormats are what --format takes.
 var answerFormats = []string{"text", "csv", "jsonl", "json"}
 
-// answers writes predictions one after the other; none is kept.
+// answers writes predictions one after the other, so that they need no memory.
 type answers interface {
 	add(prediction) error
 	end() error
 }
 
-// newAnswers writes in one of answerFormats, with so many classes at most.
+// newAnswers returns a writer of one of answerFormats, with at most so many classes.
 func newAnswers(format string, w io.Writer, classes int, cams bool) answers {
 	switch format {
 	case "csv":
 		return &csvAnswers{w: csv.NewWriter(w), classes: classes, cams: cams}
 	case "jsonl":
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		return lineAnswers{e}
+		return lineAnswers{w}
 	case "json":
 		return &jsonAnswers{w: w}
 	}
@@ -75,7 +74,7 @@ type csvAnswers struct {
 	begun   bool
 }
 
-// begin writes the names of the columns.
+// begin writes the row with the names of the columns.
 func (a *csvAnswers) begin() error {
 	a.begun = true
 	head := []string{"path"}
@@ -126,33 +125,30 @@ func (a *csvAnswers) end() error {
 	return a.w.Error()
 }
 
-// lineAnswers is JSON lines.
-type lineAnswers struct{ e *json.Encoder }
+// lineAnswers writes JSON lines.
+type lineAnswers struct{ w io.Writer }
 
-func (a lineAnswers) add(p prediction) error { return a.e.Encode(p) }
+func (a lineAnswers) add(p prediction) error { return number.Write(a.w, p, "") }
 func (lineAnswers) end() error               { return nil }
 
-// jsonAnswers is one array, as printJSON would write it.
+// jsonAnswers writes one array, in the form of printJSON.
 type jsonAnswers struct {
 	w     io.Writer
 	count int
 }
 
 func (a *jsonAnswers) add(p prediction) error {
-	var b bytes.Buffer
-	b.WriteString(",\n  ")
+	before := ",\n"
 	if a.count == 0 {
-		b.Reset()
-		b.WriteString("[\n  ")
+		before = "[\n"
 	}
 	a.count++
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("  ", "  ")
-	if err := e.Encode(p); err != nil {
+	var b bytes.Buffer
+	if err := number.Write(&b, p, "  "); err != nil {
 		return err
 	}
-	_, err := a.w.Write(bytes.TrimRight(b.Bytes(), "\n"))
+	text := strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\n  ") // no string in JSON has a line end
+	_, err := io.WriteString(a.w, before+"  "+text)
 	return err
 }
 
@@ -170,8 +166,8 @@ const (
 	camQuality = 90
 )
 
-// writeCAM explains an answer: it writes the image with what spoke for the class into
-// the folder, under the image's own path, and returns the file.
+// writeCAM writes a heat map of what spoke for a class over the image into the folder dir,
+// under the image's own path, and returns the file.
 func writeCAM(ctx context.Context, dir, path string, c *inference.Classifier, class int) (string, error) {
 	img, err := c.OpenImage(ctx, path)
 	if err != nil {
@@ -181,8 +177,8 @@ func writeCAM(ctx context.Context, dir, path string, c *inference.Classifier, cl
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	picture := transforms.ToImage(judge.Within(transforms.FromImage(img, c.Info().Channels), largestCAM))
-	heat := judge.Heat(picture, c.Seen(picture.Bounds()), cam)
+	shown := transforms.ToImage(judge.Within(transforms.FromImage(img, c.Info().Channels), largestCAM))
+	heat := judge.Heat(shown, c.Seen(shown.Bounds()), cam)
 	file := filepath.Join(dir, camName(path))
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return "", fmt.Errorf("--cam: %w", err)
@@ -190,7 +186,7 @@ func writeCAM(ctx context.Context, dir, path string, c *inference.Classifier, cl
 	return file, checkpoint.WriteFile(file, func(w io.Writer) error { return jpeg.Encode(w, heat, &jpeg.Options{Quality: camQuality}) })
 }
 
-// camName is a path below any folder, another one for every image.
+// camName returns the path of an image as one below a folder, another one for every image.
 func camName(path string) string {
 	path = filepath.Clean(path)
 	path = strings.TrimPrefix(path, filepath.VolumeName(path))
@@ -205,4 +201,26 @@ func camName(path string) string {
 		}
 	}
 	return filepath.Join(parts...) + ".cam.jpg"
+}
+
+// prediction is an element of what predict --json prints, and a line of --format jsonl.
+type prediction struct {
+	Image       string                 `json:"image"`
+	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
+	Labels      []labelAnswer          `json:"labels,omitzero"`      // in place of them, of a model that answers with labels
+	Values      []inference.Value      `json:"values,omitzero"`      // or with values
+	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
+	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
+	Error       string                 `json:"error,omitempty"`
+
+	probabilities map[string]float64 // of all labels
+}
+
+// likelyEnough returns the classes whose probability is at least threshold.
+func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
+	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
+	if n < 0 {
+		return found
+	}
+	return found[:n]
 }

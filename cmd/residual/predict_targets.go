@@ -63,7 +63,7 @@ func (f *predictFlags) ask(ctx context.Context, c *inference.Classifier, names i
 		k = 0 // the table has all of them
 	}
 	return c.PredictFiles(ctx, names, k, func(path string, found []inference.Prediction, err error) error {
-		p, likely := prediction{Image: path}, likelyEnough(found, f.threshold)
+		p, likely := prediction{Image: path}, inference.AtLeast(found, f.threshold)
 		if likely = likely[:min(len(likely), f.top)]; f.task == task.Classes {
 			p.Predictions = likely
 		} else if err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/study"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // pruneFlags are the settings of prune.
@@ -22,17 +23,17 @@ func pruneCommand() *cobra.Command {
 	var f pruneFlags
 	cmd := &cobra.Command{
 		Use:   "prune MODEL --drop 2",
-		Short: "Take out the blocks of a trained net that matter least",
-		Long: `Take out the residual blocks of a trained net that matter least, and write a smaller
-model that every command takes. Blocks go one after the other: each time the one
-without which the loss on --select-size images of the training part is the least. The
-test part has no say, and tells accuracy before and after. Speed is measured on
-batches of 64, both nets taking turns.
+		Short: "Remove the blocks of a trained net that matter least",
+		Long: `Remove the residual blocks of a trained net that matter least, and write a smaller model
+that every command takes. Blocks are removed one after the other: each time the one without
+which the loss on --select-size images of the training part is lowest. The test part is not
+used for the choice; it measures accuracy before and after. Speed is measured on batches of
+64, in turns with the original net.
 
 Blocks that change the shape, or that differ in form from those behind them, cannot be
 taken out.`,
-		Example: `  residual prune runs/train-1/best.safetensors --drop 2
-  residual prune runs/train-1/best.safetensors --budget 0.7 --fine-tune 2
+		Example: `  residual prune runs/train-1 --drop 2
+  residual prune runs/train-1 --budget 0.7 --fine-tune 2
   residual prune --resume runs/prune-1`,
 		Args:              f.modelOrResume,
 		ValidArgsFunction: completeModelFile,
@@ -43,9 +44,12 @@ taken out.`,
 		},
 	}
 	fs := cmd.Flags()
-	fs.IntVar(&f.config.Drop, "drop", 0, "blocks to take out")
-	fs.Float64Var(&f.config.Budget, "budget", 0, "share of the multiply-adds that may stay, such as 0.7: as many blocks go as that wants")
-	fs.IntVar(&f.config.SelectSize, "select-size", 1000, "images of the training part to choose by")
+	fs.IntVar(&f.config.Drop, "drop", 0, "blocks to remove")
+	fs.Float64Var(&f.config.Budget, "budget", 0, "remove blocks until this share of the multiply-adds is left, such as 0.7")
+	fs.IntVar(&f.config.SelectSize, "select-size", 1000, "images of the training part by which blocks are chosen")
+	inGroup(fs, settings.Model, "drop", "budget")
+	inGroup(fs, settings.Data, "select-size")
+	common(fs, "drop", "budget")
 	f.tuning.add(cmd, "fine-tune", "epochs to train the smaller net (default: none)")
 	f.add(cmd, &f.config.Out)
 	return cmd
@@ -65,10 +69,10 @@ func (f *pruneFlags) open(ctx context.Context, cmd *cobra.Command, args []string
 	if f.config.SelectSize < 1 {
 		return nil, usagef("--select-size %d: give a number of images above 0", f.config.SelectSize)
 	}
-	if err := f.take(args[0]); err != nil {
+	if err := f.tuning.check("fine-tune"); err != nil {
 		return nil, err
 	}
-	if err := f.tuning.check("fine-tune"); err != nil {
+	if err := f.take(args[0]); err != nil {
 		return nil, err
 	}
 	f.config.Source, f.config.Train = f.source, f.tuning.config
@@ -76,7 +80,7 @@ func (f *pruneFlags) open(ctx context.Context, cmd *cobra.Command, args []string
 }
 
 func (f *pruneFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}

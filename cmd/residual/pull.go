@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -148,12 +147,13 @@ another server in place of https://huggingface.co.`,
 	cmd.Flags().Float64Var(&maxSize, "max-size", 0, "gigabytes of the largest file to accept; 0 means 8.6, and 2.1 where the server names no length")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")
 	cmd.Flags().BoolVar(&c.Refresh, "refresh", false, "ask again for what is there, as a branch moves on")
+	takes(cmd.Flags(), "FILE", "out")
 	_ = cmd.MarkFlagDirname("cache-dir")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// sizeHint adds the flag that lets a larger file through.
+// sizeHint adds the flag that accepts larger files to an error about the size.
 func sizeHint(err error) error {
 	var large *download.TooLargeError
 	if errors.As(err, &large) {
@@ -162,9 +162,9 @@ func sizeHint(err error) error {
 	return err
 }
 
-// pullWeights fetches what an ONNX file or an index has its weights in, beside it.
+// pullWeights fetches the files beside an ONNX file or an index that hold its weights.
 func pullWeights(ctx context.Context, c hub.Cache, r hub.Ref, f hub.File) ([]hub.File, error) {
-	if strings.HasSuffix(f.Path, weights.IndexEnding) {
+	if weights.IsIndex(f.Path) {
 		names, err := weights.Shards(f.Path)
 		if err != nil {
 			return nil, err

@@ -32,8 +32,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// fails STATUS COMMAND... demands the exit status and exactly one line on
-// stderr, which begins with the program's name.
+// fails STATUS COMMAND... demands the exit status and, as the last line on stderr, the only
+// one that begins with the program's name.
 func fails(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: fails STATUS COMMAND...")
@@ -46,8 +46,9 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%q ended with %v, not with status %d", args[1:], err, want)
 	}
 	stderr := ts.ReadFile("stderr")
-	if !strings.HasPrefix(stderr, "residual: ") || strings.Count(stderr, "\n") != 1 {
-		ts.Fatalf("stderr is not one line of the program:\n%s", stderr)
+	last := stderr[strings.LastIndex(strings.TrimSuffix(stderr, "\n"), "\n")+1:]
+	if !strings.HasPrefix(last, "residual: ") || strings.Count("\n"+stderr, "\nresidual: ") != 1 {
+		ts.Fatalf("stderr does not end with one line of the program:\n%s", stderr)
 	}
 }
 
@@ -92,8 +93,8 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 // webp is an image of one pixel; there is no encoder to write one with.
 const webp = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
 
-// writePicture PATH WIDTHxHEIGHT writes an image of the kind its name says.
-func writePicture(ts *testscript.TestScript, neg bool, args []string) {
+// writeImage PATH WIDTHxHEIGHT writes an image of the kind its name says.
+func writeImage(ts *testscript.TestScript, neg bool, args []string) {
 	var w, h int
 	if len(args) == 2 {
 		_, err := fmt.Sscanf(args[1], "%dx%d", &w, &h)

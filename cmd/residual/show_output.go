@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// output is the program's standard output. It remembers the first failure, so
-// that a full disk behind a redirection ends in a message and not in a file cut
-// short in silence.
+// output is the program's standard output. It remembers the first failure to write, so that a
+// full disk behind a redirection is reported.
 type output struct {
 	w    io.Writer
 	lock sync.Mutex
@@ -26,18 +25,17 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failure is the first failure to write.
+// failure returns the first failure to write.
 func (o *output) failure() error {
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	return o.err
 }
 
-// descriptor is what a terminal is known by.
+// descriptor is implemented by files; it tells whether one is a terminal.
 type descriptor interface{ Fd() uintptr }
 
-// asFile shows the descriptor of a file behind o, so that a terminal is
-// recognised.
+// asFile returns o with the descriptor of its file, so that a terminal is recognised.
 func asFile(o *output) io.Writer {
 	if f, ok := o.w.(descriptor); ok {
 		var w io.Writer = struct {

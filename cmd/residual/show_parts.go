@@ -13,8 +13,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// division says, a line each, what the names of folders were taken for, what is not used,
-// and what a user may have meant otherwise. path is what was scanned.
+// division writes lines about the folders of path: which are not used, and which names a user
+// may have meant otherwise.
 func division(path string, parts []folder.Part, notes []string) string {
 	var b strings.Builder
 	var unused []string
@@ -41,7 +41,7 @@ func division(path string, parts []folder.Part, notes []string) string {
 	return b.String()
 }
 
-// used says which folders are the parts; "" where no folders are.
+// used says which folders are trained and tested on; "" if the parts are not folders.
 func used(parts []folder.Part) string {
 	var is []string
 	for _, p := range parts {
@@ -55,7 +55,7 @@ func used(parts []folder.Part) string {
 	return strings.Join(is, ", ")
 }
 
-// heldOut says how the images were divided, and which classes a part lacks.
+// heldOut says how the images are divided, and which classes are missing from a part.
 func heldOut(p *train.Photos, c train.Config) string {
 	text := ""
 	switch parts := used(p.Index.Layout); {
@@ -93,8 +93,8 @@ func them(names []string) string {
 	return "those classes"
 }
 
-// share says what was held out: the share of each class, or where groups of near-duplicates,
-// or few images, make that another, how many of each.
+// share says which part of each class is held out: the share of --holdout, and the number of
+// images for classes in which groups of near-duplicates, or few images, make it another.
 func share(x *folder.Index, c train.Config) string {
 	const most = 12
 	rest, test := x.Counts(data.Train), x.Counts(data.Test)
@@ -119,7 +119,7 @@ func share(x *folder.Index, c train.Config) string {
 	return fmt.Sprintf("held out to test on (--holdout %v, --holdout-seed %d): %s, and that share of the other classes", c.Holdout, c.HoldoutSeed, few(other))
 }
 
-// over says which classes a measurement is not of; "" where it is of all.
+// over names the classes that a measurement does not cover; "" if it covers all.
 func over(missing []string, classes int) string {
 	if len(missing) == 0 {
 		return ""

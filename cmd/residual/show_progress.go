@@ -8,15 +8,15 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// seldom says which lines of a work's progress are written: all on a terminal, and where
-// the output is kept, as in a file or by CI, one a minute at most.
+// seldom decides which lines of progress are written: all on a terminal, and elsewhere, as in
+// a file or in CI, at most one a minute.
 type seldom struct {
 	live bool
 	now  func() time.Time
 	last time.Time
 }
 
-// newSeldom begins the first minute.
+// newSeldom starts the first minute.
 func newSeldom(live bool, now func() time.Time) *seldom {
 	return &seldom{live: live, now: now, last: now()}
 }
@@ -30,8 +30,8 @@ func (s *seldom) due() bool {
 	return true
 }
 
-// showCount tells how many images are done: on a terminal in one line that changes,
-// elsewhere in a line a minute.
+// showCount shows the number of images done: on a terminal in one line that changes, elsewhere
+// in a line a minute.
 func showCount(w io.Writer) func(done, total int) {
 	return countTo(w, report.IsTerminal(w), time.Now)
 }

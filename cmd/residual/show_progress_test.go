@@ -8,14 +8,14 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// hand is a clock that the test moves.
+// hand is a clock that a test moves.
 type hand struct{ at time.Time }
 
 func newHand() *hand                  { return &hand{time.Unix(1e9, 0)} }
 func (h *hand) now() time.Time        { return h.at }
 func (h *hand) pass(by time.Duration) { h.at = h.at.Add(by) }
 
-// Where nobody watches, counting is a line a minute, and none where all is done sooner.
+// Without a terminal there is a line a minute, and none if the work takes less.
 func TestCountIsSeldom(t *testing.T) {
 	for _, c := range []struct {
 		live bool
@@ -40,7 +40,7 @@ func TestCountIsSeldom(t *testing.T) {
 	}
 }
 
-// A range test says where it stands once a minute.
+// A range test writes a line a minute.
 func TestRangeTestIsSeldom(t *testing.T) {
 	for each, want := range map[time.Duration]int{100 * time.Millisecond: 0, 5 * time.Second: 8} {
 		var out strings.Builder

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// terminal is an output that a person looks at. Names of files and classes may hold
-// control characters, which would command the terminal: they are written as Go escapes
-// them. What goes elsewhere keeps its bytes.
+// terminal is an output that is a terminal. Names of files and classes may hold control
+// characters, which a terminal would obey, so they are written as Go escapes them. Any other
+// output gets the bytes unchanged.
 type terminal struct {
 	w    io.Writer
 	fd   func() uintptr
@@ -19,7 +19,7 @@ type terminal struct {
 	held []byte // the beginning of a character
 }
 
-// asTerminal wraps w where it is a terminal.
+// asTerminal wraps w if it is a terminal.
 func asTerminal(w io.Writer) io.Writer {
 	f, ok := w.(descriptor)
 	if !ok {
@@ -33,11 +33,11 @@ func asTerminal(w io.Writer) io.Writer {
 	return &terminal{w: w, fd: f.Fd}
 }
 
-// Fd is the descriptor behind it, by which the size of the terminal is known.
+// Fd returns the descriptor of the terminal, which tells its size.
 func (t *terminal) Fd() uintptr { return t.fd() }
 
-// direct is w for a display of the program's own that moves the cursor or has colours.
-// What it shows of names it makes printable itself.
+// direct returns w for a display that moves the cursor or has colours. Such a display makes
+// names printable itself.
 func direct(w io.Writer) io.Writer {
 	if t, ok := w.(*terminal); ok {
 		return t.w
@@ -75,8 +75,8 @@ func (t *terminal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// commands tells whether a terminal obeys r in place of showing it: control characters,
-// and those that turn the direction of writing.
+// commands reports whether a terminal obeys r instead of showing it: control characters, and
+// characters that change the direction of writing.
 func commands(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }

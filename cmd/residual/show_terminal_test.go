@@ -30,7 +30,7 @@ func TestTerminalShowsControlCharacters(t *testing.T) {
 	}
 }
 
-// What is no terminal keeps its bytes, and so does a display of the program's own.
+// An output that is no terminal gets the bytes unchanged, and so does a display of the program's own.
 func TestOnlyTerminalsEscape(t *testing.T) {
 	f, err := os.Create(t.TempDir() + "/f")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // blocksFlags are the settings of study blocks.
@@ -31,8 +32,8 @@ layers add over the norm of what the shortcut hands on.
 
 Blocks that change the shape, or that differ in form from those behind them, cannot be
 left out; they are listed as such.`,
-		Example: `  residual study blocks runs/train-1/best.safetensors
-  residual study blocks runs/train-1/best.safetensors --groups 10 --test-size 2000
+		Example: `  residual study blocks runs/train-1
+  residual study blocks runs/train-1 --groups 10 --test-size 2000
   residual study blocks --resume runs/study-blocks-1`,
 		Args:              f.modelOrResume,
 		ValidArgsFunction: completeModelFile,
@@ -43,7 +44,9 @@ left out; they are listed as such.`,
 		},
 	}
 	cmd.Flags().IntVar(&f.config.Groups, "groups", 3, "random groups of each size")
-	cmd.Flags().Uint64Var(&f.config.Seed, "seed", 0, "of the random groups")
+	cmd.Flags().Uint64Var(&f.config.Seed, "seed", 0, "random seed of the groups")
+	inGroup(cmd.Flags(), settings.Run, "groups", "seed")
+	common(cmd.Flags(), "groups")
 	f.add(cmd, &f.config.Out)
 	return cmd
 }
@@ -70,7 +73,7 @@ func (f *blocksFlags) open(ctx context.Context, cmd *cobra.Command, args []strin
 }
 
 func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 	defer context.AfterFunc(ctx, v.interrupted)()
 	lines := newSeldom(!v.plain && report.IsTerminal(v.w), time.Now)
 	cb := study.BlocksCallbacks{
-		OnData: showDownloads(v.stderr),
+		OnData: showDownloads(v.w),
 		OnMeasure: func(done, total int, m study.Measure) {
 			what := "without " + m.LeftOut
 			if m.Blocks == 0 {
@@ -111,11 +114,12 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 		}
 		t.Row(w.Block, fmt.Sprintf("%.3f", float64(w.Share)), fmt.Sprintf("%.4f", float64(w.Accuracy)), fmt.Sprintf("%.2f", 100*float64(w.Lost)), fmt.Sprintf("%.4f", float64(w.Loss)))
 	}
-	v.printf("\nwhole: accuracy %.4f, loss %.4f\n\n%s\n", float64(r.Whole.Accuracy), float64(r.Whole.Loss), t)
+	v.resultf("\nwhole: accuracy %.4f, loss %.4f\n", float64(r.Whole.Accuracy), float64(r.Whole.Loss))
+	v.table(t)
 	for _, line := range r.Findings {
-		v.printf("%s\n", line)
+		v.resultf("%s\n", line)
 	}
-	v.printf("%s: table.csv, groups.csv, table.json, blocks.png, blocks.svg\n", r.Dir)
+	v.resultf("%s: table.csv, groups.csv, table.json, blocks.png, blocks.svg\n", r.Dir)
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), r)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
@@ -65,12 +66,12 @@ epoch of every training. Training errors are means over an epoch, as the net cha
 	return cmd
 }
 
-// depthSettings are the settings of train that a study of depth has.
+// depthSettings returns the settings of train that a study of depth has, too.
 func depthSettings() []settings.Setting {
 	return settingRows("Data", "TrainSize", "TestSize", "Resize", "Epochs", "Batch", "LR", "Momentum", "WeightDecay", "Schedule", "Init", "Workers", "Out")
 }
 
-// depthWords are the helps that differ from those of train.
+// depthWords has the helps that differ from those of train.
 var depthWords = map[string]string{
 	"Data":        "data set; the command data list lists them",
 	"TrainSize":   "train on this many images, or on all where there are fewer",
@@ -79,7 +80,7 @@ var depthWords = map[string]string{
 	"Batch":       "images in a batch",
 	"Momentum":    "momentum of sgd",
 	"WeightDecay": "L2 penalty",
-	"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75",
+	"Schedule":    "schedule of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75",
 }
 
 func (f *depthFlags) add(cmd *cobra.Command) {
@@ -93,6 +94,11 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	addSettings(fs, t, dt, depthWords, depthSettings()...)
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted study in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
+	takes(fs, "RUN", "resume")
+	takes(fs, "NAME,...", "kinds")
+	inGroup(fs, settings.Model, "depths", "kinds")
+	inGroup(fs, settings.Run, "seeds", "full", "resume", "plain")
+	common(fs, "depths", "kinds", "seeds", "full", "resume")
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -103,7 +109,7 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("init", words(settings.Of("Init").Range.Words...))
 }
 
-// given is the default, or --full, with what the flags say.
+// given returns the settings of the defaults or of --full, changed by the flags.
 func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, error) {
 	c := study.DepthConfig{}
 	if f.full {
@@ -144,7 +150,7 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 	return c, nil
 }
 
-// open begins a study or finds the one to go on with.
+// open begins a study, or opens the one of --resume.
 func (f *depthFlags) open(cmd *cobra.Command, dev engine.Device) (*study.Depth, error) {
 	if !cmd.Flags().Changed("resume") {
 		c, err := f.given(cmd.Flags().Changed)
@@ -182,7 +188,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
 	f.device.precision = d.Config.Train.Precision
-	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev)+f.device.reason())
+	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev))
 	r, err := d.Run(ctx, dev, study.DepthCallbacks{
 		Callbacks: v.training(),
 		OnPlan:    func(p study.DepthPlan) { showPlan(v, d.Config.Train, p) },
@@ -207,7 +213,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// showPlan says what is going to be done and what it takes.
+// showPlan prints the trainings of a study, with estimates of their time and memory.
 func showPlan(v *studyView, c train.Config, p study.DepthPlan) {
 	v.printf("%s: %s images to train, %s to test, %dx%d; %d epochs, batch %d, lr %v (%s), momentum %v, weight decay %v, weights %s, %s\n\n",
 		c.Data, report.Count(int64(p.Images)), report.Count(int64(p.Tests)), c.Resize, c.Resize, c.Epochs, c.Batch, c.LR, c.Schedule,
@@ -222,10 +228,10 @@ func showPlan(v *studyView, c train.Config, p study.DepthPlan) {
 		t.Row(n.Kind, fmt.Sprint(n.Depth), report.Count(n.Parameters), report.SI(float64(n.MultiplyAdds), ""), memory,
 			stepTime(n.Step), about(n.Run), fmt.Sprint(n.Left))
 	}
-	v.printf("%s\nin all %s, by a step of each net that was just measured\n", t, about(p.Total))
+	v.printf("%s\nin all %s, by a step of each net that was just measured\n", t.Fit(report.Columns(v.w)), about(p.Total))
 }
 
-// stepTime spells a short time by its milliseconds.
+// stepTime writes times below ten seconds in milliseconds.
 func stepTime(d time.Duration) string {
 	if d < 10*time.Second {
 		return report.Count(d.Milliseconds()) + " ms"
@@ -233,7 +239,7 @@ func stepTime(d time.Duration) string {
 	return report.Duration(d)
 }
 
-// showDepth prints the table and what it says.
+// showDepth prints the table of a study and its findings.
 func showDepth(v *studyView, r study.DepthResult) {
 	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	t := report.NewTable(report.Column{Title: "net"}, right("layers"), right("seeds"), right("train error %"), right("test error %"), right("gradient, first epoch"), right("last epoch"))
@@ -241,16 +247,16 @@ func showDepth(v *studyView, r study.DepthResult) {
 		t.Row(w.Kind, fmt.Sprint(w.Depth), fmt.Sprint(w.Seeds), spreadText(w.TrainError, 100, "%.1f"), spreadText(w.TestError, 100, "%.1f"),
 			spreadText(w.FirstGradient, 1, "%.3g"), spreadText(w.LastGradient, 1, "%.3g"))
 	}
-	v.printf("\n%s\n", t)
+	v.table(t)
 	for _, line := range r.Findings {
-		v.printf("%s\n", line)
+		v.resultf("%s\n", line)
 	}
-	v.printf("%s: table.csv, epochs.csv, table.json, depth.png, depth.svg, and a run folder for each training\n", r.Dir)
+	v.resultf("%s: table.csv, epochs.csv, table.json, depth.png, depth.svg, and a run folder for each training\n", r.Dir)
 }
 
 // spreadText writes 12.1 (11.8 to 12.6).
 func spreadText(s study.Spread, times float64, format string) string {
-	if s.Mean.String() == "" {
+	if !number.Finite(float64(s.Mean)) {
 		return "unknown"
 	}
 	f := func(v study.Value) string { return fmt.Sprintf(format, times*float64(v)) }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 
@@ -56,7 +54,7 @@ layer that holds them and again in the modules around it.`,
 		Example: `  residual summary d2l-resnet18 --input 1,1,224,224
   residual summary d2l-resnet18 --depth 2
   residual summary resnet18 --blocks 3,4,6,3
-  residual summary runs/train-1/best.safetensors --json`,
+  residual summary runs/train-1 --json`,
 		Args:              exactly(1, "the name of a model or a model file"),
 		ValidArgsFunction: completeModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,23 +65,29 @@ layer that holds them and again in the modules around it.`,
 			if err != nil {
 				return err
 			}
-			m, about, shape, notes, err := modelNamed(args[0], shape, blocks)
+			name := args[0]
+			if modelfile.IsPath(name) {
+				if name, err = modelPath(name); err != nil {
+					return err
+				}
+			}
+			m, about, shape, notes, err := modelNamed(name, shape, blocks)
 			if err != nil {
 				return err
 			}
 			t, err := nn.Summary(m, shape)
 			if err != nil {
-				return usagef("the input does not suit %s: %w; choose another --input", args[0], err)
+				return usagef("the input does not suit %s: %w; choose another --input", name, err)
 			}
 			if depth > 0 {
-				t = shallow(t, depth)
+				t = t.Shallow(depth)
 			}
 			if asJSON {
-				r := summaryJSON(args[0], about, shape, t)
+				r := summaryJSON(name, about, shape, t)
 				r.Notes = notes
 				return printJSON(cmd.OutOrStdout(), r)
 			}
-			if err := writeSummary(cmd, args[0], about, t); err != nil {
+			if err := writeSummary(cmd, name, about, t); err != nil {
 				return err
 			}
 			for _, n := range notes {
@@ -93,21 +97,22 @@ layer that holds them and again in the modules around it.`,
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
+	takes(cmd.Flags(), "N,C,H,W", "input")
 	cmd.Flags().IntSliceVar(&blocks, "blocks", nil, blocksHelp)
 	cmd.Flags().IntVar(&depth, "depth", 0, "levels to show; 0 shows all")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// modelNamed builds a model by name, with the channels of the input, or the
-// network of a model file and what the file says of it. Without an input it chooses
-// one image of the size the model was made for.
+// modelNamed builds a model by name, with the channels of the input, or opens a model file. It
+// returns the network, its description, the shape of the input and notes. Without an input it
+// chooses one image of the size that the model was made for.
 func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
 	var none checkpoint.Model
 	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
 		return nil, none, nil, nil, err
 	}
-	if !looksLikeFile(name) {
+	if !modelfile.IsPath(name) {
 		e, err := lookupModel(name)
 		if err != nil {
 			return fail(fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err))
@@ -127,14 +132,11 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	if blocks != nil {
 		return fail(usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name))
 	}
-	if err := isModelFile(name); err != nil {
-		return fail(err)
-	}
 	m, err := modelfile.Open(name, modelfile.Options{Undescribed: true})
 	if err != nil {
 		return fail(asked(nil, err))
 	}
-	module, about, notes := m.Module, m.Info, m.Notes
+	module, about, notes := m.Module, m.Info, notesOf(m)
 	if m.Graph != nil { // which is shown as it stands, whatever computes the same
 		module = m.Graph
 	}
@@ -142,43 +144,12 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 		notes = []string{strings.TrimPrefix(asked(nil, m.Undescribed).Error(), name+": ")}
 	}
 	if input == nil {
-		input = inputOf(m)
+		input = m.ImageShape()
 	}
 	return module, about, input, notes, nil
 }
 
-// inputOf is the shape of one image of a model: of the size that its file says, or that the
-// network was made for.
-func inputOf(m *modelfile.Model) tensor.Shape {
-	channels, height, width := m.Info.Channels, m.Info.Height, m.Info.Width
-	if m.Graph != nil {
-		in := m.Graph.Input
-		channels, height, width = in.Channels, cmp.Or(in.Height, height), cmp.Or(in.Width, width)
-	}
-	e, err := models.Lookup(m.Info.Architecture)
-	if err != nil || m.Graph != nil {
-		e.Height, e.Width = 224, 224
-	}
-	return tensor.Shape{1, channels, cmp.Or(height, e.Height), cmp.Or(width, e.Width)}
-}
-
-// looksLikeFile tells a model file from the name of a model. A file that is called as a
-// model is given with its folder. The ending matters only where there is no such file: the
-// error then names the file.
-func looksLikeFile(name string) bool {
-	if strings.ContainsAny(name, `/\`) {
-		return true
-	}
-	if _, err := models.Lookup(name); err == nil {
-		return false
-	}
-	if st, err := os.Stat(name); err == nil && !st.IsDir() {
-		return true
-	}
-	return strings.HasSuffix(name, ".safetensors") || endsInONNX(name)
-}
-
-// parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.
+// parseInput reads 1,1,224,224 or 1x1x224x224. It returns nil for an empty text.
 func parseInput(text string) (tensor.Shape, error) {
 	if text == "" {
 		return nil, nil
@@ -200,18 +171,6 @@ func parseInput(text string) (tensor.Shape, error) {
 		return nil, usagef("--input %q has %d sizes; give batch,channels,height,width such as 1,1,224,224", text, len(shape))
 	}
 	return shape, nil
-}
-
-// shallow keeps the rows above a depth.
-func shallow(t *nn.Table, depth int) *nn.Table {
-	kept := *t
-	kept.Rows = nil
-	for _, r := range t.Rows {
-		if r.Depth < depth {
-			kept.Rows = append(kept.Rows, r)
-		}
-	}
-	return &kept
 }
 
 func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.Table) summaryResult {
@@ -250,14 +209,6 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",
 		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))
 	return nil
-}
-
-func joinInts(ints []int) string {
-	var words []string
-	for _, n := range ints {
-		words = append(words, strconv.Itoa(n))
-	}
-	return strings.Join(words, ", ")
 }
 
 func completeModel(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -9,55 +9,13 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
-	"github.com/residual-ml/residual/train/recipe"
-	"github.com/residual-ml/residual/train/settings"
 )
 
-// photosHelp says what --data takes beside names, in the words of every command.
-const photosHelp = settings.DataHelp
+// photosHelp says what --data takes besides names, in the help of every command.
+const photosHelp = "a folder or a list of images of your own (`residual help photos`)"
 
-// photosTrainHelp is the part of train's help about a user's own images.
-func photosTrainHelp() string {
-	var b strings.Builder
-	b.WriteString(`--data photos/ trains on images of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
-folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
-list with path, label and, if you like, split. Parts may have other names (Training_set,
-dev, seg_test, holdout); of val and test a training tests on val. The first lines say
-which folders are what, what is not used, and which classes have no test images. All are read once at first. Those that cannot be read are named
-in skipped.csv and left out, unless they are more than 5% or a whole class;
---holdout of each class is tested on where you do not say which, near-duplicates
-on one side. pictures.csv has every image's part and digest: an image or a label
-that changes during the run ends it, for no epoch of it could be made again.
-The images are augmented and normalised as in torchvision's reference training. What is not
-given goes by how many images there are to train on:
-
-`)
-	t := report.NewTable(report.Column{Title: "images"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
-		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
-	t.Indent = 2
-	most := 0
-	for _, r := range recipe.AllPhotos() {
-		pictures, model := fmt.Sprint("to ", report.Count(int64(r.MaxImages))), r.Model
-		if r.MaxImages == 0 {
-			pictures = "more than " + report.Count(int64(most))
-		}
-		if most = r.MaxImages; r.Blocks != nil {
-			model += ", blocks " + joinInts(r.Blocks)
-		}
-		t.Row(pictures, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.TunedEpochs))
-	}
-	b.WriteString(t.String())
-	b.WriteString(`
-by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
-rate of 0.1 for every 256 images of a batch (with up to 1,000 images 0.24, with
---weights 0.01) along a cosine with 5% warm-up. With --optimizer these four are as you give
-them. A model file given as --weights also settles the size and the normalisation. Of up
-to 1,000 images a crop takes half at least (--crop-scale).`)
-	return b.String()
-}
-
-// settled is c with every setting. What belongs to an optimiser of a recipe was not
-// given where it is zero, but on the command line a zero is one.
+// settled returns c with every setting resolved. In a Config a zero momentum stands for that of
+// the recipe; a zero on the command line is meant as zero.
 func settled(c, g train.Config, changed func(flag string) bool) (train.Config, error) {
 	c = c.Resolved()
 	err := takeSettings(&c, g, changed, settingRows("Momentum", "WeightDecay", "Nesterov", "LabelSmoothing")...)
@@ -67,7 +25,7 @@ func settled(c, g train.Config, changed func(flag string) bool) (train.Config, e
 	return c, err
 }
 
-// preparation is a line about what is made of the images; "" where that is nothing.
+// preparation returns a line about augmentation and normalisation; "" if there is neither.
 func preparation(c train.Config) string {
 	var parts []string
 	say := func(shown bool, text string) {
@@ -89,7 +47,7 @@ func joinFloats(values []float64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
 
-// found tells of a user's own images, before a training begins, or a dry run ends.
+// found describes a user's own images, before a training begins or a dry run ends.
 func found(p *train.Photos, dry bool) string {
 	x, r := p.Index, p.Report
 	var b strings.Builder
@@ -141,7 +99,7 @@ func found(p *train.Photos, dry bool) string {
 	return b.String()
 }
 
-// kept says which images the cache of decoded images has; "" where none is.
+// kept describes the cache of decoded images; "" if there is none.
 func kept(p *train.Photos) string {
 	if p.CacheError != nil {
 		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.CacheError))
@@ -164,49 +122,10 @@ func kept(p *train.Photos) string {
 	return b.String()
 }
 
-// eachClass counts by class, or says the least and the most where they are many.
-func eachClass(classes []string, counts []int) string {
-	const most = 12
-	if len(classes) > most {
-		least, largest := 0, 0
-		for i, n := range counts {
-			if n < counts[least] {
-				least = i
-			}
-			if n > counts[largest] {
-				largest = i
-			}
-		}
-		return fmt.Sprintf("%s %d to %s %d", classes[least], counts[least], classes[largest], counts[largest])
-	}
-	parts := make([]string, len(classes))
-	for i, class := range classes {
-		parts[i] = fmt.Sprintf("%s %d", class, counts[i])
-	}
-	return strings.Join(parts, ", ")
-}
-
-// few names the first of many.
-func few(names []string) string {
-	const most = 4
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
-	}
-	return strings.Join(names, ", ")
-}
-
-// dataName is how messages call the data: a folder by its last part.
+// dataName returns the name of the data for messages: of a folder its last part.
 func dataName(s train.Start) string {
 	if s.Photos != nil {
 		return s.Photos.Index.Name
 	}
 	return s.Config.Data
-}
-
-// knownSource complains about what is neither the name of a data set nor a path.
-func knownSource(name string) error {
-	if folder.IsPath(name) {
-		return nil // what is there is said when it is opened
-	}
-	return knownData(name)
 }

@@ -6,17 +6,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// optimisationHelp is what train says of these flags.
-const optimisationHelp = `--freeze and the rates by layer are for starting from --weights: --freeze backbone trains the
-last layer alone, which is quick; --backbone-lr-scale 0.1 or --layer-decay 0.8 let what was
-learned before move less than what is new. ` + "`residual lr-find`" + ` with the same flags finds a rate.
-
---ema evaluates and saves an average of the weights, which jumps less from epoch to epoch;
---patience ends a training that gets no better by --metric. A loss or a gradient that is
-no number ends it before the weights are touched, and the first layer that gave one is
-named, with the images of the batch.`
-
-// optimisation is a line about what of it is not the default; "" where nothing is.
+// optimisation returns a line about the settings of the optimisation that are not the default;
+// "" if there are none.
 func optimisation(c train.Config) string {
 	line := ""
 	say := func(shown bool, text string) {

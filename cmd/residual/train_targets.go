@@ -16,7 +16,7 @@ func foundTargets(x *folder.Index) string {
 	names := x.Targets.Names
 	text := fmt.Sprintf("%s: %s images with %d %s: ", x.Path(), report.Count(int64(len(x.Items))), len(names), x.Targets.Task)
 	if x.Targets.Task == task.Labels {
-		return text + eachClass(names, x.CountLabels()) + "\n"
+		return text + eachClass(names, x.CountLabels("")) + "\n"
 	}
 	return text + few(names) + "\n"
 }
@@ -56,11 +56,11 @@ func shortNumber(v float64) string {
 
 // learnt keeps what an epoch was measured to be, for the last lines.
 func (v *trainView) learnt(e train.Epoch) []string {
-	v.measured = map[string]*float64{}
+	v.measured = map[string]float64{}
 	if !v.ofClasses() {
 		v.curves.Add(report.TestLoss, float64(e.Epoch), e.TestLoss)
 		for _, m := range e.Measures(v.begun.Targets.Task) {
-			v.measured[m.Metric.Column()] = measured(m.Value)
+			v.measured[m.Metric.Column()] = m.Value
 		}
 	}
 	v.last = v.measures(e)
@@ -99,11 +99,18 @@ func taught(c train.Config) string {
 	return fmt.Sprintf("learns from the outputs of %s, with the share %v at the temperature %v\n", c.Teacher, share, temperature)
 }
 
-// accuracy is that of the training; nil for tasks that have none.
-func (v *trainView) accuracy(s train.Summary) *number {
+// accuracy is that of the training; NaN for tasks that have none.
+func (v *trainView) accuracy(s train.Summary) float64 {
 	if !v.ofClasses() {
-		return nil
+		return math.NaN()
 	}
-	n := number(s.Accuracy)
-	return &n
+	return s.Accuracy
+}
+
+// bestBy is the figure by which the best epoch was chosen, unless that is its accuracy.
+func bestBy(s train.Summary) string {
+	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
+		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
+	}
+	return ""
 }

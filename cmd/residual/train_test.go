@@ -8,9 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/residual-ml/residual/train"
 )
 
-// tripwire cancels when a word is written.
+// tripwire is a writer that cancels a context when a word is written.
 type tripwire struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -34,11 +37,11 @@ func (w *tripwire) String() string {
 	return w.text.String()
 }
 
-// An interrupt leaves a model that eval takes, and says so.
+// An interrupted training leaves a model that eval takes, and says so.
 func TestTrainInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stdout, stderr := &tripwire{word: "/train-1\n", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	stdout, stderr := &tripwire{word: "\x00", cancel: cancel}, &tripwire{word: "/train-1\n", cancel: cancel}
 	out := t.TempDir()
 	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "640", "--test-size", "50", "--batch", "32", "--epochs", "50", "--out", out}, stdout, stderr)
 	last := filepath.Join(out, "train-1", "last.safetensors")
@@ -76,24 +79,33 @@ func TestTrainInterruptedBefore(t *testing.T) {
 	}
 }
 
-// The last line after an interrupt is the command that goes on.
+// The last line after an interrupt is the command that resumes the run.
 func TestTrainSaysHowToGoOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stdout, stderr := &tripwire{word: "test acc 0.", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	stdout, stderr := &tripwire{word: "\x00", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
 	out := t.TempDir()
-	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "320", "--test-size", "50", "--epochs", "3", "--out", out}, stdout, stderr)
+	go func() { // until the first epoch is saved
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(out, "train-1", train.StateFile)); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "320", "--test-size", "50", "--epochs", "30", "--out", out}, stdout, stderr)
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
-	command, ok := strings.CutPrefix(lines[len(lines)-1], "go on after epoch 1: residual ")
-	if status != 1 || !ok {
+	said, command, ok := strings.Cut(lines[len(lines)-1], ": residual ")
+	epoch, is := strings.CutPrefix(said, "go on after ")
+	if status != 1 || !ok || !is {
 		t.Fatalf("status %d, stdout:\n%s", status, stdout)
 	}
-	if status, text, problem := call(strings.Fields(command)...); status != 0 || !strings.Contains(text, "goes on after epoch 1,") || !strings.Contains(text, "epoch 3/3 ") {
-		t.Errorf("%s: status %d, %s%s", command, status, text, problem)
+	if status, text, progress := call(strings.Fields(command)...); status != 0 || !strings.Contains(progress, "goes on after "+epoch+",") || !strings.Contains(text, "epoch 30: ") {
+		t.Errorf("%s: status %d, %s%s", command, status, text, progress)
 	}
 }
 
-// Counts have commas, and what was not chosen is not said.
+// Counts have commas, and nothing is said if nothing was chosen.
 func TestChosenFor(t *testing.T) {
 	if got := chosenFor(1520); !strings.HasPrefix(got, "chosen for 1,520 images to train on; ") || chosenFor(0) != "" {
 		t.Errorf("%q, and %q for none", got, chosenFor(0))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -19,30 +18,34 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// trainView shows a training and its result.
+// trainView shows the progress and the result of a training.
 type trainView struct {
 	cmd      *cobra.Command
 	flags    *trainFlags
 	device   string    // one line
-	w        io.Writer // of all but the result as JSON
+	w        io.Writer // of what goes on: standard error
+	out      io.Writer // of the result: standard output, and standard error beside JSON
 	curves   *report.Curves
 	progress atomic.Pointer[report.Progress] // nil before the start
 	begun    train.Start                     // what was known before the first step
 	dir      string
 	report   *string            // the file of the report, where one was written
 	reported string             // one line of it, or of why there is none
-	pack     *folder.ImageCache // of decoded images, where there is one
+	cache    *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
 
-	last     []string            // the last epoch's measures as text, of tasks other than classes
-	measured map[string]*float64 // and by their columns
+	last     []string           // the last epoch's measures as text, of tasks other than classes
+	measured map[string]float64 // and by their columns
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
-	v := &trainView{cmd: cmd, flags: f, device: device, w: cmd.OutOrStdout()}
+	v := &trainView{cmd: cmd, flags: f, device: device, w: cmd.ErrOrStderr(), out: cmd.OutOrStdout()}
 	if f.json {
-		v.w = cmd.ErrOrStderr()
+		v.out = v.w
+	}
+	if f.ahead.dryRun { // of which what would be done is the result
+		v.w = v.out
 	}
 	return v
 }
@@ -70,16 +73,16 @@ func (v *trainView) callbacks() train.Callbacks {
 	}
 }
 
-// start prints what will be done, the defaults included.
+// start prints the data and the settings of the training, defaults included.
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n", kept(s.Photos))
-		if v.pack = s.Photos.Cache; v.pack != nil {
-			v.noted = len(v.pack.State().Notes)
+		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), kept(s.Photos))
+		if v.cache = s.Photos.Cache; v.cache != nil {
+			v.noted = len(v.cache.State().Notes)
 		}
 	}
-	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
+	say(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
 		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Images)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
 	optimizer := c.Optimizer
 	if c.Momentum != 0 {
@@ -88,68 +91,68 @@ func (v *trainView) start(s train.Start) {
 	if c.WeightDecay != 0 {
 		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
 	}
-	fmt.Fprintf(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
+	say(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, shared(s.Shared), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
 	if line := preparation(c); line != "" {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	for _, line := range s.Chosen {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	if s.Photos != nil {
-		fmt.Fprint(v.w, chosenFor(s.Photos.ChosenFor))
+		say(v.w, "%s", chosenFor(s.Photos.ChosenFor))
 	}
 	if line := optimisation(c); line != "" {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	if c.Weights != "" && s.Past == nil {
-		fmt.Fprintf(v.w, "starts from the weights in %s\n", c.Weights)
+		say(v.w, "starts from the weights in %s\n", c.Weights)
 	}
 	for _, change := range s.Changes {
-		fmt.Fprintln(v.w, change)
+		say(v.w, "%s\n", change)
 	}
-	fmt.Fprint(v.w, taught(c))
-	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n", v.device, v.flags.device.reason(), report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	say(v.w, "%s", taught(c))
+	say(v.w, "%s; %s of memory planned%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
-		fmt.Fprintln(v.w, estimated(s.Estimate))
+		say(v.w, "%s\n", estimated(s.Estimate))
 		if needs, has := s.Estimate.Memory.Total, c.Forecast.Memory; has > 0 && needs > has {
-			fmt.Fprintf(v.w, "that is more memory than the %s that are free: a smaller --batch or --resize, or --recompute, needs less\n", report.Bytes(has))
+			say(v.w, "that is more memory than the %s that are free: a smaller --batch or --resize, or --recompute, needs less\n", report.Bytes(has))
 		}
 	}
 	if v.begun = s; v.flags.ahead.dryRun {
 		if s.Past != nil {
-			fmt.Fprintf(v.w, "goes on after epoch %d\n", s.Past.Epochs)
+			say(v.w, "goes on after epoch %d\n", s.Past.Epochs)
 		}
 		return
 	}
-	fmt.Fprintln(v.w, s.Dir)
+	say(v.w, "%s\n", s.Dir)
 	v.dir = s.Dir
 	v.curves = newCurves(s)
 	v.past(s.Past)
-	fmt.Fprintln(v.w)
+	say(v.w, "\n")
 	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
 	}))
 }
 
-// notes shows what went wrong with the cache of decoded images since.
+// notes shows new problems of the cache of decoded images.
 func (v *trainView) notes() {
-	if v.pack == nil {
+	if v.cache == nil {
 		return
 	}
-	all := v.pack.State().Notes
+	all := v.cache.State().Notes
 	for _, note := range all[v.noted:] {
 		v.progress.Load().Note(note)
 	}
 	v.noted = len(all)
 }
 
-// past shows what a resumed run has behind it.
+// past shows the epochs that a resumed run has completed.
 func (v *trainView) past(p *train.Past) {
 	if p == nil {
 		return
 	}
-	fmt.Fprintf(v.w, "goes on after epoch %d, the last that was completed: what came after its step %d is trained again\n", p.Epochs, p.Steps)
+	say(v.w, "goes on after epoch %d, the last that was completed: what came after its step %d is trained again\n", p.Epochs, p.Steps)
 	for _, point := range p.Points {
 		v.curves.Add(report.TrainLoss, point.X, point.Loss)
 		v.curves.Add(report.TrainAcc, point.X, point.Accuracy)
@@ -159,8 +162,7 @@ func (v *trainView) past(p *train.Past) {
 	}
 }
 
-// draw writes the curves into the run's folder. A failure does not end the
-// training.
+// draw writes the curves into the run folder. A failure is shown and does not end the training.
 func (v *trainView) draw() {
 	for name, write := range map[string]func(io.Writer) error{"curves.png": v.curves.WritePNG, "curves.svg": v.curves.WriteSVG} {
 		if err := checkpoint.WriteFile(filepath.Join(v.dir, name), write); err != nil && !v.failed {
@@ -170,8 +172,8 @@ func (v *trainView) draw() {
 	}
 }
 
-// interrupted is called at the first Ctrl-C, beside the training. It ends the
-// display, which gives the terminal back: a second Ctrl-C leaves no time for that.
+// interrupted is called at the first Ctrl-C, while the training goes on. It ends the display and
+// so restores the terminal, because a second Ctrl-C leaves no time for that.
 func (v *trainView) interrupted() {
 	doing := "stopping before the first step"
 	if p := v.progress.Load(); p != nil {
@@ -181,7 +183,7 @@ func (v *trainView) interrupted() {
 	fmt.Fprintln(v.cmd.ErrOrStderr(), doing+"; Ctrl-C again quits at once")
 }
 
-// close draws what came since the last epoch, and ends the display.
+// close draws the curves a last time and ends the display.
 func (v *trainView) close() {
 	if p := v.progress.Load(); p != nil {
 		v.draw()
@@ -189,46 +191,46 @@ func (v *trainView) close() {
 	}
 }
 
-// chosenFor says that settings go by so many images; nothing where there are none.
-func chosenFor(pictures int) string {
-	if pictures == 0 {
+// chosenFor says that settings were chosen by the number of images; "" if they were not.
+func chosenFor(images int) string {
+	if images == 0 {
 		return ""
 	}
-	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(pictures)))
+	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(images)))
 }
 
-// trainResult is what train --json prints. What was not measured is null.
+// trainResult is what train --json prints. Figures that were not measured are null.
 type trainResult struct {
-	Model           string              `json:"model"`
-	Data            string              `json:"data"`
-	Loss            number              `json:"loss"`
-	TrainAccuracy   *number             `json:"train_accuracy"`
-	TestAccuracy    *float64            `json:"test_accuracy"`
-	Untested        []string            `json:"untested_classes,omitempty"` // which that accuracy is not of
-	Task            string              `json:"task"`
-	Measures        map[string]*float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
-	BestAccuracy    *float64            `json:"best_accuracy"`
-	BestScore       *float64            `json:"best_score"` // by the metric of the settings
-	BestEpoch       int                 `json:"best_epoch"`
-	Early           bool                `json:"ended_early"` // by the patience of the settings
-	Epochs          int                 `json:"epochs"`      // completed
-	Steps           int                 `json:"steps"`
-	ImagesPerSecond float64             `json:"images_per_second"`
-	Device          string              `json:"device"`
-	Seconds         float64             `json:"seconds"`
-	PlannedBytes    int64               `json:"planned_memory_bytes"`
-	PeakBytes       *int64              `json:"peak_memory_bytes"`
-	Dir             string              `json:"dir"`
-	Best            string              `json:"best"`
-	Last            string              `json:"last"`
-	State           *string             `json:"state"`   // what --resume goes on from; null before the end of an epoch
-	Report          *string             `json:"report"`  // null where none was written
-	Stopped         bool                `json:"stopped"` // by Ctrl-C
-	Settings        train.Config        `json:"settings"`
-	Estimate        *foreseen           `json:"estimate"` // before the start; null where nothing was measured
+	Model           string             `json:"model"`
+	Data            string             `json:"data"`
+	Loss            float64            `json:"loss"`
+	TrainAccuracy   float64            `json:"train_accuracy"`
+	TestAccuracy    float64            `json:"test_accuracy"`
+	Untested        []string           `json:"untested_classes,omitempty"` // which that accuracy is not of
+	Task            string             `json:"task"`
+	Measures        map[string]float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
+	BestAccuracy    float64            `json:"best_accuracy"`
+	BestScore       float64            `json:"best_score"` // by the metric of the settings
+	BestEpoch       int                `json:"best_epoch"`
+	Early           bool               `json:"ended_early"` // by the patience of the settings
+	Epochs          int                `json:"epochs"`      // completed
+	Steps           int                `json:"steps"`
+	ImagesPerSecond float64            `json:"images_per_second"`
+	Device          string             `json:"device"`
+	Seconds         float64            `json:"seconds"`
+	PlannedBytes    int64              `json:"planned_memory_bytes"`
+	PeakBytes       *int64             `json:"peak_memory_bytes"`
+	Dir             string             `json:"dir"`
+	Best            string             `json:"best"`
+	Last            string             `json:"last"`
+	State           *string            `json:"state"`   // what --resume goes on from; null before the end of an epoch
+	Report          *string            `json:"report"`  // null where none was written
+	Stopped         bool               `json:"stopped"` // by Ctrl-C
+	Settings        train.Config       `json:"settings"`
+	Estimate        *foreseen          `json:"estimate"` // before the start; null where nothing was measured
 }
 
-// untested names the classes without test images.
+// untested returns the classes without test images.
 func (v *trainView) untested() []string {
 	if v.begun.Photos == nil {
 		return nil
@@ -238,8 +240,8 @@ func (v *trainView) untested() []string {
 
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
-		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: v.accuracy(s),
-		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestScore: measured(s.BestScore), Early: s.Early, BestEpoch: s.BestEpoch,
+		Model: s.Config.Model, Data: s.Config.Data, Loss: s.Loss, TrainAccuracy: v.accuracy(s),
+		TestAccuracy: s.TestAccuracy, BestAccuracy: s.BestAccuracy, BestScore: s.BestScore, Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
@@ -254,27 +256,23 @@ func (v *trainView) json(s train.Summary) error {
 	return printJSON(v.cmd.OutOrStdout(), r)
 }
 
-func measured(x float64) *float64 {
-	if math.IsNaN(x) {
-		return nil
-	}
-	return &x
-}
-
-// result prints d2l's last lines, and what lies where.
+// result prints the figures, the files, and the command that uses the model of the best figure.
 func (v *trainView) result(s train.Summary) error {
-	v.totals(s)
+	v.totals(s, s.Epochs)
 	if s.Early {
-		fmt.Fprintf(v.w, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
+		say(v.out, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
 	}
-	fmt.Fprintf(v.w, "%s: %s\n", s.Dir, strings.Join(v.files(s), ", "))
+	say(v.out, "%s: %s\n", s.Dir, strings.Join(v.files(s), ", "))
 	v.missing(s)
-	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
+	say(v.out, "%s\n", memoryLine(s))
 	if v.reported != "" {
-		fmt.Fprintln(v.w, v.reported)
+		say(v.out, "%s\n", v.reported)
 	}
-	if use := cmp.Or(s.Best, s.Last); use != "" {
-		fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", shell.Quote(use))
+	switch {
+	case s.Best != "":
+		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
+	case s.Last != "":
+		say(v.out, "use the model of epoch %d: residual predict %s IMAGE\n", s.LastEpoch, shell.Quote(s.Last))
 	}
 	if v.flags.json {
 		return v.json(s)
@@ -282,13 +280,13 @@ func (v *trainView) result(s train.Summary) error {
 	return nil
 }
 
-// files lists what the run left in its folder.
+// files lists the files in the run folder.
 func (v *trainView) files(s train.Summary) (names []string) {
 	if s.Best != "" {
-		names = append(names, fmt.Sprintf("%s (epoch %d, %s)", train.BestFile, s.BestEpoch, v.scored(s)))
+		names = append(names, fmt.Sprintf("%s (%s)", train.BestFile, v.bestText(s)))
 	}
 	if s.Last != "" {
-		names = append(names, train.LastFile)
+		names = append(names, fmt.Sprintf("%s (epoch %d)", train.LastFile, s.LastEpoch))
 	}
 	names = append(names, "curves.png", "curves.svg", "metrics.csv", "metrics.jsonl", "settings.yaml")
 	if s.State != "" {
@@ -297,22 +295,20 @@ func (v *trainView) files(s train.Summary) (names []string) {
 	return names
 }
 
-// missing says which files something else has removed.
+// missing names the files of the run that something else removed.
 func (v *trainView) missing(s train.Summary) {
 	for _, path := range s.Missing {
-		fmt.Fprintf(v.w, "%s is gone: something removed it while the run trained\n", path)
+		say(v.out, "%s is gone: something removed it while the run trained\n", path)
 	}
 }
 
-// bestBy says what the best epoch is the best by, unless that is its accuracy.
-func bestBy(s train.Summary) string {
-	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
-		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
-	}
-	return ""
+// bestText is the best epoch with its figures: epoch 8, test acc 0.912.
+func (v *trainView) bestText(s train.Summary) string {
+	return fmt.Sprintf("epoch %d, %s", s.BestEpoch, v.scored(s))
 }
 
-func (v *trainView) totals(s train.Summary) {
+// totals prints the figures of the last epoch, of the best one, and the speed.
+func (v *trainView) totals(s train.Summary, epoch int) {
 	test := "unknown"
 	if !math.IsNaN(s.TestAccuracy) {
 		test = fmt.Sprintf("%.3f", s.TestAccuracy)
@@ -324,8 +320,11 @@ func (v *trainView) totals(s train.Summary) {
 	if !v.ofClasses() {
 		line = v.lastLine(s)
 	}
-	fmt.Fprintf(v.w, "\n%s\n", line)
-	fmt.Fprintf(v.w, "%.1f examples/sec on %s\n", s.ImagesPerSecond, s.Device)
+	say(v.out, "\nepoch %d: %s\n", epoch, line)
+	if s.Best != "" && s.BestEpoch != epoch {
+		say(v.out, "the best: %s\n", v.bestText(s))
+	}
+	say(v.out, "%s images/s on %s\n", rate(s.ImagesPerSecond), s.Device)
 }
 
 func memoryLine(s train.Summary) string {
@@ -337,16 +336,19 @@ func memoryLine(s train.Summary) string {
 		peak, report.Bytes(s.PlannedBytes), report.Duration(s.Elapsed))
 }
 
-// stopped says what Ctrl-C left.
+// stopped prints the result of a training that was interrupted.
 func (v *trainView) stopped(s train.Summary) error {
-	v.totals(s)
-	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
+	v.totals(s, s.Stopped.Epoch)
+	say(v.out, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
 	v.missing(s)
-	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
+	say(v.out, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
+	if s.Best != "" {
+		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
+	}
 	if s.State == "" {
-		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")
+		say(v.out, "%s\n", "no epoch was completed, so the training can only be begun anew")
 	} else {
-		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
+		say(v.out, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}
 	if v.flags.json {
 		if err := v.json(s); err != nil {
@@ -356,7 +358,7 @@ func (v *trainView) stopped(s train.Summary) error {
 	return errReported
 }
 
-// shared tells how many images the last batches have, where these share them.
+// shared says how many images the last batches have, if they share them.
 func shared(last []int) string {
 	switch len(last) {
 	case 1:

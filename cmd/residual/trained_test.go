@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// TestTrainedModelIsUsed trains for seconds and asks eval and predict, who have
-// only the file, for what the training saw itself.
+// After a short training eval and predict, which have only the file, agree with what the
+// training measured itself.
 func TestTrainedModelIsUsed(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{Threads: 2})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestTrainedModelIsUsed(t *testing.T) {
 		t.Errorf("an accuracy of %v is too low to tell predictions from chance", eval.Accuracy)
 	}
 
-	paths, labels := pictures(t, 60)
+	paths, labels := images(t, 60)
 	status, stdout, stderr = call(append([]string{"predict", s.Last, "--json", "-k", "1"}, paths...)...)
 	var answers []prediction
 	if err := json.Unmarshal([]byte(stdout), &answers); err != nil || status != 0 || len(answers) != len(paths) {
@@ -62,7 +62,7 @@ func TestTrainedModelIsUsed(t *testing.T) {
 }
 
 // images writes the first garments of the test part as PNG files.
-func pictures(t *testing.T, n int) (paths []string, labels []int) {
+func images(t *testing.T, n int) (paths []string, labels []int) {
 	ds, err := data.Open(context.Background(), "garments", data.Options{Split: data.Test, Size: n})
 	if err != nil {
 		t.Fatal(err)

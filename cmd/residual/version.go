@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -16,16 +17,22 @@ func versionCommand() *cobra.Command {
 		Example: "  residual version\n  residual version --json",
 		Args:    exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			version, goVersion := checkpoint.Versions()
 			if asJSON {
+				version, goVersion := checkpoint.Versions()
 				return printJSON(cmd.OutOrStdout(), map[string]string{
 					"version": version, "go": goVersion, "os": runtime.GOOS, "arch": runtime.GOARCH,
 				})
 			}
-			printf(cmd, "residual %s, %s %s/%s\n", version, goVersion, runtime.GOOS, runtime.GOARCH)
+			printf(cmd, "%s\n", versionLine())
 			return nil
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// versionLine is what `residual version` and --version print.
+func versionLine() string {
+	version, goVersion := checkpoint.Versions()
+	return fmt.Sprintf("residual %s, %s %s/%s", version, goVersion, runtime.GOOS, runtime.GOARCH)
 }

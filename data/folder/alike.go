@@ -5,8 +5,9 @@ import (
 	"context"
 	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 	"slices"
+
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // groups returns a group number for each image: the index of the first image of its group of
@@ -202,7 +203,7 @@ func (s *search) bands(all []int32, bands int) [][]int {
 // placeKeys holds a random key for each bit. The key of a band is the XOR of the keys of its
 // rises. A collision only costs a comparison.
 var placeKeys = func() (keys [side * side]uint32) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rng.PCG(1, 2)
 	for p := range keys {
 		keys[p] = r.Uint32()
 	}

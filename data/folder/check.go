@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/task"
 )
 
 // Report is the result of Index.Check. Images are listed by name.
@@ -17,6 +18,10 @@ type Report struct {
 	Name    string        `json:"name"`
 	Root    string        `json:"root"`
 	Classes []ClassReport `json:"classes"`
+	// Task is what the images have in place of classes, and Labels counts the images of each
+	// label; see Index.Targets.
+	Task   task.Task     `json:"task,omitempty"`
+	Labels []ClassReport `json:"labels,omitempty"`
 	// Tested reports whether the user chose the test images.
 	Tested bool `json:"tested"`
 	// Layout and Notes are those of the index.
@@ -124,6 +129,12 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	}
 	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Layout: x.Layout, Notes: x.Notes, Formats: map[string]int{}, Others: x.Others}
 	train, test := x.Counts(data.Train), x.Counts(data.Test)
+	if r.Task = x.Targets.Task; r.Task == task.Labels {
+		train, test := x.CountLabels(data.Train), x.CountLabels(data.Test)
+		for i, name := range x.Targets.Names {
+			r.Labels = append(r.Labels, ClassReport{name, train[i], test[i]})
+		}
+	}
 	for i, name := range x.Classes {
 		if x.targeted() { // Classes lists targets, not classes
 			break

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/task"
 )
 
@@ -206,7 +208,8 @@ func (c *columns) finish(l *list) error {
 				continue
 			}
 			if c.Known != nil && !slices.Contains(c.Known, name) {
-				return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), name, firstFew(c.Known))
+				return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
+					e.line, lines.Short(e.path), name, nearest.Aside(name, c.Known, "%q"), firstFew(c.Known))
 			}
 			given[i], used[name] = append(given[i], name), true
 		}
@@ -247,10 +250,14 @@ func targetsIn(text string, names int) ([]float32, error) {
 	return values, nil
 }
 
-// CountLabels returns how many images of the index have each of its labels.
-func (x *Index) CountLabels() []int {
+// CountLabels returns how many images of a part have each label of the index; of both parts for
+// an empty split.
+func (x *Index) CountLabels(split data.Split) []int {
 	counts := make([]int, len(x.Targets.Names))
 	for _, it := range x.Items {
+		if split != "" && it.Split != split {
+			continue
+		}
 		values, err := targetsIn(x.Classes[it.Label], len(counts))
 		if err != nil {
 			continue // impossible, since readRecord and columns.text have checked the text

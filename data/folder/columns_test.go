@@ -50,7 +50,7 @@ func TestColumnsInEveryForm(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			if got := imageTargets(t, x); !reflect.DeepEqual(got, labels) || !slices.Equal(x.Targets.Names, []string{"cat", "ice cream"}) || x.count(data.Test) != 1 || !slices.Equal(x.CountLabels(), []int{2, 1}) {
+			if got := imageTargets(t, x); !reflect.DeepEqual(got, labels) || !slices.Equal(x.Targets.Names, []string{"cat", "ice cream"}) || x.count(data.Test) != 1 || !slices.Equal(x.CountLabels(""), []int{2, 1}) {
 				t.Errorf("%s: %q of %q", name, got, x.Targets.Names)
 			}
 		}

@@ -117,6 +117,17 @@ func TestScanLists(t *testing.T) {
 	if x, err = Scan(filepath.Join(dir, "list.jsonl")); err != nil || !slices.Equal(names(x, data.Train), []string{"7:sub/b.jpg", "x:c.jpg"}) || x.Tested {
 		t.Errorf("jsonl: %+v, %v", x, err)
 	}
+	write(t, dir, map[string]string{ // the content counts, and not the name
+		"table.txt": "path;label\na.jpg;1\nc.jpg;2\n", "table": "sep=,\npath,label\na.jpg,1\nc.jpg,2\n", "table.jsonl": "path,label\na.jpg,1\nc.jpg,2\n",
+		"lines.csv": "{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \"c.jpg\", \"label\": 2}\n",
+		"lines.log": "\n{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \"c.jpg\", \"label\": 2}\n",
+	})
+	for _, list := range []string{"table.txt", "table", "table.jsonl", "lines.csv", "lines.log"} {
+		x, err := Scan(filepath.Join(dir, list))
+		if err != nil || !slices.Equal(names(x, data.Train), []string{"1:a.jpg", "2:c.jpg"}) || !IsList(filepath.Join(dir, list)) {
+			t.Errorf("%s: %+v, %v", list, x, err)
+		}
+	}
 	for list, want := range map[string]string{
 		"no.csv": "path and label must be among them", "empty.csv": "is empty", "twice.csv": "line 3 names ./a.jpg again, after line 2",
 		"missing.csv": "paths are relative to the folder of the list", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is not a JSON object",
@@ -346,7 +357,7 @@ func TestOptionsRefused(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x": ""})
-	for want, c := range map[string]MakeConfig{"is not empty": {}, "no number below 0": {PerClass: -1}, "3 broken": {PerClass: 2, Broken: 3}} {
+	for want, c := range map[string]MakeConfig{"is not empty": {}, "PerClass -1: must be from 1": {PerClass: -1}, "Broken 3: must be from 0 to the 2 of PerClass": {PerClass: 2, Broken: 3}, "Turned 5: must be a share": {Turned: 5}, "Val -1": {Val: -1}} {
 		if err := Make(context.Background(), dir, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 )
@@ -27,13 +28,6 @@ type entry struct {
 	at, name           string   // the path to open, and the name of the image in the index
 	kind               partKind // the meaning of split
 }
-
-// These are the names that columns and keys may have. This package writes the first ones.
-var (
-	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
-	labelNames = []string{"label", "class", "category"}
-	splitNames = []string{"split", "part"}
-)
 
 // splitOf returns the split with a name in a list; without a name it is the training split.
 func splitOf(name string) (partKind, error) {
@@ -57,7 +51,7 @@ type list struct {
 }
 
 // scanList reads a list and returns its index. Paths are relative to the folder of the list.
-func scanList(path string, known []string, wanted *Columns, read func(*lines.Reader, *columns, func(entry) error) error) (*Index, error) {
+func scanList(path string, known []string, wanted *Columns) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -76,7 +70,19 @@ func scanList(path string, known []string, wanted *Columns, read func(*lines.Rea
 	for i, class := range known { // an exact match comes first
 		l.labels[class] = i
 	}
-	err = read(lines.NewReader(f), l.columns, l.add)
+	r := lines.NewReader(f)
+	first, before, err := firstLine(r)
+	switch kind := kindOf(first, wanted == nil); {
+	case kind == noList && !endsAsList(path): // of one that is called a list, its reader says what is wrong
+		return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
+	case kind == jsonList || kind == noList && !strings.EqualFold(filepath.Ext(path), ".csv"):
+		err = readJSONLines(r, l.columns, l.add)
+	case errors.Is(err, io.EOF):
+		err = errors.New("is empty; its first line must name the columns path and label")
+	case err != nil:
+	default:
+		err = readCSV(r, first, before, l.columns, l.add)
+	}
 	if err == nil && l.columns != nil {
 		err = l.columns.finish(&l)
 	}
@@ -107,7 +113,7 @@ func (l *list) add(e entry) (err error) {
 		label, ok := l.labels[e.label]
 		if !ok {
 			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
-				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, `""`), firstFew(l.known))
+				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, "%q"), firstFew(l.known))
 		}
 		e.label = l.known[label]
 	}
@@ -193,52 +199,22 @@ func (l *list) finish() {
 	})
 }
 
-// separators lists the possible separators of a CSV file. The right one is the one with which
-// the first line names the columns.
-var separators = []rune{',', ';', '\t'}
-
-// readCSV reads a table whose first line names the columns. The separator is a comma, a
-// semicolon or a tab.
-func readCSV(r *lines.Reader, targets *columns, take func(entry) error) error {
-	first, err := r.Peek()
-	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // Excel writes a line sep=
-		_, _ = r.Next()
-		first, err = r.Peek()
-	}
-	before := r.Number() - 1 // lines before the first one of the CSV parser
-	if errors.Is(err, io.EOF) {
-		return errors.New("is empty; its first line must name the columns path and label")
-	}
-	if err != nil {
-		return err
-	}
+// readCSV reads a table whose first line, after some that the parser does not see, names its
+// columns. Their separator is a comma, a semicolon or a tab.
+func readCSV(r *lines.Reader, first string, before int, targets *columns, take func(entry) error) error {
 	if err := lines.Check(first); err != nil {
 		return fmt.Errorf("line %d: %w", r.Number(), err)
 	}
-	var column func(names []string) int
-	var header []string
-	c := csv.NewReader(r)
-	for _, c.Comma = range separators {
-		one := csv.NewReader(strings.NewReader(first))
-		one.Comma = c.Comma
-		if header, err = one.Read(); err != nil {
-			continue // the parser reports the error below
-		}
-		column = func(names []string) int {
-			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
-		}
-		if column(pathNames) >= 0 && (targets != nil || column(labelNames) >= 0) {
-			break
-		}
-	}
-	c.TrimLeadingSpace = c.Comma != '\t'
-	if targets != nil && (column == nil || column(pathNames) < 0) {
+	head, ok := headOf(first, targets == nil)
+	switch {
+	case !ok && targets != nil:
 		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
+	case !ok:
+		return field.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line, or say with {Task} that its columns are labels or values", lines.Short(first))
 	}
-	if targets == nil && (column == nil || column(pathNames) < 0 || column(labelNames) < 0) {
-		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
-	}
-	path, label, split := column(pathNames), column(labelNames), column(splitNames)
+	c := csv.NewReader(r)
+	c.Comma, c.TrimLeadingSpace = head.separator, head.separator != '\t'
+	header, path, label, split := head.names, head.column(pathNames), head.column(labelNames), head.column(splitNames)
 	if targets != nil {
 		if err := targets.choose(besides(header, path, split)); err != nil {
 			return err

@@ -7,13 +7,14 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	fields "github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // MakeConfig configures Make. The zero value asks for 20 images per class.
@@ -28,6 +29,24 @@ type MakeConfig struct {
 	Broken int
 }
 
+// mostDrawn is the largest number of images of a class.
+const mostDrawn = 100_000
+
+// check names the first field that cannot be.
+func (c MakeConfig) check() error {
+	switch {
+	case c.PerClass < 1 || c.PerClass > mostDrawn:
+		return fields.Errorf("{PerClass} %d: must be from 1 to %d", c.PerClass, mostDrawn)
+	case c.Val < 0 || c.Val > mostDrawn:
+		return fields.Errorf("{Val} %d: must be from 0 to %d", c.Val, mostDrawn)
+	case c.Broken < 0 || c.Broken > c.PerClass:
+		return fields.Errorf("{Broken} %d: must be from 0 to the %d of {PerClass}", c.Broken, c.PerClass)
+	case !(c.Turned >= 0 && c.Turned <= 1):
+		return fields.Errorf("{Turned} %v: must be a share from 0 to 1, such as 0.2", c.Turned)
+	}
+	return nil
+}
+
 // Make writes a folder of images for trying out a training: generated garments in colour, as
 // JPEG files of different sizes, in one folder per class. The folder must be new or empty. The
 // same settings give the same images, and with the same version of Go the same files.
@@ -35,9 +54,8 @@ func Make(ctx context.Context, dir string, c MakeConfig) error {
 	if c.PerClass == 0 {
 		c.PerClass = 20
 	}
-	if c.PerClass < 1 || c.Val < 0 || c.Broken < 0 || c.Broken > c.PerClass || !(c.Turned >= 0 && c.Turned <= 1) {
-		return fmt.Errorf("%d images per class, %d for validation, %d broken and a fraction of %v turned: use at least one image per class, no number below 0, no more broken images than there are, and a fraction from 0 to 1",
-			c.PerClass, c.Val, c.Broken, c.Turned)
+	if err := c.check(); err != nil {
+		return err
 	}
 	if err := untouched(dir); err != nil {
 		return err
@@ -132,7 +150,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 		epoch = 1
 	}
 	rnd.Image(c.Seed, epoch, index)
-	r := rand.New(&rnd)
+	r := rng.Of(&rnd)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
 	for channel := range 3 {

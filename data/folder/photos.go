@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // PhotoConfig configures MakePhotos. The zero value asks for 200 images of ImageNet's usual
@@ -125,7 +126,7 @@ func (f raster) add(r *rand.Rand, detail int, amplitude float64, gain func(i int
 func (c PhotoConfig) scene(i int) image.Image {
 	var rnd transforms.Rand
 	rnd.Image(c.Seed, 0, i)
-	r := rand.New(&rnd)
+	r := rng.Of(&rnd)
 	everywhere := func(int) float64 { return 1 }
 	layer := func() raster { return raster{c.Width, c.Height, make([]float64, c.Width*c.Height)} }
 	sharp, luma, cb, cr := layer(), layer(), layer(), layer()

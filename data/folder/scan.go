@@ -25,7 +25,7 @@ import (
 // built-in data set. The name of a data set takes precedence over a folder of that name, which
 // is written with a slash: ./garments.
 func IsPath(name string) bool {
-	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || IsList(name) {
+	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || endsAsList(name) {
 		return true
 	}
 	if slices.ContainsFunc(data.Names(), func(s data.SourceInfo) bool { return s.Name == name }) {
@@ -35,12 +35,17 @@ func IsPath(name string) bool {
 	return err == nil // Scan returns an error for a file that is not a list
 }
 
-// IsList reports whether the name of a file is that of a list of images: .csv, .jsonl or .ndjson.
-func IsList(name string) bool {
-	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
+// IsList reports whether path is a list of images rather than a folder: it is a file or, if
+// nothing is there, has the extension of a list: .csv, .jsonl or .ndjson.
+func IsList(path string) bool {
+	if st, err := os.Stat(path); err == nil {
+		return !st.IsDir()
+	}
+	return endsAsList(path)
 }
 
-// Scan lists the images of a folder, or of a list when path is a .csv, .jsonl or .ndjson file.
+// Scan lists the images of a folder, or of a list when path is a file: a CSV table or JSON
+// lines, which its content tells.
 //
 // A folder has one folder per class, which has images at any depth. Or it has folders for the
 // splits, which contain the folders of the classes: one for training, and one for validation
@@ -79,20 +84,16 @@ func scanBy(path string, known []string, c *Columns) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder with one folder per class, or a .csv or .jsonl list", err)
 	}
-	switch ext := strings.ToLower(filepath.Ext(path)); {
+	switch {
 	case st.IsDir() && c != nil:
 		return nil, field.Errorf("images: %s is a folder, whose folders are classes; for the %s of images give a .csv or .jsonl list with a column for each ({Data})", path, c.Task)
 	case st.IsDir():
 		return scanFolder(path, known)
-	case ext == ".csv":
-		return scanList(path, known, c, readCSV)
-	case ext == ".jsonl" || ext == ".ndjson":
-		return scanList(path, known, c, readJSONLines)
 	}
 	if err := regular.Check(path, st); err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
 	}
-	return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
+	return scanList(path, known, c)
 }
 
 func scanFolder(root string, known []string) (*Index, error) {
@@ -149,7 +150,7 @@ func (x *Index) addPart(c candidate, split data.Split, defineClasses bool) error
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
 				return fmt.Errorf("images: %s has a class %q that is not one of the training classes, which are %s; %sthe folders must have the same names",
-					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, "%q"))
 			}
 		}
 	}
@@ -187,7 +188,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, defin
 		label := labelOf(x.Classes, class)
 		if label < 0 {
 			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename or remove the folder",
-				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
+				dir, class, nearest.Aside(class, x.Classes, "%q"), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, defineClasses); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/filekind"
 )
 
 // convertAdvice is the next step for an image that this package does not decode.
@@ -68,7 +70,7 @@ func imageKind(b []byte) string {
 		return "a PNM image"
 	case len(b) > 132 && string(b[128:132]) == "DICM":
 		return "a DICOM image"
-	case isMarkup(b, "svg"):
+	case filekind.HasElement(b, "svg"):
 		return "an SVG drawing"
 	}
 	return isoKind(b, isoImages)
@@ -100,9 +102,7 @@ func isoKind(b []byte, kinds map[string]string) (kind string) {
 var otherStarts = []struct{ start, kind string }{
 	{"\x1aE\xdf\xa3", "a video"}, {"FLV\x01", "a video"}, {"\x00\x00\x01\xba", "a video"}, {"\x00\x00\x01\xb3", "a video"},
 	{"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a video"}, {"OggS", "a video"},
-	{"version https://git-lfs", "a pointer of Git LFS (git lfs pull fetches the file)"},
 	{"\x00\x05\x16\x07", "a side file of macOS"}, {"\x00\x05\x16\x00", "a side file of macOS"},
-	{"PK\x03\x04", "a ZIP archive"}, {"\x1f\x8b", "a gzip file"},
 }
 
 func otherKind(b []byte) string {
@@ -114,20 +114,11 @@ func otherKind(b []byte) string {
 	switch {
 	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "AVI ", len(b) >= 16 && (string(b[4:8]) == "ftyp" || string(b[4:8]) == "moov"):
 		return "a video"
-	case isMarkup(b, "html"), isMarkup(b, "!doctype html"):
-		return "a web page"
 	}
-	return ""
-}
-
-// isMarkup reports whether a text begins with an element, after declarations and comments.
-func isMarkup(b []byte, element string) bool {
-	b = bytes.TrimLeft(bytes.TrimPrefix(b[:min(len(b), 4096)], []byte("\xef\xbb\xbf")), " \t\r\n")
-	b = bytes.ToLower(b)
-	if bytes.HasPrefix(b, []byte("<"+element)) {
-		return true
-	}
-	return (starts("<?xml")(b) || starts("<!")(b)) && bytes.Contains(b, []byte("<"+element)) && element != "!doctype html"
+	return map[filekind.Kind]string{
+		filekind.GitLFS: "a pointer of Git LFS (git lfs pull fetches the file)",
+		filekind.Zip:    "a ZIP archive", filekind.Gzip: "a gzip file", filekind.Page: "a web page",
+	}[filekind.Of(b)]
 }
 
 // undecodedNames maps the file extensions of images that this package does not decode to their

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -116,9 +117,9 @@ func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 
 // draw chooses an operation at random; bin returns the bin of its magnitude.
 func (s space) draw(bin func() int, bins int, sampling Sampling, fill []uint8, r rand.Source) Transform {
-	op := intn(r, opCount)
+	op := rng.IntN(r, opCount)
 	magnitude, signed := s.magnitude(op, bin(), bins)
-	if signed && intn(r, 2) == 1 {
+	if signed && rng.IntN(r, 2) == 1 {
 		magnitude = -magnitude
 	}
 	return operation(op, magnitude, sampling, fill)
@@ -171,5 +172,5 @@ func (t TrivialAugmentWide) Draw(_ Image, r rand.Source) Transform {
 	if bins < 2 {
 		panic(tensor.Misusef("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
 	}
-	return trivialSpace.draw(func() int { return intn(r, bins) }, bins, t.Sampling, t.Fill, r)
+	return trivialSpace.draw(func() int { return rng.IntN(r, bins) }, bins, t.Sampling, t.Fill, r)
 }

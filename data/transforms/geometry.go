@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -169,7 +170,7 @@ func (t Erase) Apply(m Image, _ rand.Source) Image {
 	m.check("Erase")
 	out := NewImage(m.Channels, m.Height, m.Width)
 	copy(out.Pix, m.Pix)
-	noise := rand.NewPCG(t.Noise, 0)
+	noise := rng.PCG(t.Noise, 0)
 	for c := range m.Channels {
 		fill, dst := colourOf("Erase", t.Fill, c, m.Channels), out.plane(c)
 		for y := max(t.Top, 0); y < min(t.Top+t.Height, m.Height); y++ {

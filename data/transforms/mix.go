@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -94,7 +95,7 @@ type CutMix struct {
 // Draw implements BatchTransform.
 func (t CutMix) Draw(height, width int, r rand.Source) Mix {
 	lambda := beta(r, t.Alpha)
-	x, y := intn(r, width), intn(r, height)
+	x, y := rng.IntN(r, width), rng.IntN(r, height)
 	return cutMix(height, width, x, y, lambda)
 }
 
@@ -119,10 +120,10 @@ type RandomChoice struct {
 
 // Draw implements BatchTransform.
 func (t RandomChoice) Draw(height, width int, r rand.Source) Mix {
-	if len(t.Of) == 0 || !chance(r, cmp.Or(t.P, 1)) {
+	if len(t.Of) == 0 || !rng.Chance(r, cmp.Or(t.P, 1)) {
 		return Mix{Lambda: 1}
 	}
-	return t.Of[intn(r, len(t.Of))].Draw(height, width, r)
+	return t.Of[rng.IntN(r, len(t.Of))].Draw(height, width, r)
 }
 
 // beta draws from Beta(alpha, alpha). It rounds to float32, because the last bit of a
@@ -142,7 +143,7 @@ func beta(r rand.Source, alpha float64) float64 {
 func logGamma(r rand.Source, alpha float64) float64 {
 	boost := 0.0
 	if alpha < 1 {
-		boost = math.Log(1-between(r, 0, 1)) / alpha
+		boost = math.Log(1-rng.Between(r, 0, 1)) / alpha
 		alpha++
 	}
 	d := alpha - 1.0/3
@@ -154,7 +155,7 @@ func logGamma(r rand.Source, alpha float64) float64 {
 			continue
 		}
 		v = v * v * v
-		if math.Log(1-between(r, 0, 1)) < 0.5*x*x+d-d*v+d*math.Log(v) {
+		if math.Log(1-rng.Between(r, 0, 1)) < 0.5*x*x+d-d*v+d*math.Log(v) {
 			return boost + math.Log(d) + math.Log(v)
 		}
 	}
@@ -162,6 +163,6 @@ func logGamma(r rand.Source, alpha float64) float64 {
 
 // normal draws from the normal distribution, by the first number of the Box-Muller transform.
 func normal(r rand.Source) float64 {
-	radius := math.Sqrt(-2 * math.Log(1-between(r, 0, 1)))
-	return radius * math.Cos(2*math.Pi*between(r, 0, 1))
+	radius := math.Sqrt(-2 * math.Log(1-rng.Between(r, 0, 1)))
+	return radius * math.Cos(2*math.Pi*rng.Between(r, 0, 1))
 }

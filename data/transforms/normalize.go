@@ -1,8 +1,6 @@
 package transforms
 
-import (
-	"github.com/residual-ml/residual/tensor"
-)
+import "github.com/residual-ml/residual/tensor"
 
 // Normalize turns pixels into the float32 input of a network: (pixel/255 - Mean) / Std, as
 // torchvision's ToTensor and Normalize compute it. An empty Mean or Std is left out, so the

@@ -1,10 +1,9 @@
 package transforms
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -20,7 +19,7 @@ type Random interface {
 // numbers depend on nothing else, so they are the same for any number of goroutines, and a
 // training can resume at an epoch without a saved state. A loader has one Rand for each
 // batch buffer and calls Image before each image.
-type Rand struct{ chacha rand.ChaCha8 }
+type Rand struct{ stream rng.Stream }
 
 // Image starts the random numbers of one image.
 func (r *Rand) Image(seed uint64, epoch, index int) { r.begin(seed, epoch, index, "picture.") }
@@ -35,28 +34,8 @@ func (r *Rand) begin(seed uint64, epoch, index int, kind string) {
 	if epoch < 0 || index < 0 {
 		panic(tensor.Misusef("transforms.Rand: epoch %d, index %d", epoch, index))
 	}
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[0:], seed)
-	binary.LittleEndian.PutUint64(key[8:], uint64(epoch))
-	binary.LittleEndian.PutUint64(key[16:], uint64(index))
-	copy(key[24:], kind)
-	r.chacha.Seed(key)
+	r.stream.Seed(seed, uint64(epoch), uint64(index), kind)
 }
 
 // Uint64 implements rand.Source.
-func (r *Rand) Uint64() uint64 { return r.chacha.Uint64() }
-
-// intn returns a number in 0..n-1. Its bias is below n/2^64, which does not matter here.
-func intn(r rand.Source, n int) int {
-	hi, _ := bits.Mul64(r.Uint64(), uint64(n))
-	return int(hi)
-}
-
-// between returns a number in [lo, hi).
-func between(r rand.Source, lo, hi float64) float64 {
-	unit := float64(r.Uint64()>>11) / (1 << 53)
-	return lo + float64((hi-lo)*unit)
-}
-
-// chance is true with probability p.
-func chance(r rand.Source, p float64) bool { return between(r, 0, 1) < p }
+func (r *Rand) Uint64() uint64 { return r.stream.Uint64() }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -59,7 +60,7 @@ func (t RandomCrop) Draw(m Image, r rand.Source) Transform {
 	}
 	c := Crop{Height: h, Width: w}
 	if height != h || width != w {
-		c.Top, c.Left = intn(r, height-h+1), intn(r, width-w+1)
+		c.Top, c.Left = rng.IntN(r, height-h+1), rng.IntN(r, width-w+1)
 	}
 	return append(steps, c)
 }
@@ -98,7 +99,7 @@ func (t RandomResizedCrop) drawCrop(height, width int, r rand.Source) Crop {
 	for range 10 {
 		h, w := rectangle(height, width, scale, ratio, r)
 		if w > 0 && w <= width && h > 0 && h <= height {
-			return Crop{intn(r, height-h+1), intn(r, width-w+1), h, w}
+			return Crop{rng.IntN(r, height-h+1), rng.IntN(r, width-w+1), h, w}
 		}
 	}
 	// No crop fitted: take the largest one in the middle whose ratio is in range.
@@ -121,8 +122,8 @@ func checkRanges(op string, scale, ratio [2]float64) {
 
 // rectangle chooses the area and the aspect ratio of a part of an image and returns its sides.
 func rectangle(height, width int, scale, ratio [2]float64, r rand.Source) (h, w int) {
-	area := float64(height*width) * between(r, scale[0], scale[1])
-	aspect := math.Exp(between(r, math.Log(ratio[0]), math.Log(ratio[1])))
+	area := float64(height*width) * rng.Between(r, scale[0], scale[1])
+	aspect := math.Exp(rng.Between(r, math.Log(ratio[0]), math.Log(ratio[1])))
 	return int(math.RoundToEven(math.Sqrt(area / aspect))), int(math.RoundToEven(math.Sqrt(area * aspect)))
 }
 
@@ -137,7 +138,7 @@ func (t RandomHorizontalFlip) Apply(m Image, r rand.Source) Image { return t.Dra
 
 // Draw implements Random.
 func (t RandomHorizontalFlip) Draw(_ Image, r rand.Source) Transform {
-	if chance(r, cmp.Or(t.P, 0.5)) {
+	if rng.Chance(r, cmp.Or(t.P, 0.5)) {
 		return HorizontalFlip{}
 	}
 	return noChange
@@ -161,7 +162,7 @@ func (t RandomRotation) Draw(_ Image, r rand.Source) Transform {
 	if !(t.Degrees >= 0) || math.IsInf(t.Degrees, 1) {
 		panic(tensor.Misusef("transforms.RandomRotation: %v degrees; it must be a number of at least 0", t.Degrees))
 	}
-	return Rotate{between(r, -t.Degrees, t.Degrees), t.Expand, t.Center, t.Sampling, t.Fill}
+	return Rotate{rng.Between(r, -t.Degrees, t.Degrees), t.Expand, t.Center, t.Sampling, t.Fill}
 }
 
 // ColorJitter changes brightness, contrast, saturation and hue in random order. The factor
@@ -184,10 +185,10 @@ func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
 	}
 	order := [4]int{0, 1, 2, 3}
 	for i := range order {
-		j := intn(r, i+1)
+		j := rng.IntN(r, i+1)
 		order[i], order[j] = order[j], order[i]
 	}
-	around1 := func(d float64) float64 { return between(r, max(1-d, 0), 1+d) }
+	around1 := func(d float64) float64 { return rng.Between(r, max(1-d, 0), 1+d) }
 	parts := [4]Transform{}
 	if t.Brightness > 0 {
 		parts[0] = AdjustBrightness{around1(t.Brightness)}
@@ -199,7 +200,7 @@ func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
 		parts[2] = AdjustSaturation{around1(t.Saturation)}
 	}
 	if t.Hue > 0 {
-		parts[3] = AdjustHue{between(r, -t.Hue, t.Hue)}
+		parts[3] = AdjustHue{rng.Between(r, -t.Hue, t.Hue)}
 	}
 	var steps Compose
 	for _, i := range order {
@@ -231,7 +232,7 @@ func (t RandomErasing) Draw(m Image, r rand.Source) Transform {
 	m.check("RandomErasing")
 	scale, ratio := cmp.Or(t.Scale, [2]float64{0.02, 0.33}), cmp.Or(t.Ratio, [2]float64{0.3, 3.3})
 	checkRanges("RandomErasing", scale, ratio)
-	if !chance(r, cmp.Or(t.P, 0.5)) {
+	if !rng.Chance(r, cmp.Or(t.P, 0.5)) {
 		return noChange
 	}
 	for range 10 {
@@ -239,7 +240,7 @@ func (t RandomErasing) Draw(m Image, r rand.Source) Transform {
 		if h >= m.Height || w >= m.Width {
 			continue
 		}
-		e := Erase{Crop: Crop{intn(r, m.Height-h+1), intn(r, m.Width-w+1), h, w}, Fill: t.Fill}
+		e := Erase{Crop: Crop{rng.IntN(r, m.Height-h+1), rng.IntN(r, m.Width-w+1), h, w}, Fill: t.Fill}
 		if t.Noise {
 			e.Noise = r.Uint64() | 1
 		}

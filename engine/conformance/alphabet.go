@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -32,7 +33,7 @@ func flipping(t *testing.T, r *rand.Rand, check Check, flips float64, build func
 var someShapes = []tensor.Shape{{1}, {7, 33}, {3, 5, 9}, {2, 35, 3, 5}, {2, 3, 2, 3, 2}}
 
 func functions(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(31, 32))
+	r := rng.PCG(31, 32)
 	positive := func(x *graph.Node) *graph.Node { return x.Mul(x).Add(x.Graph.Constant(0.5)) }
 	for _, s := range someShapes {
 		for _, u := range []graph.Unary{
@@ -61,7 +62,7 @@ func functions(t *testing.T, check Check) {
 }
 
 func moves(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(33, 34))
+	r := rng.PCG(33, 34)
 	for _, s := range someShapes {
 		for range 3 {
 			o := graph.Take{Index: make([][]int, len(s)), Fill: 0.5}
@@ -94,7 +95,7 @@ func moves(t *testing.T, check Check) {
 }
 
 func reductions(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(35, 36))
+	r := rng.PCG(35, 36)
 	for _, s := range someShapes {
 		for d := range s {
 			for _, kind := range []graph.Reduction{graph.Total, graph.Mean, graph.Largest, graph.Smallest} {
@@ -118,7 +119,7 @@ func reductions(t *testing.T, check Check) {
 }
 
 func matrices(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(37, 38))
+	r := rng.PCG(37, 38)
 	for _, s := range [][2]tensor.Shape{
 		{{1, 1}, {1, 1}}, {{5, 17}, {17, 9}}, {{2, 3, 4}, {2, 4, 7}}, {{2, 3, 4, 5}, {2, 3, 5, 33}}, {{2, 1, 4, 5}, {3, 5, 2}},
 		{{6}, {6, 5}}, {{2, 4, 6}, {6}}, {{9}, {9}}, {{3, 1, 2, 5, 4}, {2, 4, 6}}, {{7, 3}, {2, 2, 3, 4}},
@@ -128,7 +129,7 @@ func matrices(t *testing.T, check Check) {
 }
 
 func normalisations(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(39, 40))
+	r := rng.PCG(39, 40)
 	for _, c := range []struct {
 		op     graph.Op
 		x      tensor.Shape
@@ -155,7 +156,7 @@ func normalisations(t *testing.T, check Check) {
 }
 
 func interpolations(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(41, 42))
+	r := rng.PCG(41, 42)
 	for _, x := range []tensor.Shape{{1, 1, 1, 1}, {2, 3, 4, 5}, {3, 8, 7, 6}, {2, 33, 3, 2}} {
 		for _, o := range []graph.Upsample{
 			{H: 2 * x[2], W: 2 * x[3]}, {H: 5, W: 3}, {H: 2 * x[2], W: 2 * x[3], Bilinear: true}, {H: 9, W: 4, Bilinear: true},
@@ -168,7 +169,7 @@ func interpolations(t *testing.T, check Check) {
 }
 
 func choices(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(43, 44))
+	r := rng.PCG(43, 44)
 	for _, s := range someShapes {
 		for d := range s {
 			g := graph.New(graph.Train)

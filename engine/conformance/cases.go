@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
 func convolutions(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rng.PCG(1, 2)
 	pick := func(v ...int) int { return v[r.IntN(len(v))] }
 	for i := range 60 {
 		c := graph.Conv2d{
@@ -33,7 +34,7 @@ func convolutions(t *testing.T, check Check) {
 
 // manyGroups checks the grouped convolutions of ResNeXt: 32 groups of few channels.
 func manyGroups(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(17, 18))
+	r := rng.PCG(17, 18)
 	for _, channels := range []int{4, 8} {
 		for stride := 1; stride <= 2; stride++ {
 			c := graph.Conv2d{StrideH: stride, StrideW: stride, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 32}
@@ -45,7 +46,7 @@ func manyGroups(t *testing.T, check Check) {
 // depthwise checks convolutions of every channel by itself, of batches and of single images, with
 // what is fused behind them.
 func depthwise(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(45, 46))
+	r := rng.PCG(45, 46)
 	for _, s := range []struct{ n, c, kernel, h, w, stride, pad, dilation int }{
 		{1, 5, 3, 7, 6, 1, 1, 1}, {4, 16, 3, 5, 9, 2, 1, 1}, {3, 33, 5, 8, 6, 1, 2, 1}, {1, 24, 3, 9, 9, 2, 1, 1}, {70, 8, 3, 4, 4, 1, 1, 1},
 		{2, 7, 3, 9, 8, 1, 2, 2}, {1, 6, 2, 5, 5, 3, 0, 1}, {2, 40, 7, 3, 4, 1, 3, 1}, {3, 4, 3, 2, 2, 1, 4, 1}, {2, 9000, 1, 2, 1, 1, 0, 1},
@@ -72,7 +73,7 @@ func depthwise(t *testing.T, check Check) {
 // tensor cores of GPUs need: several windows of the summed dimension, blocks that are not
 // full, and taps that lie inside the image for some pixels only.
 func eights(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(23, 24))
+	r := rng.PCG(23, 24)
 	for _, s := range []struct{ n, cin, cout, kernel, h, w, stride, pad, dilation, groups int }{
 		{8, 64, 136, 3, 4, 5, 1, 1, 1, 1}, {40, 16, 72, 3, 6, 3, 2, 1, 1, 1}, {64, 8, 8, 1, 3, 3, 2, 0, 1, 1}, {3, 24, 40, 5, 12, 9, 3, 2, 2, 1},
 		{9, 32, 64, 3, 4, 5, 1, 1, 1, 2}, {64, 128, 16, 3, 3, 3, 1, 1, 1, 1}, {1, 64, 64, 3, 7, 6, 2, 1, 1, 1}, {33, 72, 24, 1, 3, 2, 1, 0, 1, 3},
@@ -98,7 +99,7 @@ func randomInputs(g *graph.Graph, r *rand.Rand) (in func(name string, shape ...i
 // statistics of a batch in training; the batch norm, the shortcut and ReLU with known
 // statistics.
 func blocks(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(25, 26))
+	r := rng.PCG(25, 26)
 	for _, s := range []struct{ n, c, h, w int }{{8, 16, 5, 6}, {5, 24, 9, 3}, {3, 7, 4, 5}, {64, 8, 23, 23}} {
 		c := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 		kernel := 3
@@ -137,7 +138,7 @@ func blocks(t *testing.T, check Check) {
 // oneImage checks one image with more weights than the cache of a core holds, also where
 // some lines of the result depend on padding alone.
 func oneImage(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(19, 20))
+	r := rng.PCG(19, 20)
 	for _, s := range []struct{ cin, cout, kernel, size, stride, pad, dilation, groups int }{
 		{128, 256, 3, 6, 1, 1, 1, 1}, {128, 256, 3, 5, 2, 1, 1, 1}, {256, 256, 3, 3, 1, 1, 1, 2}, {48, 256, 5, 3, 1, 2, 1, 1},
 		{128, 256, 3, 2, 1, 3, 1, 1}, {128, 256, 3, 4, 1, 2, 2, 1}, {120, 290, 3, 3, 1, 1, 1, 1},
@@ -148,7 +149,7 @@ func oneImage(t *testing.T, check Check) {
 }
 
 func dense(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(3, 4))
+	r := rng.PCG(3, 4)
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {
 		Op(t, r, check, graph.Linear{}, tensor.Shape{s[0], s[1]}, tensor.Shape{s[2], s[1]}, tensor.Shape{s[2]})
 		Op(t, r, check, graph.Softmax{}, tensor.Shape{s[0], s[1]})
@@ -160,7 +161,7 @@ func dense(t *testing.T, check Check) {
 }
 
 func elementwise(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(5, 6))
+	r := rng.PCG(5, 6)
 	for _, s := range []tensor.Shape{{1}, {7, 33}, {3, 5, 9}, {2, 35, 3, 5}, {4, 64, 24, 24}} {
 		for _, op := range []graph.Op{graph.ReLU{}, graph.Sigmoid{}, graph.Tanh{}, graph.Scale{Factor: -0.75}} {
 			Op(t, r, check, op, s)
@@ -172,7 +173,7 @@ func elementwise(t *testing.T, check Check) {
 }
 
 func pools(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(7, 8))
+	r := rng.PCG(7, 8)
 	for i := range 30 {
 		n, c, h, w := 1+r.IntN(4), 1+r.IntN(40), 4+r.IntN(9), 4+r.IntN(9)
 		kh, kw, sh, sw := 1+r.IntN(4), 1+r.IntN(4), 1+r.IntN(3), 1+r.IntN(3)
@@ -192,7 +193,7 @@ func pools(t *testing.T, check Check) {
 }
 
 func batchNorm(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(9, 10))
+	r := rng.PCG(9, 10)
 	for i, s := range []tensor.Shape{
 		{5, 3}, {16, 40}, {4, 7, 9}, {3, 17, 5, 4}, {8, 64, 12, 12}, {2, 33, 1, 1},
 		{3, 24, 5, 7}, {2, 264, 3, 5}, {9, 8, 19, 17}, {9, 35, 19, 17},
@@ -218,7 +219,7 @@ func batchNorm(t *testing.T, check Check) {
 }
 
 func lossAndDropout(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(11, 12))
+	r := rng.PCG(11, 12)
 	for _, s := range [][2]int{{1, 2}, {7, 10}, {64, 33}} {
 		g := graph.New(graph.Train)
 		z, labels := g.Input("logits", tensor.Float32, s[0], s[1]), g.Input("labels", tensor.Int64, s[0])
@@ -255,7 +256,7 @@ func lossAndDropout(t *testing.T, check Check) {
 }
 
 func channelsAndStochasticDepth(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(13, 14))
+	r := rng.PCG(13, 14)
 	for _, s := range []tensor.Shape{{3, 5}, {2, 7, 9}, {1, 16, 3, 5}, {5, 33, 4, 4}, {70, 2, 1, 1}} {
 		for _, more := range []int{0, 1, 16} {
 			Op(t, r, check, graph.PadChannels{To: s[1] + more}, s)

@@ -1,16 +1,16 @@
 package conformance
 
 import (
-	"math/rand/v2"
 	"testing"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // readTwice checks values that several steps read, or one step twice. Fusing steps and
 // working in place must leave such a value to all of its readers.
 func readTwice(t *testing.T, check Check) {
-	r := rand.New(rand.NewPCG(27, 28))
+	r := rng.PCG(27, 28)
 	for _, s := range []struct{ n, c, h, w int }{{2, 5, 6, 7}, {8, 16, 5, 6}} {
 		// The gradient of conv(x) + x is the sum of the output's gradient and a convolution
 		// of it, which reads that gradient at other places while the result is written.

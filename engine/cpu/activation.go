@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -11,17 +10,6 @@ import (
 type activation struct {
 	full memory
 	bf16 []uint16
-}
-
-// act returns the memory of a value of either type.
-func (b *binder) act(v *engine.Value) activation {
-	switch {
-	case v == nil:
-		return activation{}
-	case v.DType == tensor.BFloat16:
-		return activation{bf16: b.At(v).(memory).bf16()[:v.Numel()]}
-	}
-	return activation{full: b.mem(v)}
 }
 
 // at returns the activation from element i on.

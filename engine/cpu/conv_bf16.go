@@ -262,38 +262,3 @@ func (p *bf16Product) packBackward(panel []uint16, weight memory, g, q int) {
 		}
 	}
 }
-
-// isBF16 reports whether a value is stored as bfloat16.
-func isBF16(x *engine.Value) bool { return x.DType == tensor.BFloat16 }
-
-// convBF16 binds a convolution and what is fused behind it.
-func (b *binder) convBF16(s *engine.Conv) func() {
-	n, cin, h, w := s.X.Dims()
-	_, cout, oh, ow := s.Y.Dims()
-	after, prepare, finish := b.epilogue(s, cout)
-	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
-	p := &bf16Product{
-		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
-		src: b.act(s.X).bf16, dst: b.act(s.Y), after: after,
-	}
-	b.divide(p, runs, n)
-	frame := b.bf16Lines(p, s)
-	return inOrder(prepare, frame, b.bf16Product(p, s.W, false), finish)
-}
-
-// convGradInputBF16 binds the gradient of a convolution's input.
-func (b *binder) convGradInputBF16(s *engine.ConvGradInput) func() {
-	n, cin, h, w := s.DX.Dims()
-	_, cout, oh, ow := s.DY.Dims()
-	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
-	p := &bf16Product{
-		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
-		src: b.act(s.DY).bf16, dst: b.act(s.DX), base: b.act(s.Base),
-	}
-	b.divide(p, runs, n)
-	compute := b.bf16Product(p, s.W, true)
-	if p.base.full == nil {
-		return compute
-	}
-	return inOrder(b.copy(p.dst.full, p.base.full), compute)
-}

@@ -61,44 +61,6 @@ type gradWeight struct {
 	areas          *areas // memory for the copies
 }
 
-// convGradWeight binds the gradient of a convolution's weight, computed by the algorithm
-// that costs least for its shape.
-func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
-	if isDepthwise(s.Window, s.X, s.DY) {
-		return b.depthwiseGradWeight(s)
-	}
-	if isBF16(s.X) {
-		return b.convGradWeightBF16(s)
-	}
-	n, cin, h, w := s.X.Dims()
-	_, cout, oh, ow := s.DY.Dims()
-	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
-	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
-		return b.winogradWeight(f, imageBatch{h, w, n, cin, b.mem(s.X)}, imageBatch{oh, ow, n, cout, b.mem(s.DY)}, s)
-	}
-	g := &gradWeight{
-		set: b.set, weightPlan: weightPlan{win: s.Window, batch: n}, cin: cin / s.Groups, cout: cout / s.Groups,
-		x: b.mem(s.X), dy: b.mem(s.DY), areas: b.areas,
-	}
-	g.byTap = g.cin < 4 && s.KW > g.cin
-	g.panels, g.blocks = ceil(g.cout, b.set.Cols), ceil(g.cin, b.set.Rows)
-	if g.byTap {
-		g.blocks = g.cin
-	}
-	parts, pixels := g.count(s.DW.Numel(), oh*ow), oh*ow
-	for i := range parts {
-		g.parts = append(g.parts, g.part(h, w, ow, n*cin, n*cout, pixels*i/parts, pixels*(i+1)/parts))
-	}
-	g.sums = b.partSums(b.mem(s.DW), parts)
-	tasks := g.divide(4 * b.pool.threads)
-	if g.packed = g.packs(); g.packed {
-		in, out := g.packedWidths()
-		b.areas.need(weightRows * (in + out))
-	}
-	work := g.task
-	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
-}
-
 // count returns the number of parts into which the image is divided.
 func (g *gradWeight) count(weights, pixels int) int {
 	tasks := g.win.Groups * ceil(g.cin, weightInputs) * ceil(g.cout, 16*weightPanels)

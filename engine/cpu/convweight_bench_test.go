@@ -52,7 +52,7 @@ var weightLayers = []struct{ batch, in, out, size, kernel, stride, groups int }{
 }
 
 // BenchmarkConvGradWeight reports the speed of weight gradients from bfloat16 as a share
-// of the peak on registers alone on all threads, which is measured beside each. Factors
+// of the peak on registers alone on all threads, which is measured next to each. Factors
 // come from memory, as in a training step, not from the last-level cache.
 func BenchmarkConvGradWeight(b *testing.B) {
 	isa := kernel.Best()

@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
@@ -115,10 +114,13 @@ func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) 
 // ISA returns the instruction set that the kernels use.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
-// Preferred returns BF16 if the processor has instructions that multiply bfloat16, and
-// FP32 otherwise.
-func (d *Device) Preferred() engine.Precision {
-	if d.set.BF16.Native {
+// Preferred returns PreferredBy of the device's instruction set.
+func (d *Device) Preferred() engine.Precision { return PreferredBy(d.set) }
+
+// PreferredBy returns BF16 if kernels have instructions that multiply bfloat16, and FP32
+// otherwise.
+func PreferredBy(set *kernel.Set) engine.Precision {
+	if set.BF16.Native {
 		return engine.BF16
 	}
 	return engine.FP32
@@ -127,26 +129,8 @@ func (d *Device) Preferred() engine.Precision {
 // Threads returns how many threads share a step.
 func (d *Device) Threads() int { return d.pool.threads }
 
-// memory is a buffer of the device: ordinary Go memory, aligned to cache lines.
-type memory []float32
-
-// bf16 returns the same memory as bfloat16 elements, two for every float32.
-func (m memory) bf16() []uint16 {
-	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(m))), 2*len(m))
-}
-
-func (m memory) Len() int { return len(m) }
-
 // Alloc returns n zeroed float32 that begin on a cache line.
 func (d *Device) Alloc(n int) engine.Buffer { return alloc(n) }
-
-func alloc(n int) memory {
-	const line = 64
-	s := make([]float32, n+line/4)
-	advise(s)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%line) / 4
-	return s[skip : skip+n : skip+n]
-}
 
 // Slice returns the n elements of b from off on; they share its memory.
 func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer {

@@ -132,25 +132,29 @@ func (b *binder) gatherElements(op graph.GatherElements, s *engine.Compute) func
 }
 
 // gatherElementsGrad binds the gradient of gatherElements. Each line along the axis is summed
-// by one task, in float64 and in the order of the indices.
+// by one task, in the order of the indices.
 func (b *binder) gatherElementsGrad(op graph.GatherElementsGrad, s *engine.Compute) func() {
 	index, dy, dx := s.In[0], s.In[1], s.Out
 	from, to := dy.Layout.Strides(dy.Shape), dx.Layout.Strides(dx.Shape)
 	chosen, src, dst := b.act(index), b.act(dy), b.act(dx)
 	lines := tensor.Shape(slices.Clone(dx.Shape))
 	lines[op.Axis] = 1
+	b.areas.need(op.Size)
 	return b.rows(lines.Numel(), func(i int) {
-		sums := make([]float64, op.Size)
+		area := b.areas.get()
+		defer b.areas.put(area)
+		sums := area[:op.Size]
+		clear(sums)
 		at := offset(lines, from, i)
 		for range dy.Shape[op.Axis] {
 			if k := chosen.get(at); k >= 0 && k < float32(op.Size) {
-				sums[int(k)] += float64(src.get(at))
+				sums[int(k)] += src.get(at)
 			}
 			at += from[op.Axis]
 		}
 		at = offset(lines, to, i)
 		for _, v := range sums {
-			dst.set(at, float32(v))
+			dst.set(at, v)
 			at += to[op.Axis]
 		}
 	})

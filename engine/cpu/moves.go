@@ -221,22 +221,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 		}
 	}
 	src, dst := b.act(dy), b.act(dx)
-	var sum func(d, at int, lists *[graph.MostDimensions][]int) float64
 	rank := len(dx.Shape)
-	sum = func(d, at int, lists *[graph.MostDimensions][]int) float64 {
-		if rank == 0 {
-			return float64(src.get(at))
-		}
-		total := 0.0
-		for _, more := range lists[d] {
-			if d == rank-1 {
-				total += float64(src.get(at + more))
-			} else {
-				total += sum(d+1, at+more, lists)
-			}
-		}
-		return total
-	}
 	return b.rows(dx.Numel(), func(i int) {
 		var lists [graph.MostDimensions][]int
 		at := 0
@@ -246,8 +231,44 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 			lists[d] = takers[d][k]
 			at += k * to[d]
 		}
-		dst.set(at, float32(sum(0, 0, &lists)))
+		dst.set(at, float32(sumTaken(src, lists[:rank])))
 	})
+}
+
+// sumTaken sums the elements of src whose offset is the sum of one offset of each list, in the
+// order of the lists.
+func sumTaken(src activation, lists [][]int) float64 {
+	var index [graph.MostDimensions]int
+	at := 0
+	for _, list := range lists {
+		if len(list) == 0 {
+			return 0
+		}
+		at += list[0]
+	}
+	total, last := 0.0, len(lists)-1
+	if last < 0 {
+		return float64(src.get(0))
+	}
+	for {
+		for _, offset := range lists[last] {
+			total += float64(src.get(at - lists[last][0] + offset))
+		}
+		d := last - 1
+		for ; d >= 0; d-- {
+			list, k := lists[d], index[d]
+			if k+1 < len(list) {
+				index[d] = k + 1
+				at += list[k+1] - list[k]
+				break
+			}
+			index[d] = 0
+			at += list[0] - list[k]
+		}
+		if d < 0 {
+			return total
+		}
+	}
 }
 
 func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) func() {

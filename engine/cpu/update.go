@@ -43,7 +43,7 @@ func parts(pieces []engine.Piece, most int) (all []part) {
 
 // BindUpdate returns a function that updates all parameters in parallel with an
 // updater, a learning rate and the number of the step. Tasks update pieces of
-// parameters, or entire parameters where the updater is an engine.Whole that asks for it.
+// parameters, or entire parameters where the updater is an engine.WholeParameterUpdater that asks for it.
 func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
 	cuts, wholes := parts(pieces, pieceLength), parts(pieces, math.MaxInt)
 	now := cuts
@@ -56,7 +56,7 @@ func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32,
 	}
 	return func(updater engine.Updater, rate float32, number int) {
 		u, lr, step, now = updater, rate, number, cuts
-		if w, ok := updater.(engine.Whole); ok && w.Whole() {
+		if w, ok := updater.(engine.WholeParameterUpdater); ok && w.NeedsWholeParameter() {
 			now = wholes
 		}
 		d.pool.run(len(now), work)

@@ -15,7 +15,15 @@
 // the driver compiles for the GPU and caches.
 package cuda
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/engine"
+)
+
+// Preferred is the precision that suits every supported GPU best: their tensor cores multiply
+// bfloat16.
+const Preferred = engine.BF16
 
 // Found is the driver and the GPUs that Find has found on a machine.
 type Found struct {

@@ -233,16 +233,16 @@ func gibibytes(n uint64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<30)), ".0") + " GiB"
 }
 
-// Preferred is BF16, which the tensor cores of every supported GPU multiply.
-func (d *Device) Preferred() engine.Precision { return engine.BF16 }
+// Preferred returns the constant of that name.
+func (d *Device) Preferred() engine.Precision { return Preferred }
 
 // Computes allows every precision.
 func (d *Device) Computes(engine.Precision) error { return nil }
 
-// KeepsActivations implements engine.Keeper: it returns true, so programs keep
+// RetainsActivations implements engine.ActivationRetainer: it returns true, so programs keep
 // activations that a CPU would compute again. On a CPU, where products take most of the
 // time, computing them again is cheap; on a GPU it costs a tenth of a step.
-func (d *Device) KeepsActivations() bool { return true }
+func (d *Device) RetainsActivations() bool { return true }
 
 // Err returns the first failure, after which the device computes nothing; see
 // engine.Device.
@@ -309,7 +309,7 @@ func (d *Device) leave() {
 // check records the first failure and reports whether there has been none.
 func (d *Device) check(call string, r driver.Result) bool {
 	if r != driver.Success && d.err == nil {
-		d.err = fmt.Errorf("%s stopped working: %w; what was saved before is whole", d.title(), d.api.Check(call, r))
+		d.err = fmt.Errorf("%s stopped working: %w; files that were saved before are complete", d.title(), d.api.Check(call, r))
 	}
 	return d.err == nil
 }

@@ -20,7 +20,7 @@ const (
 // and writes the sums divided by count to out.
 type columns struct {
 	x, dy, mask *engine.Value
-	normal      *engine.BatchNorm // the batch norm that made the mask, if x tells the mask; else nil
+	normal      *engine.BatchNorm // the batch norm that made the mask, if the mask can be computed from x; else nil
 	stats       *buffer
 	eps         float64
 	count       float64

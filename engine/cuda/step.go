@@ -39,7 +39,7 @@ type gate struct {
 const look = "gate"
 
 // BindStep implements engine.Stepper.
-func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []engine.Piece) engine.WholeStep {
+func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []engine.Piece) engine.TrainingStep {
 	var s *stepper
 	if d.enter() {
 		s = d.newStepper(e.(*executable), read, pieces)

@@ -166,14 +166,14 @@ var rules = []struct {
 		return []engine.Pass{{Updater: optim.SGD{}, LR: lr, Clip: 1e6, Counts: true}}
 	}},
 	{"averaged sums, clipped", true, func(b int, lr float32) []engine.Pass {
-		sum := &optim.Sum{Kept: 3, At: 1, Weight: 3, Phase: optim.SumGrows}
+		sum := &optim.Sum{TotalSlots: 3, At: 1, Weight: 3, Phase: optim.SumGrows}
 		if b%2 == 0 {
 			sum.Phase = optim.SumBegins
 			return []engine.Pass{{Updater: sum}}
 		}
-		step := &optim.Averaged{Scaled: optim.Scaled{Optimizer: optim.SGD{Momentum: 0.9}, Factor: 1}, Kept: 3, At: 2, Rest: float32(1) / float32(b+1)}
+		step := &optim.Averaged{Scaled: optim.Scaled{Optimizer: optim.SGD{Momentum: 0.9}, Factor: 1}, TotalSlots: 3, At: 2, AverageWeight: float32(1) / float32(b+1)}
 		return []engine.Pass{
-			{Updater: sum}, {Updater: &optim.Sum{Kept: 3, At: 1, Weight: 1.0 / 6, Phase: optim.SumReplace}},
+			{Updater: sum}, {Updater: &optim.Sum{TotalSlots: 3, At: 1, Weight: 1.0 / 6, Phase: optim.SumReplace}},
 			{Updater: step, LR: lr, Clip: 1, Counts: true},
 		}
 	}},
@@ -272,7 +272,7 @@ func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 func TestTrainLooksAtTheMean(t *testing.T) {
 	s := newStepped(t, false)
 	sum := func(p optim.Phase, w float32) engine.Pass {
-		return engine.Pass{Updater: &optim.Sum{Kept: 1, At: 0, Weight: w, Phase: p}}
+		return engine.Pass{Updater: &optim.Sum{TotalSlots: 1, At: 0, Weight: w, Phase: p}}
 	}
 	for b := range 4 {
 		s.feed(t, b)
@@ -280,7 +280,7 @@ func TestTrainLooksAtTheMean(t *testing.T) {
 		before := s.bits(0)
 		passes := []engine.Pass{
 			sum(optim.SumBegins, 3e38), sum(optim.SumReplace, 3e38),
-			{Updater: &optim.Averaged{Scaled: optim.Scaled{Optimizer: optim.SGD{}, Factor: 1}, Kept: 1}, LR: 0.1, Counts: true},
+			{Updater: &optim.Averaged{Scaled: optim.Scaled{Optimizer: optim.SGD{}, Factor: 1}, TotalSlots: 1}, LR: 0.1, Counts: true},
 		}
 		if made, ok := s.train(0, passes); made != 2 || !ok || s.store.Step() != 0 || !slices.Equal(before, s.bits(0)) {
 			t.Errorf("batch %d: %d passes and %d steps, %v", b, made, s.store.Step(), ok)

@@ -104,8 +104,8 @@ func (s *settings) tell(names []string, u engine.Updater, lr float32, step int) 
 		names, ok = s.tell(names, o.Optimizer, lr, step)
 	case *optim.Averaged:
 		names, ok = s.tell(names, &o.Scaled, lr, step)
-		if o.Rest > 0 {
-			s.mean, s.meanKeep, s.meanRest = int32(o.At), 1-o.Rest, o.Rest
+		if o.AverageWeight > 0 {
+			s.mean, s.meanKeep, s.meanRest = int32(o.At), 1-o.AverageWeight, o.AverageWeight
 			names = append(names, "average")
 		}
 	case *optim.Sum:

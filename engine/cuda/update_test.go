@@ -38,10 +38,10 @@ func TestUpdates(t *testing.T) {
 		{optim.LARS{Momentum: 0.9, WeightDecay: 0.01}}, {optim.LARS{}},
 		{&optim.Scaled{Optimizer: sgd, Factor: 0.5}}, {doubling{}},
 		{
-			&optim.Sum{Kept: 3, At: 1, Weight: 3, Phase: optim.SumBegins}, &optim.Sum{Kept: 3, At: 1, Weight: 2, Phase: optim.SumGrows},
-			&optim.Sum{Kept: 3, At: 1, Weight: 0.2, Phase: optim.SumReplace}, &optim.Averaged{Scaled: scaled(sgd), Kept: 3, At: 2, Rest: 0.1},
+			&optim.Sum{TotalSlots: 3, At: 1, Weight: 3, Phase: optim.SumBegins}, &optim.Sum{TotalSlots: 3, At: 1, Weight: 2, Phase: optim.SumGrows},
+			&optim.Sum{TotalSlots: 3, At: 1, Weight: 0.2, Phase: optim.SumReplace}, &optim.Averaged{Scaled: scaled(sgd), TotalSlots: 3, At: 2, AverageWeight: 0.1},
 		},
-		{&optim.Averaged{Scaled: scaled(optim.AdamW{}), Kept: 4, At: 3, Rest: 0.5}},
+		{&optim.Averaged{Scaled: scaled(optim.AdamW{}), TotalSlots: 4, At: 3, AverageWeight: 0.5}},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { comparePasses(t, passes) })
 	}

@@ -1,4 +1,12 @@
-// Package devices opens a device by its name, such as "cpu", "cuda:1" or "auto".
+// Package devices opens a device by its name, such as "cpu", "cuda:1" or "auto":
+//
+//	dev, why, err := devices.Open("auto", cpu.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer dev.Close()
+//
+// Names lists the names, and Check checks one without opening the device.
 package devices
 
 import (

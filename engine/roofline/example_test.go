@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Describe tells the arithmetic and the bytes of every step, and how long each takes at least
-// on a device of known peaks.
+// Describe computes the arithmetic and the bytes of every step, and the least time that it
+// takes on a device with the given peaks.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)

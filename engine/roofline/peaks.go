@@ -1,7 +1,6 @@
 package roofline
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -9,17 +8,18 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
-// longEnough is how long a step takes when a larger program would show no higher rate.
+// longEnough is how long a step must take so that a larger program would not show a higher rate.
 const longEnough = 50 * time.Millisecond
 
-// Measure finds the peaks of a device by large programs of the engine's own: a 1x1
-// convolution for the arithmetic and a ReLU for the bytes. The result is what these kernels
-// reach, so a floor by it says how far a step is from the best of the engine, and not from
-// the hardware's.
+// Measure finds the peaks of a device by running large programs: a 1x1 convolution for the
+// arithmetic and a ReLU for the bytes. The result is what the engine's own kernels reach. So
+// a floor computed from it shows how far a step is from the engine's best kernels, not from
+// the limits of the hardware.
 func Measure(dev engine.Device, precision engine.Precision) (*Peaks, error) {
 	p := &Peaks{Measured: true}
 	for _, size := range []struct{ channels, side int }{{256, 8}, {512, 16}, {1024, 23}, {2048, 32}} {
@@ -43,7 +43,7 @@ func Measure(dev engine.Device, precision engine.Precision) (*Peaks, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.GBPerSecond = r.gbs // that of the largest, which fits into no cache
+		p.GBPerSecond = r.gbs // the rate of the largest, which does not fit into a cache
 		if r.slowest > longEnough {
 			break
 		}
@@ -63,9 +63,9 @@ func measureRates(dev engine.Device, precision engine.Precision, g *graph.Graph,
 	if err != nil {
 		return r, err
 	}
-	images, rng := tensor.New(x.Shape...), rand.New(rand.NewPCG(1, 2))
+	images, numbers := tensor.New(x.Shape...), rng.PCG(1, 2)
 	for i := range images.Data() {
-		images.Data()[i] = rng.Float32() - 0.5
+		images.Data()[i] = numbers.Float32() - 0.5
 	}
 	if err := p.Feed(x, images); err != nil {
 		return r, err
@@ -87,8 +87,8 @@ func measureRates(dev engine.Device, precision engine.Precision, g *graph.Graph,
 	return r, dev.Err()
 }
 
-// CPUPeak measures the multiply-adds of the CPU in GFLOP/s: the best of a few runs that work
-// on registers alone, in the numbers of precision and on all threads of the device. It
+// CPUPeak measures the peak of multiply-adds on the CPU in GFLOP/s: the best of a few runs
+// that use only registers, in the given precision and on all threads of the device. It
 // returns 0 for any other device.
 func CPUPeak(d engine.Device, precision engine.Precision) float64 {
 	dev, ok := d.(*cpu.Device)

@@ -28,7 +28,7 @@ import (
 type Peaks struct {
 	GFLOPPerSecond float64 `json:"gflop_per_second"` // of multiply-adds, each counted as two operations
 	GBPerSecond    float64 `json:"gb_per_second"`    // read and written, 1e9 bytes to a gigabyte
-	Measured       bool    `json:"measured"`         // by Measure; false where they were given
+	Measured       bool    `json:"measured"`         // whether Measure found them; false if they were given
 }
 
 // Floor returns the least time of a step in milliseconds: that of its arithmetic or that of
@@ -37,11 +37,11 @@ func (p *Peaks) Floor(gflop float64, bytes int64) float64 {
 	return 1e3 * max(gflop/p.GFLOPPerSecond, float64(bytes)/1e9/p.GBPerSecond)
 }
 
-// Step describes one step of a program. Whoever times it fills in the times.
+// Step describes one step of a program. Its times are filled in by code that measures them.
 type Step struct {
 	Kind         string  `json:"kind"`
 	What         string  `json:"what"`         // the shapes that it reads and writes
-	Milliseconds float64 `json:"milliseconds"` // the median of several runs; 0 where it was not timed
+	Milliseconds float64 `json:"milliseconds"` // the median of several runs; 0 if it was not timed
 	Least        float64 `json:"least_milliseconds"`
 	GFLOP        float64 `json:"gflop,omitempty"` // two operations for each multiply-add, padding included
 	WeightBytes  int64   `json:"weight_bytes,omitempty"`
@@ -65,11 +65,11 @@ type Work struct {
 	GFLOPPerStep float64  `json:"gflop_per_step"`               // two operations for each multiply-add, padding included
 	BytesPerStep int64    `json:"bytes_per_step"`               // every step reads each operand once and writes each result once
 	Milliseconds *float64 `json:"floor_milliseconds,omitempty"` // the sum over the steps; nil without Peaks
-	Peaks        *Peaks   `json:"floor_peaks,omitempty"`        // the rates that Milliseconds is computed by; nil where none are known
+	Peaks        *Peaks   `json:"floor_peaks,omitempty"`        // the rates from which Milliseconds is computed; nil if they are not known
 }
 
-// Describe lists the steps of a program in their order. Where peaks is not nil, every step
-// has its floor.
+// Describe lists the steps of a program in their order. If peaks is not nil, every step has
+// its floor.
 func Describe(steps []engine.Step, peaks *Peaks) []Step {
 	described := make([]Step, len(steps))
 	for i, s := range steps {
@@ -78,8 +78,8 @@ func Describe(steps []engine.Step, peaks *Peaks) []Step {
 	return WithFloors(described, peaks)
 }
 
-// Update describes the optimiser's pass over n float32 parameters, which is no step of the
-// program: it reads each parameter and its gradient and writes the parameter.
+// Update describes the optimiser's pass over n float32 parameters, which is not a step of the
+// program. It reads each parameter and its gradient and writes the parameter.
 func Update(n int64) Step {
 	return Step{Kind: "Update", What: fmt.Sprintf("[%d]", n), Bytes: 3 * 4 * n}
 }
@@ -108,7 +108,7 @@ func Sum(steps []Step, peaks *Peaks) Work {
 	return w
 }
 
-// ByKind sums the steps of each kind. The kind that takes longest comes first; where nothing
+// ByKind sums the steps of each kind. The kind that takes longest comes first; if nothing
 // was timed, the one with the highest floor, or with the most bytes.
 func ByKind(steps []Step) []Kind {
 	kinds := map[string]*Kind{}
@@ -180,8 +180,8 @@ func describe(s engine.Step) Step {
 	return d
 }
 
-// convolution fills in what is told of a convolution of x to y by weight, or of one of its
-// gradients, which multiply as often.
+// convolution describes a convolution from x to y, or one of its gradients, which have the
+// same number of multiplications.
 func (d *Step) convolution(w engine.Window, x, y, weight *engine.Value) {
 	d.What = fmt.Sprintf("%v to %v, %dx%d", x.Shape, y.Shape, w.KH, w.KW)
 	if w.StrideH > 1 || w.StrideW > 1 {

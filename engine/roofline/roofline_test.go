@@ -23,7 +23,7 @@ func device(t *testing.T) *cpu.Device {
 	return dev
 }
 
-// TestBytesOfSteps counts by hand what steps move.
+// TestBytesOfSteps compares the bytes of steps with a count by hand.
 func TestBytesOfSteps(t *testing.T) {
 	v := func(d tensor.DType, shape ...int) *engine.Value { return &engine.Value{DType: d, Shape: shape} }
 	x, y, w := v(tensor.BFloat16, 2, 3, 8, 8), v(tensor.BFloat16, 2, 5, 8, 8), v(tensor.Float32, 5, 3, 3, 3)
@@ -46,7 +46,7 @@ func TestBytesOfSteps(t *testing.T) {
 	}
 }
 
-// TestConvolutionIsDescribed holds a grouped convolution with a stride to a count by hand.
+// TestConvolutionIsDescribed compares a grouped convolution with a stride with a count by hand.
 func TestConvolutionIsDescribed(t *testing.T) {
 	x, y, w := &engine.Value{Shape: tensor.Shape{2, 8, 9, 9}}, &engine.Value{Shape: tensor.Shape{2, 6, 5, 5}}, &engine.Value{Shape: tensor.Shape{6, 4, 3, 3}}
 	d := describe(&engine.Conv{X: x, Y: y, W: w, Window: engine.Window{Conv2d: graph.Conv2d{StrideH: 2, StrideW: 2, Groups: 2}, KH: 3, KW: 3}})
@@ -59,7 +59,7 @@ func TestConvolutionIsDescribed(t *testing.T) {
 	}
 }
 
-// TestFloor holds the floor to the roofline: the slower of arithmetic and memory.
+// TestFloor checks that the floor is the slower of arithmetic and memory.
 func TestFloor(t *testing.T) {
 	p := &Peaks{GFLOPPerSecond: 1000, GBPerSecond: 10}
 	if got := p.Floor(2, 1e6); math.Abs(got-2) > 1e-12 {
@@ -70,7 +70,7 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// TestStepsAndGraphAgree holds the arithmetic of a compiled inference to that of its graph.
+// TestStepsAndGraphAgree compares the arithmetic of a compiled inference with that of its graph.
 func TestStepsAndGraphAgree(t *testing.T) {
 	e, err := models.Lookup("cifar-resnet8")
 	if err != nil {
@@ -101,14 +101,14 @@ func TestByKind(t *testing.T) {
 	if !slices.Equal(kinds, want) {
 		t.Errorf("got %+v, want %+v", kinds, want)
 	}
-	// Where nothing was timed, the floor decides, and no share is made of 0 by 0.
+	// If nothing was timed, the floor decides, and no share is 0/0.
 	kinds = ByKind(WithFloors([]Step{{Kind: "A", Bytes: 1e9}, Update(1e9)}, peaks))
 	if kinds[0].Kind != "Update" || kinds[0].Floor != 12e3 || kinds[0].Share != 0 || kinds[1].Floor != 1e3 {
 		t.Errorf("got %+v", kinds)
 	}
 }
 
-// TestMeasure finds rates of a device that has them.
+// TestMeasure measures the rates of the CPU.
 func TestMeasure(t *testing.T) {
 	dev := device(t)
 	p, err := Measure(dev, engine.FP32)

@@ -134,7 +134,7 @@ func run(w io.Writer, c train.Config, plot string) error {
 		return err
 	}
 	fmt.Fprintf(w, "loss %.3f, train acc %.3f, test acc %.3f\n", total.Loss, total.Accuracy, total.TestAccuracy)
-	fmt.Fprintf(w, "%.1f examples/sec on %s, saved in %s\n", total.ImagesPerSecond, dev.Name(), total.Dir)
+	fmt.Fprintf(w, "%.1f images/s on %s, saved in %s\n", total.ImagesPerSecond, dev.Name(), total.Dir)
 
 	file, err := os.Create(plot)
 	if err != nil {

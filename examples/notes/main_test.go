@@ -34,7 +34,7 @@ Flatten output shape:	\[1, 512\]
 Linear output shape:	\[1, 10\]
 (epoch [0-9.]+: loss [0-9.]+, train acc 0\.[0-9]+
 ){10}loss [0-9.]+, train acc 0\.[0-9]{3}, test acc 0\.[0-9]{3}
-[0-9.]+ examples/sec on cpu, saved in .*train-1
+[0-9.]+ images/s on cpu, saved in .*train-1
 $`)
 	if !want.MatchString(out.String()) {
 		t.Errorf("got:\n%s", out.String())

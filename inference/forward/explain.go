@@ -8,14 +8,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// explanation is a program that computes the gradient of one logit of each image, compiled for
-// one batch shape.
-type explanation struct {
-	*engine.Program
-	images, chosen       *graph.Node // chosen [N, classes] is 1 for the explained class of each image
-	logits, of, gradient *graph.Node // gradient is that with respect to of
-}
-
 // explanation returns the program in at if it suits the shape, and otherwise compiles another
 // one into it. of chooses the node of which the gradient is taken; nil stands for the images.
 func (r *Runner) explanation(at **explanation, shape tensor.Shape, of func(logits *graph.Node) (*graph.Node, error)) (*explanation, error) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -24,6 +25,10 @@ type Result struct {
 	Values *metrics.ValueResult `json:"-"`
 	Masks  *metrics.MaskResult  `json:"-"`
 }
+
+// MarshalJSON implements json.Marshaler. A loss that is NaN becomes null, and an infinite one
+// the string "+Inf".
+func (r Result) MarshalJSON() ([]byte, error) { return number.Object(r) }
 
 // Top5Accuracy is the share of images whose class is among the five most likely. Of classes
 // with the same logit the first counts as more likely, as in Predict. For a model with five

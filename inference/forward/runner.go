@@ -59,10 +59,10 @@ func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 	return &Runner{module: m, store: store, precision: p}
 }
 
-// Logits returns the model's output, [N, classes] unless its Config says otherwise, for a batch of images [N, C, H, W]. The
-// tensor belongs to the runner and is valid until the next call with the same N. The first
-// batch of a shape compiles the model for it. If the model does not accept the size of the
-// images, Logits returns an error.
+// Logits returns the model's output, [N, classes] unless its Config says otherwise, for a batch
+// of images [N, C, H, W]. The tensor belongs to the runner and is valid until the next call
+// with the same N. The first batch of a shape compiles the model for it. If the model does not
+// accept the size of the images, Logits returns an error.
 func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	if err := r.store.Device().Err(); err != nil {
 		return nil, err
@@ -158,4 +158,28 @@ func (r *Runner) trace(x *graph.Node) (*graph.Node, error) {
 		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(r.module), logits.Shape, x.Shape)
 	}
 	return logits, CheckOutputs(r.config.Targets, r.module, logits.Shape, x.Shape[0])
+}
+
+// New is NewRunner for a model that answers with anything: [N, labels], [N, values] or masks.
+func New(m nn.Module, store *engine.Store, p engine.Precision, c Config) *Runner {
+	r := NewRunner(m, store, p)
+	r.config = c
+	return r
+}
+
+// Targets describes what the model answers.
+func (r *Runner) Targets() task.Targets { return r.config.Targets }
+
+// explanation is a program that computes the gradient of one logit of each image, compiled for
+// one batch shape.
+type explanation struct {
+	*engine.Program
+	images, chosen       *graph.Node // chosen [N, classes] is 1 for the explained class of each image
+	logits, of, gradient *graph.Node // gradient is that with respect to of
+}
+
+// lossProgram computes the loss of a batch of outputs on the device.
+type lossProgram struct {
+	*engine.Program
+	outputs, targets, loss *graph.Node
 }

@@ -17,16 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program is machine code in the making.
-type program []byte
+// codeBuffer collects machine code.
+type codeBuffer []byte
 
 // set loads a register with a number.
-func (p *program) set(reg int, v uint64) {
+func (p *codeBuffer) set(reg int, v uint64) {
 	*p = append(*p, 0x48|byte(reg>>3), 0xb8|byte(reg&7))
 	*p = binary.LittleEndian.AppendUint64(*p, v)
 }
 
-func (p *program) add(t *testing.T, hex ...string) {
+func (p *codeBuffer) add(t *testing.T, hex ...string) {
 	for _, h := range hex {
 		*p = append(*p, unhex(t, h)...)
 	}
@@ -34,7 +34,7 @@ func (p *program) add(t *testing.T, hex ...string) {
 
 // run makes a function of the code and calls it. The code may use the registers
 // that Go's functions may, all but RSP, RBP and R14.
-func (p program) run(t *testing.T) {
+func (p codeBuffer) run(t *testing.T) {
 	t.Helper()
 	m, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -81,10 +81,10 @@ const (
 )
 
 // configure begins a program with a configuration, which lies in memory.
-func configure(t *testing.T, memory []byte, shapes ...shape) *program {
+func configure(t *testing.T, memory []byte, shapes ...shape) *codeBuffer {
 	c := configuration(shapes...)
 	copy(memory, c[:])
-	p := &program{}
+	p := &codeBuffer{}
 	p.set(rax, place(memory))
 	p.add(t, loadConfig)
 	return p
@@ -146,7 +146,7 @@ var sequences = map[string]struct {
 	}},
 	"not configured": {"SIGILL", func(t *testing.T) {
 		ask()
-		p := program{}
+		p := codeBuffer{}
 		p.add(t, zeroTile0)
 		p.run(t)
 	}},
@@ -160,7 +160,7 @@ var sequences = map[string]struct {
 		ask()
 		runtime.LockOSThread()
 		configure(t, page(t), shape{1, 4}).run(t)
-		use := program{}
+		use := codeBuffer{}
 		use.add(t, zeroTile0)
 		use.run(t) // on the thread with tiles
 		done := make(chan bool)
@@ -174,7 +174,7 @@ var sequences = map[string]struct {
 	}},
 	"another instruction": {"SIGILL", func(t *testing.T) {
 		ask()
-		p := program{}
+		p := codeBuffer{}
 		p.add(t, undefined2)
 		p.run(t)
 	}},
@@ -191,10 +191,10 @@ var sequences = map[string]struct {
 		p := configure(t, m, shape{16, 64})
 		p.set(r8, place(m)+uint64(len(m))-15*64-63) // the last row by one byte
 		p.set(r9, 64)
-		load, store := append(program{}, *p...), *p
+		load, store := append(codeBuffer{}, *p...), *p
 		load.add(t, loadTile0)
 		store.add(t, storeTile0)
-		for name, q := range map[string]program{"load": load, "store": store} {
+		for name, q := range map[string]codeBuffer{"load": load, "store": store} {
 			at, fault := caught(func() { q.run(t) })
 			if want := uintptr(place(m)) + uintptr(len(m)); !fault || at != want {
 				t.Errorf("%s: fault %v at %#x, want %#x", name, fault, at, want)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// ownRecovers are the files that call recover without tensor.Recovered, and why they may.
+// ownRecovers lists the files that call recover without tensor.Recovered, with the reason.
 var ownRecovers = map[string]string{
 	"cmd/residual/main.go":          "prints the last line of a program that fails",
 	"engine/cpu/pool.go":            "panics again with the same value, on the caller's goroutine",
@@ -19,33 +19,18 @@ var ownRecovers = map[string]string{
 	"data/photo/inspect.go":         "makes an error of a decoder's panic over a damaged file",
 }
 
-// TestRecovers holds the module to one way in which a panic becomes an error: only a
-// tensor.Misuse does, by tensor.Recovered, so that a mistake never looks like bad input.
+// TestRecovers checks that only a tensor.Misuse becomes an error, by tensor.Recovered, so that
+// a bug never looks like bad input.
 func TestRecovers(t *testing.T) {
-	root, found := filepath.Join("..", ".."), map[string]bool{}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		if bare := bareRecovers(f); bare > 0 {
-			found[filepath.ToSlash(name)] = true
-			if ownRecovers[filepath.ToSlash(name)] == "" {
+	found := map[string]bool{}
+	eachSource(t, func(name string, f *ast.File) {
+		if bareRecovers(f) > 0 {
+			found[name] = true
+			if ownRecovers[name] == "" {
 				t.Errorf("%s calls recover outside of tensor.Recovered(recover())", name)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name := range ownRecovers {
 		if !found[name] {
 			t.Errorf("%s no longer calls recover; take it off the list", name)
@@ -70,4 +55,25 @@ func bareRecovers(f *ast.File) int {
 		return true
 	})
 	return bare
+}
+
+// eachSource parses every Go file of the module that is no test. Names have slashes.
+func eachSource(t *testing.T, do func(name string, f *ast.File)) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		do(filepath.ToSlash(name), f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -21,7 +21,7 @@ type Error interface {
 	Named(name func(field string) string) string
 }
 
-// mark is a field's name in a format: Batch, or Options.Dir where Dir alone says too little.
+// mark matches a field's name in a format: {Batch}, or {Options.Dir} if Dir alone would be unclear.
 var mark = regexp.MustCompile(`\{([A-Z][A-Za-z.]*)\}`)
 
 // Marks lists the names of the fields in a format.
@@ -38,13 +38,13 @@ func Errorf(format string, args ...any) error {
 	return &worded{format: format, args: args, wrapped: fmt.Errorf(format, args...), text: word(format, args, asIs)}
 }
 
-// Name is the name of a field as an argument of Errorf, where the format cannot have it.
+// Name is the name of a field as an argument of Errorf, for a format that cannot contain it.
 type Name string
 
 type worded struct {
 	format  string
 	args    []any
-	wrapped error // by which errors.Is and errors.As find what %w wraps
+	wrapped error // the fmt.Errorf error, through which errors.Is and errors.As find what %w wraps
 	text    string
 }
 
@@ -110,4 +110,11 @@ func unwrapped(err error) []error {
 		return e.Unwrap()
 	}
 	return nil
+}
+
+// InText returns a text, such as a note, with name(Field) in place of each TYPE.Field of the
+// struct type named.
+func InText(text, structType string, name func(field string) string) string {
+	named := regexp.MustCompile(`\b` + regexp.QuoteMeta(structType) + `\.([A-Z]\w*)`)
+	return named.ReplaceAllStringFunc(text, func(m string) string { return name(m[len(structType)+1:]) })
 }

@@ -41,3 +41,15 @@ func TestRender(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestInText(t *testing.T) {
+	for text, want := range map[string]string{
+		"Config.Mean and Config.Std give others": "--mean and --std give others",
+		"MyConfig.Mean, Config.mean and Config.": "MyConfig.Mean, Config.mean and Config.",
+		"nothing":                                "nothing",
+	} {
+		if got := InText(text, "Config", flag); got != want {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func readMemory(root string) (m Memory) {
 		if m.Limit == 0 || g.limit < m.Limit {
 			m.Limit = g.limit
 		}
-		// Free of a full group is 1, for 0 means unknown.
+		// If a group is full, Free is 1, since 0 means unknown.
 		if free := max(g.limit-g.used, 1); m.Free == 0 || free < m.Free {
 			m.Free = free
 		}

@@ -1,18 +1,19 @@
-// Package nearest finds what somebody who mistyped a name has meant.
+// Package nearest finds the names that are most like a mistyped one.
 package nearest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// most is how many names are offered.
-const most = 3
+// maxNames is the largest number of names that Of returns.
+const maxNames = 3
 
 // Of returns the names that are most like word, at most three, in their own order. It returns
-// none where no name is like it. Case, spaces, hyphens and underscores do not count; a name
-// that word begins, or ends, counts as near.
+// nil if no name is like it. Case, spaces, hyphens and underscores make no difference. If no
+// name is near, Of returns those that begin or end with word.
 func Of(word string, names []string) []string {
 	typed := plain(word)
 	if typed == "" {
@@ -36,19 +37,19 @@ func Of(word string, names []string) []string {
 			}
 		}
 	}
-	return near[:min(len(near), most)]
+	return near[:min(len(near), maxNames)]
 }
 
 // Question asks whether one of the names nearest to word was meant, as "did you mean resnet18
-// or resnet34?"; "" where none is near. Each name stands between the two halves of quote.
-func Question(word string, names []string, quote string) string {
+// or resnet34?". It returns "" if none is near. Each name is written in form, a format with one verb,
+// such as %q.
+func Question(word string, names []string, form string) string {
 	near := slices.Clone(Of(word, names))
 	if len(near) == 0 {
 		return ""
 	}
-	before, after := quote[:len(quote)/2], quote[len(quote)/2:]
 	for i, name := range near {
-		near[i] = before + name + after
+		near[i] = fmt.Sprintf(form, name)
 	}
 	text, last := "", near[len(near)-1]
 	if len(near) > 1 {
@@ -57,17 +58,18 @@ func Question(word string, names []string, quote string) string {
 	return "did you mean " + text + last + "?"
 }
 
-// Aside is Question with a space behind it, for the middle of a sentence.
-func Aside(word string, names []string, quote string) string {
-	if question := Question(word, names, quote); question != "" {
+// Aside returns Question followed by a space, for the middle of a text, or "" if there is no question.
+func Aside(word string, names []string, form string) string {
+	if question := Question(word, names, form); question != "" {
 		return question + " "
 	}
 	return ""
 }
 
-// limit is how many changes a word of a length may be from what was meant.
+// limit is the largest distance between a typed word and the name that was meant.
 func limit(typed string) int { return max(1, len(typed)/4) }
 
+// plain returns a name in lower case, without spaces, hyphens and underscores.
 func plain(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || unicode.IsSpace(r) {
@@ -77,8 +79,8 @@ func plain(name string) string {
 	}, name)
 }
 
-// distance counts the letters to insert, delete, replace, or swap with the next one, to make b
-// of a (the optimal string alignment distance).
+// distance returns the optimal string alignment distance: how many letters must be inserted,
+// deleted, replaced or swapped with the next one to turn a into b.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	var before []int

@@ -34,7 +34,7 @@ func TestOf(t *testing.T) {
 func TestQuestion(t *testing.T) {
 	names := []string{"a1", "a2", "a3", "summary"}
 	for word, want := range map[string]string{"sumary": "did you mean <summary>?", "a4": "did you mean <a1>, <a2> or <a3>?", "zzzzz": ""} {
-		if got := Question(word, names, "<>"); got != want {
+		if got := Question(word, names, "<%s>"); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}

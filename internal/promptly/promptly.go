@@ -1,4 +1,4 @@
-// Package promptly lets a program hear a signal within a second, whatever it is doing.
+// Package promptly runs work so that its caller can react to a cancelled context within a second.
 package promptly
 
 import (
@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// patience is how long work that may listen to the context itself has to end.
+// patience is how long Result waits for work to return after the context has ended.
 const patience = 700 * time.Millisecond
 
-// Result returns what work returns, or the context's error when that ends and work, which
-// may listen to it, does not within a second. Such work goes on beside what the caller does
-// next, and its result is lost: it must change nothing that the caller looks at, and nothing
-// that would be left half done. A panic in work is one of the caller.
+// Result runs work and returns its result. If ctx ends, work, which may use ctx itself, has
+// less than a second to return; otherwise Result returns the error of ctx. Work then goes on
+// in the background and its result is lost. So it must not change anything that the caller
+// uses, or anything that must not be left half done. A panic in work is raised in the caller.
 func Result[T any](ctx context.Context, work func() (T, error)) (result T, err error) {
 	type outcome struct {
 		result   T
@@ -51,7 +51,7 @@ func Result[T any](ctx context.Context, work func() (T, error)) (result T, err e
 	}
 }
 
-// Do is Result for work that has none.
+// Do is Result for work without a result.
 func Do(ctx context.Context, work func() error) error {
 	_, err := Result(ctx, func() (struct{}, error) { return struct{}{}, work() })
 	return err

@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// kernelSystems are the file systems whose files have no bytes of their own, by their
-// numbers in linux/magic.h. They call some of them regular that wait for what is to come,
-// such as /proc/kmsg and trace_pipe.
+// kernelSystems are the file systems whose files the kernel generates, by their numbers in
+// linux/magic.h. Some of their files are called regular although reading them waits for new
+// data, such as /proc/kmsg and trace_pipe.
 var kernelSystems = []uint32{
 	0x9fa0,     // proc
 	0x62656572, // sysfs
@@ -20,7 +20,7 @@ var kernelSystems = []uint32{
 	0x63677270, // cgroup2
 }
 
-// ofKernel says whether a file is made by the kernel as it is read.
+// ofKernel reports whether the kernel generates the content of a file when it is read.
 func ofKernel(f *os.File) bool {
 	c, err := f.SyscallConn()
 	if err != nil {

@@ -4,5 +4,5 @@ package regular
 
 import "os"
 
-// ofKernel is about Linux's /proc and what is like it.
+// ofKernel reports false, since only Linux has /proc and similar file systems.
 func ofKernel(*os.File) bool { return false }

@@ -4,6 +4,6 @@ package regular
 
 import "syscall"
 
-// nonBlocking lets an open return at once, whatever the file has become since it was looked
-// at. It changes nothing for regular files.
+// nonBlocking makes opening a file return at once, even if it was replaced by a pipe since it
+// was checked. It makes no difference for regular files.
 const nonBlocking = syscall.O_NONBLOCK

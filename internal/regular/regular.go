@@ -1,7 +1,7 @@
-// Package regular opens the files that a user names. A name may lead to anything: opening
-// a named pipe waits for a writer for ever, and a device or a file of the kernel may never
-// end. Only regular files are opened, and whatever reads a user's file opens it here; a test
-// of this package holds the module to that.
+// Package regular opens only regular files. A path that a user gives may lead to anything:
+// opening a named pipe waits for a writer, possibly for ever, and a device or a file of the
+// kernel may have no end. All code that reads files of users opens them with this package; a
+// test checks that.
 package regular
 
 import (
@@ -13,26 +13,27 @@ import (
 	"strings"
 )
 
-// ErrKind is of a file that is no regular one.
+// ErrKind is the error of a path that is not a regular file.
 var ErrKind = errors.New("not a regular file")
 
-// Open opens the file at path, or the one that a link there leads to, for reading. What
-// it is, is decided before it is opened, as opening some kinds has effects, and again
-// after, as it may be another by then. An error wraps ErrKind when it is no regular file,
-// and else is that of os.Open; either names the path.
+// Open opens the file at path for reading and follows links. It checks the kind of the file
+// before opening it, since opening some kinds has effects, and again afterwards, since the
+// file may have been replaced. If it is not a regular file, the error wraps ErrKind; other
+// errors are those of os.Open. All errors name the path.
 func Open(path string) (*os.File, error) {
 	return open(path, os.Stat, func(path string) (*os.File, error) {
 		return os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	})
 }
 
-// OpenIn is Open for a file in a folder that nothing outside of can be reached from.
+// OpenIn is Open for a file in root, which links cannot leave.
 func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return open(name, root.Stat, func(name string) (*os.File, error) {
 		return root.OpenFile(name, os.O_RDONLY|nonBlocking, 0)
 	})
 }
 
+// open is Open with the given functions to check a file and to open it.
 func open(path string, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error)) (*os.File, error) {
 	st, err := stat(path)
 	if err != nil {

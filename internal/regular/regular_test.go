@@ -55,11 +55,11 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// reads are the files that open others by themselves, and why they may.
+// reads lists the source files that open files without this package, with the reason.
 var reads = map[string]string{
-	"checkpoint/metrics.go":       "appends to a file of its run, which it opens for writing too",
-	"checkpoint/write.go":         "syncs a folder, and makes new files",
-	"download/download.go":        "syncs a folder, and writes what it downloads",
+	"checkpoint/metrics.go":       "appends to a file of its run, which it also opens for writing",
+	"checkpoint/write.go":         "syncs a folder and creates files",
+	"download/download.go":        "syncs a folder and writes its download",
 	"internal/regular/regular.go": "is where files are opened",
 	"internal/host/cgroup.go":     "reads /sys",
 	"internal/host/cpu.go":        "reads /proc and /sys",
@@ -67,7 +67,7 @@ var reads = map[string]string{
 	"internal/host/peak_linux.go": "reads /proc",
 }
 
-// Whatever reads a file opens it by this package: what a user names may be a pipe.
+// All other source files open files with this package, since a path of a user may be a pipe.
 func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	root, seen := filepath.Join("..", ".."), 0
 	used := map[string]bool{}
@@ -84,7 +84,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 			switch {
 			case name != "." && strings.HasPrefix(d.Name(), "."), d.Name() == "testdata", name == "bench", name == "examples",
 				name == "models/modelstest", name == "internal/amxemu", name == "engine/cuda/check":
-				return filepath.SkipDir // not the program, and not its library
+				return filepath.SkipDir // not part of the program or the library
 			}
 			return nil
 		}

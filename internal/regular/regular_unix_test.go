@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// What would be waited for, or read, for ever.
-func TestOpenRefusesWhatIsNoRegularFile(t *testing.T) {
+// Open refuses files that would block it, or that have no end.
+func TestOpenRefusesOtherKinds(t *testing.T) {
 	dir, err := os.MkdirTemp("", "") // a socket's name must be short
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +64,8 @@ func TestOpenRefusesWhatIsNoRegularFile(t *testing.T) {
 	}
 }
 
-// A pipe that takes the place of a file after it was looked at is opened, and not waited for.
-func TestOpenLooksAgain(t *testing.T) {
+// A pipe that replaces a file after the first check is opened without waiting for a writer.
+func TestOpenChecksAgain(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.jpg")
 	if err := os.WriteFile(path, nil, 0o666); err != nil {

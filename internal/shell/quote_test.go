@@ -12,7 +12,7 @@ var paths = []string{
 	"a\\b", "straße/图片", "a\nb", "a\x1b[2Jb", "a\xffb", "a'b\nc", "", "a=b,c@d%e+f", "[x]{y}", "\ttab", "nb\u00a0sp", "rtl\u202e",
 }
 
-// A shell reads back the path that was quoted, ./ in front of a dash.
+// A shell reads a quoted path back unchanged, apart from ./ before a dash.
 func TestQuoteIsReadBack(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no POSIX shell")

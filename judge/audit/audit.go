@@ -7,9 +7,9 @@
 //		fmt.Println(s.Name, s.Label, s.Likeliest)
 //	}
 //
-// For the folder of a run, ReadRun also tells which part of the run every image was in: a
-// high loss means more for an image that the model was trained on, because the model could
-// not be made to believe the label. WriteCSV writes suspects as a list of images.
+// For the folder of a run, ReadRun also says in which part of the run every image was: a high
+// loss means more for a training image, because the model disagrees with the label although it
+// was trained on it. WriteCSV writes suspects as a list of images.
 package audit
 
 import (

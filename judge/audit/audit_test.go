@@ -73,7 +73,7 @@ func classifier(t *testing.T, classes []string) *inference.Classifier {
 	return c
 }
 
-// TestLabels holds the suspects to predictions of the images, one by one.
+// TestLabels compares the suspects with predictions of single images.
 func TestLabels(t *testing.T) {
 	path, x := photos(t, 2)
 	broken := x.Items[3]
@@ -87,7 +87,7 @@ func TestLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	if done != len(x.Items)-1 {
-		t.Errorf("%d images were told of, of %d", done, len(x.Items)-1)
+		t.Errorf("progress reported %d images of %d", done, len(x.Items)-1)
 	}
 	if !slices.IsSortedFunc(all, func(a, b Suspect) int { return cmp.Compare(a.Probability, b.Probability) }) {
 		t.Error("the least likely label is not the first")
@@ -135,7 +135,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestReadRun: the record of a run tells the parts of its images, and what became of them.
+// TestReadRun checks that the record of a run gives the part of every image and what changed.
 func TestReadRun(t *testing.T) {
 	path, x := photos(t, 3)
 	for i := range x.Items {
@@ -181,8 +181,9 @@ func TestReadRun(t *testing.T) {
 	}
 }
 
-// TestReadRunOfALabelledAnew: an image that lies in another class now is named with both.
-func TestReadRunOfALabelledAnew(t *testing.T) {
+// TestReadRunOfRelabelledImages checks that an image that was moved to another class is named
+// with both classes.
+func TestReadRunOfRelabelledImages(t *testing.T) {
 	dir := t.TempDir()
 	_, drawn := photos(t, 1)
 	text, err := os.ReadFile(drawn.Items[0].Path)
@@ -220,8 +221,8 @@ func TestReadRunOfALabelledAnew(t *testing.T) {
 	}
 }
 
-// TestReadRunErrors: runs that have nothing to do with the images are told apart, and no
-// error speaks of flags.
+// TestReadRunErrors checks the errors for runs that have nothing to do with the images, and
+// that no error speaks of flags.
 func TestReadRunErrors(t *testing.T) {
 	path, x := photos(t, 1)
 	run := t.TempDir()

@@ -15,14 +15,14 @@ import (
 const New = "new"
 
 // ErrNoRecord is returned by ReadRun for a folder without a record of images.
-var ErrNoRecord = errors.New("it has no " + folder.RecordFile + ", so it is no run on images in a folder")
+var ErrNoRecord = errors.New("it has no " + folder.RecordFile + ", so it is not a run on images in a folder")
 
 // ErrOtherFolder is returned by ReadRun when none of the run's images is in the folder.
 var ErrOtherFolder = errors.New("give the folder that the run was trained on")
 
-// Run is what the record of a run says of the images that are in its folder now.
+// Run compares the images that are in a folder now with the record of a run.
 type Run struct {
-	Changed []string // a sentence for every image that is no longer as the run had it
+	Changed []string // a sentence for every image that has changed since the run
 
 	parts map[string]string // train or test, by the name of the image
 }
@@ -69,7 +69,7 @@ func ReadRun(dir, path string, classes []string, checked *folder.Index) (*Run, e
 	return r, nil
 }
 
-// Divide notes in every suspect which part of the run it was in: train, test, or New.
+// Divide sets the Part of every suspect: the part of the run that it was in, or New.
 func (r *Run) Divide(all []Suspect) {
 	for i, s := range all {
 		all[i].Part = cmp.Or(r.parts[s.Name], New)

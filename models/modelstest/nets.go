@@ -32,24 +32,24 @@ type Net struct {
 	MACs    int64  `json:"macs"`    // for one image of 224x224
 	Layers  string `json:"layers"`  // SHA-256 of layers, outputs, parameters and multiply-adds
 
-	Logits  Held    `json:"logits"`  // [Batch, classes], in evaluation mode, in float64
-	Float32 float64 `json:"float32"` // error of PyTorch's float32 logits, relative to the largest
+	Logits  SampledTensor `json:"logits"`  // [Batch, classes], in evaluation mode, in float64
+	Float32 float64       `json:"float32"` // error of PyTorch's float32 logits, relative to the largest
 
-	Step *Step `json:"step"` // a training step; nil for most networks
+	Step *TrainingStep `json:"step"` // a training step; nil for most networks
 }
 
-// Step is a training step in float64.
-type Step struct {
-	Images    string          `json:"images"` // name of the images' random generator
-	Batch     int             `json:"batch"`
-	Shift     float32         `json:"shift"` // added to every bias
-	Loss      float64         `json:"loss"`
-	Float32   float64         `json:"float32"` // error of PyTorch's float32 gradients
-	Gradients map[string]Held `json:"gradients"`
+// TrainingStep is a training step in float64.
+type TrainingStep struct {
+	Images    string                   `json:"images"` // name of the images' random generator
+	Batch     int                      `json:"batch"`
+	Shift     float32                  `json:"shift"` // added to every bias
+	Loss      float64                  `json:"loss"`
+	Float32   float64                  `json:"float32"` // error of PyTorch's float32 gradients
+	Gradients map[string]SampledTensor `json:"gradients"`
 }
 
-// Held is a tensor of which the fixture contains only a few facts.
-type Held struct {
+// SampledTensor is a tensor of which the fixture contains only a few facts and elements.
+type SampledTensor struct {
 	Places []int `json:"places"` // indices of the elements in Facts.At
 	Facts
 }
@@ -80,7 +80,7 @@ func (n *Nets) Build(name string) (nn.Module, error) {
 }
 
 // Begin changes the weights of the formula to those with which the step begins.
-func (s *Step) Begin(m nn.Module) {
+func (s *TrainingStep) Begin(m nn.Module) {
 	for _, p := range nn.Named(m) {
 		if strings.HasSuffix(p.Name, ".bias") {
 			for i := range p.Value.Data() {
@@ -109,7 +109,7 @@ func (n *Nets) Labels(batch, classes int) *tensor.Tensor {
 }
 
 // Largest returns the largest magnitude in all gradients of the step.
-func (s *Step) Largest() (most float64) {
+func (s *TrainingStep) Largest() (most float64) {
 	for _, h := range s.Gradients {
 		most = math.Max(most, h.Max)
 	}
@@ -118,7 +118,7 @@ func (s *Step) Largest() (most float64) {
 
 // Compare returns the distance of a tensor from the facts in h, as defined by Distance. largest
 // is the largest magnitude of all tensors of the same kind.
-func (h Held) Compare(got []float32, largest float64) (float64, error) {
+func (h SampledTensor) Compare(got []float32, largest float64) (float64, error) {
 	f := Facts{}
 	for _, v := range got {
 		f.L2 += float64(v) * float64(v)

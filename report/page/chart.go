@@ -29,7 +29,7 @@ const (
 	plotLeft, plotRight           = 46, 510
 	plotTop, plotBottom           = 12, 262
 	colours                       = 6  // line colours in the style sheet
-	mostMarks                     = 60 // largest number of points for which a line gets dots with their values
+	maxMarks                      = 60 // largest number of points for which a line gets dots with their values
 	yTicks                        = 5
 	largestDrawn                  = 1e30
 	reliabilityPlot, reliabilityH = 300, 70
@@ -155,7 +155,7 @@ func line(b *strings.Builder, x, y axis, points []report.Point, l report.Line) {
 		fmt.Fprintf(b, "%c%.1f %.1f", "ML"[min(i, 1)], x.at(p.X), y.at(p.Y))
 	}
 	b.WriteString(`"/>`)
-	if len(points) > mostMarks {
+	if len(points) > maxMarks {
 		return
 	}
 	radius := 2.5

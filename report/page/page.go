@@ -1,6 +1,6 @@
 // Package page writes the evaluation of a model as one self-contained HTML file: it loads
 // nothing from the network or from other files, and it can be read without its script. It
-// is light or dark as the reader's system is, and it can be printed.
+// follows the light or dark theme of the reader's system, and it can be printed.
 //
 // Fill a Report and pass it to Write; package judge does so for a trained model. IsReport
 // recognises such a page.
@@ -11,82 +11,11 @@ import (
 	_ "embed" // the template, the style and the script
 	"fmt"
 	"html/template"
-	"image"
 	"io"
-	"time"
-
-	"github.com/residual-ml/residual/report"
 )
-
-// Report is the evaluation of a model. Empty fields are left out of the page.
-type Report struct {
-	Model string    // its architecture
-	File  string    // path of the model file
-	Data  string    // the data set it was measured on
-	Part  string    // part of the data set: test or train
-	Made  time.Time // when it was measured
-
-	Classes     []string
-	Confusion   [][]int // [true class][predicted class]
-	AmongFive   int     // images whose class is among the five most probable; shown for more than five classes
-	Loss        float64 // mean cross-entropy, in nats
-	Calibration report.Calibration
-
-	// Answers are the measures of a model that answers with labels, values or masks. They take
-	// the place of all about classes.
-	Answers *Answers
-
-	Curves   []report.Panel // curves of the training
-	Mistakes []Mistake      // the mistakes of which the model was most sure
-	Note     string         // a remark about the mistakes, such as why there are no heat maps
-	Facts    []Facts        // tables about the model, the settings, the machine
-
-	Version string // version of the program
-}
-
-// Answers are measures of another kind than those of classes.
-type Answers struct {
-	Count   int        // images
-	Tiles   []Tile     // the measures of all, the most important first
-	Title   string     // of the table
-	Lead    string     // what its columns are
-	Columns []string   // the first one names what a row is about
-	Rows    [][]string // as many cells as columns
-}
-
-// Tile is a measure with its name and a remark.
-type Tile struct{ Name, Value, Note string }
-
-// Mistake is an image that the model took for another class.
-type Mistake struct {
-	Image       image.Image
-	Heat        image.Image // the heat map for Said; may be nil
-	Name        string      // name of the image
-	True, Said  string      // classes
-	Probability float64     // the model's probability for Said
-	Own         float64     // the model's probability for True
-}
-
-// Facts is a titled table of names and values.
-type Facts struct {
-	Title string
-	Rows  []Fact
-}
-
-// Fact is one line of Facts.
-type Fact struct{ Name, Value string }
 
 // mark is in the head of every page, by which IsReport recognises it.
 const mark = `<meta name="generator" content="Residual`
-
-var (
-	//go:embed page.html.tmpl
-	source string
-	//go:embed style.css
-	style string
-	//go:embed sort.js
-	script string
-)
 
 var tmpl = template.Must(template.New("page").Parse(source))
 

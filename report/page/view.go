@@ -14,57 +14,10 @@ import (
 )
 
 const (
-	mostInMatrix  = 25 // classes; more do not fit a screen
-	mostConfused  = 12 // pairs that are listed
-	longTable     = 40 // rows; longer tables scroll in a frame
-	sureDecisions = 4  // digits
+	maxInMatrix = 25 // classes; more do not fit a screen
+	maxConfused = 12 // pairs that are listed
+	longTable   = 40 // rows; longer tables scroll in a frame
 )
-
-// content is the data of the template.
-type content struct {
-	*Report
-	Style  template.CSS
-	Script template.JS
-	Policy string // what the browser may load: only what is in the file
-
-	Count   string
-	Tiles   []Tile
-	Charts  []chart
-	Matrix  matrix
-	Pairs   []pair
-	Scores  []score
-	Macro   score
-	Mean    score
-	Long    bool
-	Shots   []shot
-	Wrong   string // number of mistakes
-	Claims  []claim
-	Verdict string
-	Diagram template.HTML
-}
-
-// score is a line of the table of classes.
-type score struct {
-	report.ClassScore
-	Cells []bar
-	Taken string // the class it is most often taken for
-}
-
-// bar is a number from 0 to 1 with a bar behind it.
-type bar struct {
-	Text  string
-	Value string // to sort by
-	Width template.CSS
-}
-
-type pair struct {
-	True, Said string
-	Count      int
-	Share      bar
-}
-
-// claim is a bin of the calibration as a line of a table.
-type claim struct{ Range, Count, Confidence, Accuracy string }
 
 func view(r *Report) (*content, error) {
 	scores := report.Scores(r.Classes, r.Confusion)
@@ -90,7 +43,7 @@ func view(r *Report) (*content, error) {
 		if taken[c.True] == "" {
 			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Said], percent(share))
 		}
-		if i < mostConfused {
+		if i < maxConfused {
 			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Said], c.Count, figure(share, percent(share))})
 		}
 	}
@@ -142,7 +95,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	return t
 }
 
-// over names the classes that an accuracy covers, where it does not cover all.
+// over says how many classes an accuracy covers; "" if it covers all.
 func over(r *Report, untested []string) string {
 	if len(untested) == 0 {
 		return ""
@@ -152,26 +105,6 @@ func over(r *Report, untested []string) string {
 		of += ", none of " + strings.Join(untested, ", ")
 	}
 	return "; over " + of
-}
-
-// wilson is the 95% confidence interval of an accuracy: Wilson, "Probable Inference, the
-// Law of Succession, and Statistical Inference", 1927.
-func wilson(right, n int) (low, high float64) {
-	if n == 0 {
-		return 0, 1
-	}
-	const z = 1.959964
-	p, m := share(right, n), float64(n)
-	middle := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max(0, middle-half), min(1, middle+half)
-}
-
-func share(k, n int) float64 {
-	if n == 0 {
-		return 0
-	}
-	return float64(k) / float64(n)
 }
 
 func scoreOf(s report.ClassScore) score {
@@ -188,27 +121,6 @@ func figure(v float64, text string) bar {
 		return bar{report.Nothing, "-1", "--w:0%"}
 	}
 	return bar{text, fmt.Sprintf("%.6f", v), template.CSS(fmt.Sprintf("--w:%.1f%%", 100*v))}
-}
-
-// figures formats a score or a loss.
-func figures(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) >= 1e4 {
-		return fmt.Sprintf("%.4g", v)
-	}
-	return fmt.Sprintf("%.*f", sureDecisions, v)
-}
-
-// percent formats a fraction with enough digits to tell it from 0% and 100%.
-func percent(v float64) string {
-	digits := 1
-	if v > 0.99 && v < 1 || v > 0 && v < 0.01 {
-		digits = 2
-	}
-	text := fmt.Sprintf("%.*f", digits, 100*v)
-	if v < 1 && strings.HasPrefix(text, "100") {
-		text = "> 99.99"
-	}
-	return text + "%"
 }
 
 func (v *content) calibration() {
@@ -240,24 +152,6 @@ func (v *content) calibration() {
 	}
 }
 
-// matrix is the confusion matrix ready for the template.
-type matrix struct {
-	Left  int // classes that are not shown
-	All   int
-	Heads []string
-	Rows  []matrixRow
-}
-
-type matrixRow struct {
-	Class string
-	Cells []cell
-}
-
-type cell struct {
-	Text, Title, Kind string // Kind is hit, miss or none, with deep where the colour is dark
-	Shade             template.CSS
-}
-
 // matrixOf shows all classes, or, if there are many, those with the most mistakes in their
 // original order.
 func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matrix {
@@ -265,10 +159,10 @@ func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matr
 	for i := range shown {
 		shown[i] = i
 	}
-	if len(shown) > mostInMatrix {
+	if len(shown) > maxInMatrix {
 		wrong := func(i int) int { return scores[i].Support + scores[i].Predicted - 2*counts[i][i] }
 		slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(wrong(b), wrong(a)) })
-		shown = shown[:mostInMatrix]
+		shown = shown[:maxInMatrix]
 		slices.Sort(shown)
 	}
 	m := matrix{Left: len(classes) - len(shown), All: len(classes)}

@@ -9,16 +9,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// average maintains the moving averages of Options.EMA, of trained parameters and of the
-// buffers that change with them, in a slot of each variable.
-type average struct {
-	at    int                                // index of the slot
-	of    []nn.NamedParameter                // the averaged variables; nil without Options.EMA
-	other map[*graph.Variable]*tensor.Tensor // the trained values, while stand is true
-	stand bool                               // the module and the device hold the averages instead of the trained values
-	seen  []*graph.Variable                  // the last result of buffers
-}
-
 // buffers lists the buffers that g assigns, in the order of their first assignment.
 func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
 	for _, s := range g.Assignments {

@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -42,7 +43,7 @@ func (f *fit) diverged(at Place, b *data.Batch, loss float64, lr float32) error 
 	if b == nil {
 		return d
 	}
-	d.first, d.images = f.firstBad(b.Decoded(), targetsOf(b), finite(loss)), "; the batch's images are "+f.imageNames(b.Indices)
+	d.first, d.images = f.firstBad(b.Decoded(), targetsOf(b), number.Finite(loss)), "; the batch's images are "+f.imageNames(b.Indices)
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
@@ -86,7 +87,7 @@ func TestGradientThatDiverged(t *testing.T) {
 		images := tensor.New(8, 1, 28, 28).Fill(1e10)
 		labels := tensor.FromInts([]int64{1, 2, 3, 4, 5, 6, 7, 8}, 8)
 		loss, _, err := tr.Step(images, labels, 0.1)
-		if !errors.Is(err, ErrNotFinite) || !finite(loss) {
+		if !errors.Is(err, ErrNotFinite) || !number.Finite(loss) {
 			t.Fatalf("%+v: loss %v, %v", o, loss, err)
 		}
 		if got := tr.firstBad(images, labels, true); got != "the gradient of 0.weight is the first in the backward pass that is not finite" {
@@ -124,7 +125,7 @@ func TestGradientInTheMiddleThatDiverged(t *testing.T) {
 		before := copies(nn.StateDict(m))
 		images, labels := tensor.New(8, 1, 28, 28).Fill(0.5), tensor.FromInts([]int64{1, 2, 3, 4, 5, 6, 7, 8}, 8)
 		loss, _, err := tr.Step(images, labels, 0.1)
-		if !errors.Is(err, ErrNotFinite) || !finite(loss) {
+		if !errors.Is(err, ErrNotFinite) || !number.Finite(loss) {
 			t.Fatalf("%+v: loss %v, %v", o, loss, err)
 		}
 		if got := tr.firstBad(images, labels, true); got != "the gradient of 2.weight is the first in the backward pass that is not finite" {

@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // LRFind holds the settings of Trainer.FindLR. The zero value stands for fastai's: from 1e-7
@@ -24,14 +25,17 @@ func (o LRFind) resolved() LRFind {
 	return o
 }
 
+// highestRate is as high as a range test goes.
+const highestRate = 1000
+
 // Check returns an error that names the first invalid setting, or nil.
 func (o LRFind) Check() error {
 	o = o.resolved()
 	switch {
 	case !(o.From > 0) || math.IsInf(o.From, 1):
 		return field.Errorf("{From} %v: must be a rate above 0, such as 1e-7", o.From)
-	case !(o.To > o.From) || o.To > math.MaxFloat32:
-		return field.Errorf("{To} %v: must be a rate above {From} %v", o.To, o.From)
+	case !(o.To > o.From) || o.To > highestRate:
+		return field.Errorf("{To} %v: must be a rate above {From} %v, at most %d", o.To, o.From, highestRate)
 	case o.Steps < 20 || o.Steps > 1<<20:
 		return field.Errorf("{Steps} %d: must be from 20 to %d", o.Steps, 1<<20)
 	case !(o.Diverged > 1):
@@ -48,6 +52,10 @@ type LRPoint struct {
 	Loss   float64 `json:"loss"`
 	Smooth float64 `json:"smoothed_loss"`
 }
+
+// MarshalJSON implements json.Marshaler. A loss that is NaN becomes null, and an infinite one
+// the string "+Inf".
+func (p LRPoint) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
 // LRCurve is the loss as a function of the rising learning rate, with the rates that fastai's
 // rules suggest. A suggestion is 0 if the loss never fell.

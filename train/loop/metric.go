@@ -44,7 +44,7 @@ func MetricsOf(t task.Task) []Metric {
 	return []Metric{Accuracy, Loss, MacroF1, BalancedAccuracy}
 }
 
-// DefaultMetric is the metric that chooses the best epoch where none is given.
+// DefaultMetric returns the metric that chooses the best epoch if none is given.
 func DefaultMetric(t task.Task, tested bool) Metric {
 	if m := MetricsOf(t)[0]; tested || !m.needsTest() {
 		return m
@@ -52,7 +52,7 @@ func DefaultMetric(t task.Task, tested bool) Metric {
 	return Loss
 }
 
-// joined lists metrics in a message.
+// joined lists metrics for a message.
 func joined(all []Metric) string {
 	words := make([]string, len(all))
 	for i, m := range all {
@@ -94,7 +94,7 @@ func (m Metric) of(e Epoch) float64 {
 	return e.Measured()
 }
 
-// in returns a metric of another task than classes.
+// in returns the metric of a result for another task than classes.
 func (m Metric) in(r *forward.Result) float64 {
 	switch {
 	case r == nil:

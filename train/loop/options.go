@@ -71,8 +71,8 @@ type Options struct {
 	// as the model; Fit leaves them in the module.
 	EMA float64
 
-	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the training after so many epochs without
-	// a better one; 0 trains for all epochs.
+	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the
+	// training after so many epochs without a better one; 0 trains for all epochs.
 	Metric   Metric
 	Patience int
 

@@ -5,8 +5,6 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference/forward"
-	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -33,99 +31,6 @@ type stepProgram struct {
 	feedUint8          engine.Feed    // nil if batches are float32
 }
 
-// program returns the training step for n images.
-func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
-	softLabels = softLabels || t.takesFloats()
-	if p := t.programs[batchKind{n, softLabels}]; p != nil {
-		return p, nil
-	}
-	p, g, err := t.forward(n, softLabels)
-	if err != nil {
-		return nil, err
-	}
-	updates, err := t.updates(g, p.loss)
-	if err != nil {
-		return nil, err
-	}
-	_, stepper := t.store.Device().(engine.Stepper) // its step includes the assignments
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{
-		Outputs: p.read, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
-		Hold: !stepper,
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.finite = p.Finite()
-	if t.options.ClipNorm > 0 {
-		p.norm = p.Norm(withGradients(updates))
-	}
-	if s := t.loader.Stored(); s != nil && (!softLabels || t.takesFloats()) {
-		p.feedUint8 = p.Images(p.images, forward.StoredImages(s))
-		if err := t.store.Device().Err(); err != nil {
-			return nil, err
-		}
-	}
-	t.programs[batchKind{n, softLabels}] = p
-	return p, nil
-}
-
-// forward builds the graph of the loss of n images.
-func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, error) {
-	g := graph.New(graph.Train)
-	g.Freeze(t.frozen...)
-	p := &stepProgram{images: g.Input("images", tensor.Float32, n, t.input[0], t.input[1], t.input[2])}
-	if t.ofClasses() {
-		p.labels = g.Input("labels", tensor.Int64, n)
-	}
-	logits, err := engine.Trace(t.module.Forward, p.images)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := forward.CheckOutputs(t.targets(), t.module, logits.Shape, n); err != nil {
-		return nil, nil, err
-	}
-	p.logits = logits
-	if !t.ofClasses() {
-		p.softLabels = g.Input("targets", tensor.Float32, append([]int{n}, t.targets().Sized(t.input[1], t.input[2])...)...)
-		err := t.traceLoss(p, p.softLabels)
-		p.read = []*graph.Node{p.loss}
-		return p, g, err
-	}
-	p.classes = logits.Shape[1]
-	if k := len(t.options.ClassWeights); k > 0 && k != p.classes {
-		return nil, nil, field.Errorf("{ClassWeights} has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
-	}
-	target := p.labels
-	if softLabels {
-		p.softLabels, p.likeliest = g.Input("soft labels", tensor.Float32, n, p.classes), tensor.FromInts(make([]int64, n), n)
-		target = p.softLabels
-	}
-	if err := t.traceLoss(p, target); err != nil {
-		return nil, nil, err
-	}
-	p.hits = g.Apply(graph.CountCorrect{}, logits, p.labels)
-	p.read = []*graph.Node{p.loss, p.hits}
-	return p, g, nil
-}
-
-// updates pairs the trained parameters with their gradients, and adds the buffers that are
-// averaged.
-func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, error) {
-	updates, err := Updates(g, loss, t.trained)
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range updates {
-		updates[i].Rate = t.rates[u.Variable]
-	}
-	if t.options.EMA > 0 {
-		for _, b := range t.average.buffers(g) {
-			updates = append(updates, engine.Update{Variable: b})
-		}
-	}
-	return updates, nil
-}
-
 // Updates adds the gradients of loss to g and pairs each parameter with its own, as
 // engine.Spec takes them. It returns an error that names a parameter on which the loss does
 // not depend.
@@ -143,16 +48,6 @@ func Updates(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) (
 		updates = append(updates, engine.Update{Variable: p.Variable, Gradient: gradient})
 	}
 	return updates, nil
-}
-
-// withGradients lists the updates that have a gradient.
-func withGradients(updates []engine.Update) (list []int) {
-	for i, u := range updates {
-		if u.Gradient != nil {
-			list = append(list, i)
-		}
-	}
-	return list
 }
 
 // feed sets the program's inputs to a batch with labels [N], or soft labels [N, classes].

@@ -36,7 +36,7 @@ const (
 	DefaultTeacherShare = 0.5
 )
 
-// task returns what the training set asks of the model.
+// targets describes what the model is trained to answer.
 func (t *Trainer) targets() task.Targets { return t.dataset.Info().Targets }
 
 // ofClasses reports whether every image has one class.
@@ -90,7 +90,7 @@ func (t *Trainer) traceLoss(p *stepProgram, target *graph.Node) (err error) {
 	default:
 		loss = forward.LossFor(t.targets())
 	}
-	if t.ofClasses() && t.options.Loss == nil { // whose panics are of this package
+	if t.ofClasses() && t.options.Loss == nil { // CrossEntropyLoss panics only for errors of this package
 		p.loss = loss(p.logits, target)
 	} else if p.loss, err = forward.TraceLoss(loss, p.logits, target); err != nil {
 		return err
@@ -158,8 +158,8 @@ func (p *stepProgram) feedTeacher(outputs *tensor.Tensor) error {
 	return p.Feed(p.teacher, outputs)
 }
 
-// hire prepares the teacher for the batches of the loader.
-func (t *Trainer) hire(dev engine.Device) error {
+// prepareTeacher prepares the teacher for the batches of the loader.
+func (t *Trainer) prepareTeacher(dev engine.Device) error {
 	if t.options.Teacher == nil {
 		return nil
 	}

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
@@ -68,176 +67,12 @@ type Trainer struct {
 	teacher *forward.Runner // of Options.Teacher; nil without one
 }
 
-// New prepares a training of m on dev. The training starts from m's present values. test may
-// be nil. New compiles the training steps, so it reports shapes and sizes that do not fit
-// before the training starts.
-func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*Trainer, error) {
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
-	info := train.Info()
-	o = o.resolved(info.Targets.Task, test != nil)
-	if err := o.checkTask(info, test != nil); err != nil {
-		return nil, err
-	}
-	nn.Named(m) // gives parameters the names that errors use
-	t := &Trainer{
-		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
-		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
-		past: noTotals(), totals: noTotals(),
-	}
-	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
-	var err error
-	if err = t.choose(); err != nil {
-		return nil, err
-	}
-	if o.GradientNorm {
-		t.first = tensor.New(t.trained[0].Value.Shape()...)
-	}
-	t.prepare()
-	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
-	})
-	if err != nil {
-		return nil, err
-	}
-	if test != nil {
-		if err := sameKind(info, test.Info()); err != nil {
-			return nil, err
-		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev)}); err != nil {
-			return nil, err
-		}
-	}
-	if err := t.hire(dev); err != nil {
-		return nil, err
-	}
-	for _, n := range t.loader.Sizes() {
-		p, err := t.program(n, o.Mix != nil)
-		if err != nil {
-			return nil, fmt.Errorf("%s on a batch of %d of the %d images of shape %v: %w", nn.Class(m), n, train.Len(), t.input, err)
-		}
-		if k := len(info.Classes); t.ofClasses() && k > p.classes {
-			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
-		}
-	}
-	if test != nil {
-		for _, n := range t.tests.Sizes() {
-			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := t.fits(); err != nil {
-		return nil, err
-	}
-	return t, t.average.begin(t)
-}
-
-// fits returns an error if the training needs more memory than is available. The parameters
-// do not count, since they are allocated already.
-func (t *Trainer) fits() error {
-	m := t.Memory()
-	bytes := m.Total() - m.Variables + t.loader.Bytes()
-	if t.tests != nil {
-		bytes += t.tests.Bytes()
-	}
-	for _, p := range t.trained {
-		bytes += 4 * int64(t.options.Optimizer.Slots()) * int64(p.Value.Numel())
-	}
-	return engine.Fits(t.store.Device(), bytes)
-}
-
-func sameKind(train, test data.Info) error {
-	if a, b := train.Targets, test.Targets; a.Task.Named() != b.Task.Named() || !slices.Equal(a.Names, b.Names) || !slices.Equal(a.Shape, b.Shape) {
-		return fmt.Errorf("the test images have the %s %q, the training images the %s %q", b.Task.Named(), b.Names, a.Task.Named(), a.Names)
-	}
-	if train.Channels != test.Channels || train.Height != test.Height || train.Width != test.Width || len(train.Classes) != len(test.Classes) {
-		return fmt.Errorf("the test images are [%d, %d, %d] in %d classes, the training images [%d, %d, %d] in %d",
-			test.Channels, test.Height, test.Width, len(test.Classes), train.Channels, train.Height, train.Width, len(train.Classes))
-	}
-	return nil
-}
-
 // ErrNotFinite is the error of a loss or a gradient that is NaN or infinite, which means that
 // the training diverged. The error of Fit says where.
 var (
 	ErrNotFinite = errors.New("the loss is not finite")
 	errGradient  = fmt.Errorf("the loss is, but a gradient is not finite: %w", ErrNotFinite)
 )
-
-// Step trains on one batch at the learning rate lr: images [N, C, H, W] in [0, 1] with labels
-// [N], Int64, with soft labels [N, classes], Float32, or with the targets of another task. It
-// returns the mean loss and, for classes, the number of correct predictions before the update. With Options.Accumulate, the optimiser
-// makes its step with the last of so many batches, or in Flush.
-//
-// If the loss or a gradient is NaN or infinite, Step returns the loss with ErrNotFinite and
-// does not update the parameters. The running statistics are not updated either, unless the
-// device makes whole steps, as a GPU does.
-func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
-	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := p.feed(images, labels); err != nil {
-		return 0, 0, err
-	}
-	if err := t.teach(p, images); err != nil {
-		return 0, 0, err
-	}
-	return t.step(p, labels, lr)
-}
-
-// step is Step with the batch that was fed to p.
-func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
-	made, of, whole := t.wholeStep(p, labels, lr)
-	if !whole {
-		if err := p.Run(int64(t.steps)); err != nil {
-			return math.NaN(), 0, err
-		}
-		if f := t.takeMeanwhile(); f != nil {
-			f()
-		}
-		for i, n := range p.read {
-			p.Read(n, t.scalar)
-			t.values[i] = t.scalar.Data()[0]
-		}
-	}
-	if err := t.store.Device().Err(); err != nil {
-		return math.NaN(), 0, err
-	}
-	loss, hits = float64(t.values[0]), int(t.values[1])
-	if !finite(loss) {
-		return loss, 0, ErrNotFinite
-	}
-	if t.first != nil {
-		p.Gradient(0, t.first)
-	}
-	switch {
-	case whole && made < of:
-		err = errGradient
-	case whole:
-	case t.options.Accumulate > 1:
-		if !p.finite() {
-			return loss, 0, errGradient // before the gradient of this batch is added to the sum
-		}
-		p.Assign()
-		weight := t.weigh(p, labels)
-		p.Apply(&t.sum.Sum, 0)
-		if t.sum.add(p, weight); t.sum.batches == t.options.Accumulate {
-			err = t.Flush(lr)
-		}
-	case !p.finite():
-		err = errGradient
-	default:
-		p.Assign() // before the step, which averages the assigned buffers
-		t.apply(p, lr)
-	}
-	if err == nil {
-		t.steps++
-	}
-	return loss, hits, err
-}
 
 // takeMeanwhile returns the host's work for the time while the device computes, and clears it
 // so that it is done only once.
@@ -258,13 +93,6 @@ func (t *Trainer) GradientNorm() float64 {
 		sum += float64(v) * float64(v)
 	}
 	return math.Sqrt(sum)
-}
-
-// CheckFreeze returns an error if o.Freeze names a part that m does not have, or leaves nothing
-// to train.
-func CheckFreeze(m nn.Module, o Options) error {
-	t := Trainer{module: m, options: o}
-	return t.choose()
 }
 
 // SetEpochs changes Options.Epochs, on which the schedule depends. Call it before the first
@@ -299,4 +127,30 @@ func (t *Trainer) Memory() engine.Memory {
 		sum = sum.With(p.Memory())
 	}
 	return sum
+}
+
+// average maintains the moving averages of Options.EMA, of trained parameters and of the
+// buffers that change with them, in a slot of each variable.
+type average struct {
+	at    int                                // index of the slot
+	of    []nn.NamedParameter                // the averaged variables; nil without Options.EMA
+	other map[*graph.Variable]*tensor.Tensor // the trained values, while stand is true
+	stand bool                               // the module and the device hold the averages instead of the trained values
+	seen  []*graph.Variable                  // the last result of buffers
+}
+
+// gradientSum accumulates the gradients of several batches, each with a weight that depends
+// on its images.
+type gradientSum struct {
+	optim.Sum
+	mean    optim.Sum // replaces the gradient by the mean
+	batches int       // number of batches so far
+	total   float64   // sum of the weights
+	program *stepProgram
+}
+
+// rate returns the learning rate of the optimiser's next step.
+func (t *Trainer) rate() float32 {
+	each := t.options.Accumulate
+	return t.options.Schedule.LR(t.store.Step()+1, t.options.Epochs*((t.Batches()+each-1)/each))
 }

@@ -7,16 +7,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// gradientSum accumulates the gradients of several batches, each with a weight that depends
-// on its images.
-type gradientSum struct {
-	optim.Sum
-	mean    optim.Sum // replaces the gradient by the mean
-	batches int       // number of batches so far
-	total   float64   // sum of the weights
-	program *stepProgram
-}
-
 // prepare assigns the slots of the optimiser, the sum and the average.
 func (t *Trainer) prepare() {
 	t.update = optim.Averaged{Scaled: optim.Scaled{Optimizer: t.options.Optimizer, Factor: 1}}
@@ -29,7 +19,7 @@ func (t *Trainer) prepare() {
 		t.update.At, t.average.at = n, n
 		n++
 	}
-	t.update.Kept, t.sum.Kept, t.sum.mean.Kept = n, n, n
+	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
 	if w := t.options.ClassWeights; len(w) > 0 {
 		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
 	}
@@ -103,7 +93,7 @@ func (t *Trainer) updater() engine.Updater {
 	if t.plain() {
 		return t.options.Optimizer
 	}
-	t.update.Factor, t.update.Rest = 1, t.average.weightFactor(t)
+	t.update.Factor, t.update.AverageWeight = 1, t.average.weightFactor(t)
 	return &t.update
 }
 

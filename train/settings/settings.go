@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/nearest"
 )
 
 // Setting is one row of the table.
@@ -24,10 +26,24 @@ type Setting struct {
 	Key   string // in settings.yaml, in the state file and in JSON
 	Group Group
 	Help  string // a phrase, for `residual train --help`
+	More  string // whole sentences, for `residual train --help-all` and docs/settings.md
 
-	// Default is the value, where it is the same for every training without flags;
-	// Otherwise says in words what it depends on.
+	// Also are names that other programs have for the setting, which are answered with this one.
+	Also []string
+
+	// Common says that most people use the setting, so that --help shows it, and not only
+	// --help-all.
+	Common bool
+
+	// Value is what the help shows behind the flag, such as FOLDER; empty where the kind of
+	// the field says enough.
+	Value string
+
+	// Default is the value of a training without flags. Recipe says that other data and other
+	// models have other defaults. Otherwise says in words what the default depends on, where
+	// it has no value of its own.
 	Default   string
+	Recipe    bool
 	Otherwise string
 
 	Range Range
@@ -48,19 +64,24 @@ type Setting struct {
 type Group int
 
 const (
-	Model    Group = iota // the network
-	Recipe                // data, batches, optimiser and learning rate
-	Learning              // the loss, the gradients, the averages and the layers
-	Images                // how images are prepared and augmented
-	Run                   // first weights, random numbers, sizes and folders
-	Files                 // where data sets are found
-	Device                // what computes; other commands have these flags, too
-	NoFlag                // only in the library and in settings.yaml
+	Data         Group = iota // which images, and how they become the input of the model
+	Model                     // the network and its first weights
+	Optimisation              // epochs, batches, learning rate, optimiser, loss and averages
+	FineTuning                // weights to start from, and which layers learn how fast
+	Augmentation              // random changes of the images
+	Run                       // random seed, folders, and what is shown
+	Device                    // what computes
+	NoFlag                    // only in the library and in settings.yaml
 )
+
+// Groups returns the groups that have flags, in the order of the help.
+func Groups() []Group {
+	return []Group{Data, Model, Optimisation, FineTuning, Augmentation, Run, Device}
+}
 
 // String is the title of the group.
 func (g Group) String() string {
-	return [...]string{"Model", "Recipe", "Learning", "Images", "Run", "Files", "Device", "Without a flag"}[g]
+	return [...]string{"Data", "Model", "Optimisation", "Fine-tuning", "Augmentation", "Run", "Device", "Without a flag"}[g]
 }
 
 // Flag is the setting's flag without dashes; "" where it has none.
@@ -71,12 +92,12 @@ func (s Setting) Flag() string {
 	return strings.ReplaceAll(s.Key, "_", "-")
 }
 
-// Usage is Help with what stands for the setting where it is not given.
-func (s Setting) Usage() string {
-	if s.Otherwise == "" {
+// Text is Help with More behind it.
+func (s Setting) Text() string {
+	if s.More == "" {
 		return s.Help
 	}
-	return s.Help + " (default: " + s.Otherwise + ")"
+	return s.Help + ". " + s.More
 }
 
 // Table returns all rows, in the order of the flags.
@@ -99,6 +120,36 @@ func Find(field string) (Setting, bool) {
 		}
 	}
 	return Setting{}, false
+}
+
+// Keys returns the keys of settings.yaml, in the order of the table.
+func Keys() (keys []string) {
+	for _, s := range table {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+// Meant returns the setting that other programs call by a name, which may be a key or a flag.
+func Meant(name string) (Setting, bool) {
+	name = strings.ReplaceAll(name, "-", "_")
+	for _, s := range table {
+		if slices.Contains(s.Also, name) {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// UnknownKey is the error for a key that no row has. It names the nearest ones.
+func UnknownKey(key string) error {
+	if s, ok := Meant(key); ok {
+		return fmt.Errorf("%s is no setting; did you mean %s?", key, s.Key)
+	}
+	if question := nearest.Question(key, Keys(), "%s"); question != "" {
+		return fmt.Errorf("%s is no setting; %s", key, question)
+	}
+	return fmt.Errorf("%s is no setting; docs/settings.md lists them", key)
 }
 
 // In returns the rows of some groups, in the order of the table.
@@ -143,6 +194,7 @@ type Range struct {
 	Below       bool     // nor Most itself
 	Words       []string // the words that a text may be; without them any
 	Must        string   // what it must be, for messages and for the page
+	Such        string   // an example
 }
 
 // Text says what the range allows; "" where that is everything.
@@ -152,6 +204,8 @@ func (r Range) Text() string {
 		return strings.Join(r.Words, ", ")
 	case r.Must == "" && r.Most > 0:
 		return "from " + number(r.Least) + " to " + number(r.Most)
+	case r.Such != "":
+		return r.Must + ", such as " + r.Such
 	}
 	return r.Must
 }
@@ -265,6 +319,9 @@ func same(x, y reflect.Value) bool {
 
 // text writes a value as its flag takes it; empty stands for a slice without elements.
 func text(v reflect.Value, empty string) string {
+	if v.Kind() == reflect.String && v.Len() == 0 && empty != "" {
+		return empty
+	}
 	if v.Kind() != reflect.Slice {
 		return fmt.Sprint(v.Interface())
 	}

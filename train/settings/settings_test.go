@@ -44,8 +44,8 @@ func TestCheck(t *testing.T) {
 		{config{LabelSmoothing: 1}, "LabelSmoothing 1: must be a share from 0 to below 1, such as 0.1"},
 		{config{LabelSmoothing: math.NaN()}, "LabelSmoothing NaN: must be a share from 0 to below 1, such as 0.1"},
 		{config{LayerDecay: 1.5}, "LayerDecay 1.5: must be a factor above 0, at most 1, such as 0.8"},
-		{config{LR: -0.05}, "LR -0.05: must be a number above 0, such as 0.05"},
-		{config{LR: float32(math.Inf(1))}, "LR +Inf: must be a number above 0, such as 0.05"},
+		{config{LR: -0.05}, "LR -0.05: must be a number above 0, at most 1000, such as 0.05"},
+		{config{LR: float32(math.Inf(1))}, "LR +Inf: must be a number above 0, at most 1000, such as 0.05"},
 		{config{Metric: "f1"}, "Metric f1 is not known; choose one of: accuracy, loss, macro-f1, balanced-accuracy, map, mae, rmse, r2, iou"},
 		{config{Preparation: Preparation{Holdout: 1}}, "Holdout 1: must be a share from 0 to below 1, such as 0.2"},
 		{config{Preparation: Preparation{Std: []float64{1, 0.5}}}, ""},
@@ -106,7 +106,7 @@ func TestForPhotos(t *testing.T) {
 
 func TestRowsAreWhole(t *testing.T) {
 	fields, keys := map[string]bool{}, map[string]bool{}
-	group := Model
+	group := Data
 	for _, s := range Table() {
 		if fields[s.Field] || keys[s.Key] {
 			t.Errorf("%s or %s stands twice", s.Field, s.Key)
@@ -149,7 +149,7 @@ func TestPage(t *testing.T) {
 // tables are the rows in Markdown, a table for each group.
 func tables() string {
 	var b strings.Builder
-	for g := Model; g <= NoFlag; g++ {
+	for g := Data; g <= NoFlag; g++ {
 		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | kept | what it does |\n|---|---|---|---|---|---|---|\n", g)
 		for _, s := range In(g) {
 			flag, kept, may, otherwise := "", "", s.Range.Text(), s.Otherwise
@@ -165,7 +165,10 @@ func tables() string {
 			if s.Default != "" {
 				otherwise = "`" + s.Default + "`"
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, kept, s.Help)
+			if s.Recipe {
+				otherwise = strings.TrimPrefix(otherwise+", or by recipe", ", or ")
+			}
+			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, kept, s.Text())
 		}
 	}
 	return b.String()

@@ -1,20 +1,33 @@
 package elements
 
-import "strings"
+import (
+	"encoding/binary"
 
-// Foreign recognises, by its first bytes, what is often found in place of a file of
-// weights, and says what to do about it.
+	"github.com/residual-ml/residual/internal/filekind"
+)
+
+// Foreign recognises, by the first bytes, files that are often mistaken for weights. what
+// describes the file and says what to do.
 func Foreign(head []byte) (what string, ok bool) {
-	text := string(head)
-	switch {
-	case strings.HasPrefix(text, "version https://git-lfs"):
+	switch filekind.Of(head) {
+	case filekind.GitLFS:
 		return "is a Git LFS pointer and not the file it stands for; fetch it with git lfs pull", true
-	case strings.HasPrefix(strings.TrimSpace(text), "<"):
+	case filekind.Page, filekind.Markup:
 		return "is a web page; download the file itself", true
-	case strings.HasPrefix(text, "\x1f\x8b"):
+	case filekind.Gzip:
 		return "is compressed with gzip; unpack it first", true
-	case strings.HasPrefix(text, "\x93NUMPY"):
-		return "is an array of NumPy and no checkpoint", true
+	case filekind.Array:
+		return "is a NumPy array and not a checkpoint", true
 	}
 	return "", false
+}
+
+// Safetensors recognises a safetensors file of size bytes by the length of its header and the
+// header's first byte. It is cut where that byte is there and the header does not fit the file.
+func Safetensors(head []byte, size int64) (is, cut bool) {
+	if len(head) <= 8 || head[8] != '{' {
+		return false, false
+	}
+	is = binary.LittleEndian.Uint64(head) <= uint64(size-8)
+	return is, !is
 }

@@ -38,7 +38,7 @@ func ReadZip(r io.ReaderAt, size int64) ([]Entry, error) {
 	for _, f := range z.File {
 		e, err := readEntry(f, size)
 		if err == nil && seen[f.Name] {
-			err = fmt.Errorf("stands twice in the archive; %s", zipDamaged)
+			err = fmt.Errorf("occurs twice in the archive; %s", zipDamaged)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("entry %s: %w", Quote(f.Name), err)

@@ -108,7 +108,7 @@ func parseHeader(text string) (array, error) {
 	for !p.next("}") {
 		key, ok := p.text()
 		if !ok || !p.next(":") || seen[key] {
-			return bad("no key, or one that stands twice,")
+			return bad("no key, or one that occurs twice,")
 		}
 		seen[key] = true
 		switch key {
@@ -156,7 +156,7 @@ func (a *array) describe(name string) error {
 	return fmt.Errorf("type %s cannot be read; %s", elements.Quote(name), resave)
 }
 
-// next skips a token and the spaces behind it.
+// next skips a token and the spaces after it.
 func (p *literal) next(token string) bool {
 	rest, ok := strings.CutPrefix(p.rest, token)
 	if ok {

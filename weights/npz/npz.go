@@ -124,8 +124,8 @@ func (f *File) decode(a array) (*tensor.Tensor, error) {
 		return err
 	}
 	if a.fortran && len(a.shape) > 1 {
-		whole := make([]byte, int64(a.shape.Numel())*a.size)
-		if err := elements.ReadFull(f.r, whole, at); err != nil {
+		encoded := make([]byte, int64(a.shape.Numel())*a.size)
+		if err := elements.ReadFull(f.r, encoded, at); err != nil {
 			return nil, err
 		}
 		stride, next := make([]int64, len(a.shape)), int64(1)
@@ -133,7 +133,7 @@ func (f *File) decode(a array) (*tensor.Tensor, error) {
 			stride[i] = next
 			next *= int64(d)
 		}
-		fill = elements.Gather(whole, a.shape, stride, a.size)
+		fill = elements.Gather(encoded, a.shape, stride, a.size)
 	}
 	if a.bigEndian {
 		fill = elements.Swap(fill, a.size)

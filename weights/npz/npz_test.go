@@ -153,7 +153,7 @@ func hostile() []hostileFile {
 	header("no header", "", 8, "no dict")
 	header("a list", "[]", 8, "no dict")
 	header("empty dict", "{}", 8, "other than descr, fortran_order and shape")
-	header("key twice", "{'shape': (2,), 'shape': (2,), }", 8, "stands twice")
+	header("key twice", "{'shape': (2,), 'shape': (2,), }", 8, "occurs twice")
 	header("no shape", "{'descr': '<f4', 'fortran_order': False, }", 8, "other than descr")
 	header("unknown key", strings.Replace(text, "'shape'", "'form'", 1), 8, "an unknown key")
 	header("order a number", strings.Replace(text, "False", "0", 1), 8, "neither True nor False")

@@ -48,3 +48,31 @@ func (t ElementType) check(ints []int64) error {
 	}
 	return nil
 }
+
+// ElementType is the type of a tensor's elements, with the format's numbers.
+type ElementType int32
+
+// The element types that can be read or fed.
+const (
+	Float    ElementType = 1
+	Uint8    ElementType = 2
+	Int8     ElementType = 3
+	Uint16   ElementType = 4
+	Int16    ElementType = 5
+	Int32    ElementType = 6
+	Int64    ElementType = 7
+	Bool     ElementType = 9
+	Float16  ElementType = 10
+	Double   ElementType = 11
+	Uint32   ElementType = 12
+	Uint64   ElementType = 13
+	BFloat16 ElementType = 16
+)
+
+// String returns the format's name of the type.
+func (t ElementType) String() string {
+	if e, ok := kinds[t]; ok {
+		return e.name
+	}
+	return fmt.Sprintf("type %d", int32(t))
+}

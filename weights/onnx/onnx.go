@@ -15,11 +15,8 @@ package onnx
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/weights/elements"
 )
 
 // Model is the content of a file.
@@ -86,78 +83,4 @@ type Value struct {
 type Dim struct {
 	Size int
 	Name string
-}
-
-// ElementType is the type of a tensor's elements, with the format's numbers.
-type ElementType int32
-
-// The element types that can be read or fed.
-const (
-	Float    ElementType = 1
-	Uint8    ElementType = 2
-	Int8     ElementType = 3
-	Uint16   ElementType = 4
-	Int16    ElementType = 5
-	Int32    ElementType = 6
-	Int64    ElementType = 7
-	Bool     ElementType = 9
-	Float16  ElementType = 10
-	Double   ElementType = 11
-	Uint32   ElementType = 12
-	Uint64   ElementType = 13
-	BFloat16 ElementType = 16
-)
-
-// String returns the format's name of the type.
-func (t ElementType) String() string {
-	if e, ok := kinds[t]; ok {
-		return e.name
-	}
-	return fmt.Sprintf("type %d", int32(t))
-}
-
-// mostBytes is the longest possible message of a protocol buffer.
-const mostBytes = 1<<31 - 1
-
-// Open reads the file at path. Weights may be in other files in the same folder, as
-// external data: PyTorch's newer exporter puts them into NAME.onnx.data.
-func Open(path string) (*Model, error) {
-	b, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	folder := &outside{}
-	defer folder.close()
-	if folder.root, err = os.OpenRoot(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	return read(b, path, folder)
-}
-
-// Read reads a model from b, to which the model keeps no reference. name stands for the
-// file in errors. Weights in other files are an error.
-func Read(b []byte, name string) (*Model, error) { return read(b, name, nil) }
-
-func read(b []byte, name string, folder *outside) (*Model, error) {
-	m, err := readModel(b, folder)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return m, nil
-}
-
-func readFile(path string) ([]byte, error) {
-	f, size, err := elements.OpenFile(path, ".onnx")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if size > mostBytes {
-		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, mostBytes)
-	}
-	b := make([]byte, size)
-	if err := elements.ReadFull(f, b, 0); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return b, nil
 }

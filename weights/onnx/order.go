@@ -77,7 +77,7 @@ func (g *Graph) makers() (map[string]int, error) {
 		}
 		for j, a := range n.Attributes {
 			if slices.ContainsFunc(n.Attributes[:j], func(b Attribute) bool { return a.Name == b.Name }) {
-				return nil, fmt.Errorf("%v: attribute %s stands twice; %s", n, quote(a.Name), damaged)
+				return nil, fmt.Errorf("%v: attribute %s occurs twice; %s", n, quote(a.Name), damaged)
 			}
 		}
 	}

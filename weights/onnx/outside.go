@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
@@ -170,55 +168,8 @@ func (f field) external(entries *[][]byte, outside *bool) error {
 	if err := f.message(&message); err != nil {
 		return err
 	}
-	if *entries = append(*entries, message); len(*entries) > mostAttributes {
-		return fmt.Errorf("has more than %d entries of external data; %s", mostAttributes, damaged)
+	if *entries = append(*entries, message); len(*entries) > maxAttributes {
+		return fmt.Errorf("has more than %d entries of external data; %s", maxAttributes, damaged)
 	}
 	return nil
-}
-
-// Beside lists the files with weights that the model at path names, without duplicates. It
-// does not look for them: the names come from the file and may lead anywhere.
-func Beside(path string) (names []string, err error) {
-	b, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	within := func(number protowire.Number, visit func(message []byte) error) func(f field) error {
-		return func(f field) error {
-			if f.number != number {
-				return nil
-			}
-			var message []byte
-			if err := f.message(&message); err != nil {
-				return err
-			}
-			return visit(message)
-		}
-	}
-	err = fields(b, within(7, func(graph []byte) error {
-		return fields(graph, within(5, func(initialiser []byte) error {
-			var entries [][]byte
-			var external bool
-			err := fields(initialiser, func(f field) error {
-				if f.number == 13 || f.number == 14 {
-					return f.external(&entries, &external)
-				}
-				return nil
-			})
-			if err != nil || !external && entries == nil {
-				return err
-			}
-			p, err := readPlace(entries)
-			if err == nil && !seen[p.location] {
-				seen[p.location] = true
-				names = append(names, p.location)
-			}
-			return err
-		}))
-	}))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return names, nil
 }

@@ -104,7 +104,7 @@ func (m *Model) readMetadata(f field) error {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	if _, ok := m.Metadata[key]; ok {
-		return fmt.Errorf("metadata %s stands twice; %s", quote(key), damaged)
+		return fmt.Errorf("metadata %s occurs twice; %s", quote(key), damaged)
 	}
 	m.Metadata[key] = value
 	return nil
@@ -179,9 +179,6 @@ func (g *Graph) dropInitialised() {
 	g.Inputs = kept
 }
 
-// mostAttributes is far more than any operation has.
-const mostAttributes = 100
-
 // read reads a NodeProto. After an error n holds what was read so far, so that the error
 // can name the node.
 func (n *Node) read(b []byte) error {
@@ -189,8 +186,8 @@ func (n *Node) read(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if c[2] > mostAttributes {
-		return fmt.Errorf("has %d attributes, where at most %d are possible; %s", c[2], mostAttributes, damaged)
+	if c[2] > maxAttributes {
+		return fmt.Errorf("has %d attributes, where at most %d are possible; %s", c[2], maxAttributes, damaged)
 	}
 	n.Inputs, n.Outputs, n.Attributes = make([]string, c[0]), make([]string, c[1]), make([]Attribute, c[2])
 	var in, out, attributes int

@@ -84,9 +84,9 @@ func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err e
 
 // shapeOf checks dims and returns the number of elements.
 func shapeOf(dims []int64, bytes int) (tensor.Shape, int, error) {
-	const mostDims = 8
-	if len(dims) > mostDims {
-		return nil, 0, fmt.Errorf("has %d dimensions, where at most %d are possible; %s", len(dims), mostDims, damaged)
+	const maxDims = 8
+	if len(dims) > maxDims {
+		return nil, 0, fmt.Errorf("has %d dimensions, where at most %d are possible; %s", len(dims), maxDims, damaged)
 	}
 	shape := make(tensor.Shape, len(dims))
 	// Zeros are left out of the checked product, so that a size of zero cannot hide an
@@ -101,7 +101,7 @@ func shapeOf(dims []int64, bytes int) (tensor.Shape, int, error) {
 			empty = true
 			continue
 		}
-		if product > mostBytes/int64(bytes)/d {
+		if product > maxBytes/int64(bytes)/d {
 			return nil, 0, fmt.Errorf("shape %v has more elements than a file can hold; %s", dims, damaged)
 		}
 		product *= d

@@ -86,7 +86,7 @@ func (o *once) check(f field, lists ...protowire.Number) error {
 		return nil
 	}
 	if *o>>f.number&1 != 0 {
-		return fmt.Errorf("field %d stands twice; %s", f.number, damaged)
+		return fmt.Errorf("field %d occurs twice; %s", f.number, damaged)
 	}
 	*o |= 1 << f.number
 	return nil
@@ -215,3 +215,9 @@ func quoteless(s string) string {
 	}
 	return q
 }
+
+// maxBytes is the longest possible message of a protocol buffer.
+const maxBytes = 1<<31 - 1
+
+// maxAttributes is far more than any operation has.
+const maxAttributes = 100

@@ -79,8 +79,8 @@ func (e *encoder) model(m *Model, g *Graph) error {
 		heads[i] = append(appendTag(nil, 5, len(h)+data), h...)
 		size += len(heads[i]) + data
 	}
-	if total := len(head) + len(tail) + size; total > mostBytes-16 {
-		return fmt.Errorf("%d bytes, where an ONNX file can have %d; a network this large does not fit the format", total, mostBytes)
+	if total := len(head) + len(tail) + size; total > maxBytes-16 {
+		return fmt.Errorf("%d bytes, where an ONNX file can have %d; a network this large does not fit the format", total, maxBytes)
 	}
 	e.bytes(appendTag(head, 7, size))
 	e.bytes(before)

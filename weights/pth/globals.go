@@ -6,30 +6,6 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// role says how a global may be used.
-type role uint8
-
-const (
-	roleDict          role = iota // called without arguments or with pairs: a dict
-	roleSize                      // torch.Size: called with a tuple, which it returns
-	roleStorage                   // names the element type of a storage
-	roleType                      // names the element type of a tensor
-	roleClass                     // the class of a tensor
-	roleTensor                    // a function that makes a tensor from a storage
-	roleTensorOfType              // the same with an element type as an argument
-	roleParameter                 // a function that returns its first argument, the tensor
-	roleTensorOfClass             // a function that calls one of the three above
-	roleInert                     // harmless, and ignored
-)
-
-// global is a name that a pickle may mention. It is data and never code: reduce below
-// defines what a call of it does.
-type global struct {
-	name  string
-	role  role
-	dtype string // of a storage or a type, by package elements' name
-}
-
 // globals lists every name that a pickle may mention.
 var globals = allowed()
 
@@ -254,18 +230,4 @@ func (m *machine) build() error {
 		return m.push(v)
 	}
 	return m.fault("sets the state of %s; %s", kind(vs[0]), damaged)
-}
-
-// kinds describes up to a few arguments for an error.
-func kinds(args []any) string {
-	const most = 6
-	names := make([]string, 0, most+1)
-	for i, a := range args {
-		if i == most {
-			names = append(names, "more")
-			break
-		}
-		names = append(names, kind(a))
-	}
-	return "(" + strings.Join(names, ", ") + ")"
 }

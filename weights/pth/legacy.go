@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/weights/elements"
 )
 
@@ -121,15 +121,14 @@ func (l *legacy) place(r io.ReaderAt, at, size int64) error {
 }
 
 // foreign recognises what is often mistaken for a checkpoint.
-func foreign(head []byte) string {
+func foreign(head []byte, size int64) string {
 	if what, ok := elements.Foreign(head); ok {
 		return what
 	}
-	text := string(head)
-	switch {
-	case len(text) > 8 && text[8] == '{':
-		return "looks like a safetensors file; give it that suffix"
-	case strings.HasPrefix(text, "\x80"):
+	switch is, cut := elements.Safetensors(head, size); {
+	case is || cut:
+		return "is a safetensors file; read it with package weights or weights/safetensors"
+	case filekind.Of(head) == filekind.Pickle:
 		return "is a bare pickle, which may run anything and is not read; " + resave
 	}
 	return "is no checkpoint of torch.save: it begins neither as a zip archive nor as the format before PyTorch 1.6; " +

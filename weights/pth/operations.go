@@ -79,7 +79,7 @@ func (m *machine) frame() error {
 		return err
 	}
 	if m.opAt < m.frameEnd {
-		return m.fault("stands inside the frame that ends at byte %d; %s", m.frameEnd, damaged)
+		return m.fault("is inside the frame that ends at byte %d; %s", m.frameEnd, damaged)
 	}
 	if have := uint64(len(m.src) - m.at); n > have {
 		return m.fault("%w: a frame of %d bytes where %d follow; %s", errCut, n, have, damaged)

@@ -23,6 +23,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/residual-ml/residual/internal/filekind"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 )
@@ -72,12 +73,12 @@ func (f *File) read(size int64) error {
 	var value any
 	var err error
 	switch {
-	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
+	case filekind.Of(head) == filekind.Zip:
 		value, f.bigEndian, err = readZip(f.r, size)
 	case len(head) >= len(legacyMagic) && string(head[:len(legacyMagic)]) == legacyMagic:
 		value, err = readLegacy(f.r, size)
 	default:
-		return fmt.Errorf("%s", foreign(head))
+		return fmt.Errorf("%s", foreign(head, size))
 	}
 	if err != nil {
 		return err

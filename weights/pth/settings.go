@@ -11,14 +11,14 @@ func (f *File) Settings() map[string]any { return f.settings }
 
 const (
 	deepestSetting = 4
-	mostSettings   = 4096 // total number of values
+	maxSettings    = 4096 // total number of values
 	longestList    = 64
 	longestSetting = 1 << 16
 )
 
 // settingsOf collects the settings from a file's value, without the state dict.
 func settingsOf(top *dict, keys map[string]bool) map[string]any {
-	left := mostSettings
+	left := maxSettings
 	all := plainDict(top, keys, deepestSetting, &left)
 	if len(all) == 0 {
 		return nil

@@ -160,14 +160,3 @@ func identify(entries []entry, size int64) error {
 	}
 	return nil
 }
-
-// show formats a plain value for an error.
-func show(v any) string {
-	switch v := v.(type) {
-	case string:
-		return elements.Quote(v)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	}
-	return kind(v)
-}

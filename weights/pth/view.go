@@ -11,25 +11,6 @@ import (
 // maxDims is the largest number of dimensions of a tensor, as in PyTorch's iterators.
 const maxDims = 64
 
-// storage is a run of elements in the file, which several tensors may share.
-type storage struct {
-	key   string
-	dtype string
-	bytes int64
-	at    int64 // offset of its first byte in the file
-}
-
-// view is a tensor: a shape and strides over a storage. Every element of a valid view lies
-// inside the storage.
-type view struct {
-	storage      *storage
-	dtype        string
-	size         int64 // bytes per element
-	shape        tensor.Shape
-	stride       []int64 // in elements
-	first, after int64   // the range of the storage that it spans, in elements
-}
-
 // storageID parses a persistent id ('storage', type, key, location, numel). Files before
 // PyTorch 1.6 have one entry more, which is None.
 func storageID(id []any, length int) (*storage, error) {

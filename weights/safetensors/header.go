@@ -92,7 +92,7 @@ func parseHeader(text []byte) (header, error) {
 			return err
 		}
 		if _, twice := h.index[key]; twice {
-			return fmt.Errorf("tensor %s: stands twice in the header; %s", elements.Quote(key), damaged)
+			return fmt.Errorf("tensor %s: occurs twice in the header; %s", elements.Quote(key), damaged)
 		}
 		e, err := p.entry(key)
 		if err != nil {
@@ -132,7 +132,7 @@ func (p parser) metadata() (map[string]string, error) {
 	m := map[string]string{}
 	err := p.object(metadataKey, func(key string) (err error) {
 		if _, twice := m[key]; twice {
-			return fmt.Errorf("%s: key %s stands twice; %s", metadataKey, elements.Quote(key), damaged)
+			return fmt.Errorf("%s: key %s occurs twice; %s", metadataKey, elements.Quote(key), damaged)
 		}
 		m[key], err = p.text(metadataKey + " " + elements.Quote(key))
 		return err
@@ -145,7 +145,7 @@ func (p parser) entry(name string) (entry, error) {
 	seen := map[string]bool{}
 	err := p.object("its entry", func(key string) (err error) {
 		if seen[key] {
-			return fmt.Errorf("%s stands twice; %s", elements.Quote(key), damaged)
+			return fmt.Errorf("%s occurs twice; %s", elements.Quote(key), damaged)
 		}
 		seen[key] = true
 		switch key {

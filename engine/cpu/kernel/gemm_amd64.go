@@ -2,19 +2,6 @@
 
 package kernel
 
-// block has the arguments of one call of a product kernel, which computes several
-// register blocks with the same number of rows.
-type block[T stored] struct {
-	c             *float32
-	a, b          *T
-	segs          *int
-	nsegs, k      int
-	crs, ars, aks int
-	bks, first    int // first is the offset of the first row in a
-	acc           int
-	rows, blocks  int
-}
-
 // sums returns the arguments for a product; begin sets the rows.
 func sums(crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k int, accumulate bool) block[float32] {
 	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}

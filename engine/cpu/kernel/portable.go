@@ -1,7 +1,5 @@
 package kernel
 
-const portableCols = 16
-
 // portable is the table of kernels in plain Go. They are the readable definition of
 // every kernel, and run on machines without assembly.
 var portable = Set{

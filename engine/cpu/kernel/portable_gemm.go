@@ -91,3 +91,5 @@ func peakPortable(iterations int) float64 {
 	}
 	return float64(iterations) * 16
 }
+
+const portableCols = 16

@@ -41,7 +41,7 @@ func OpenFile(name string) (*API, error) {
 		symbol := table.Type().Field(i).Tag.Get("cu")
 		address, err := findSymbol(library, symbol)
 		if err != nil || address == 0 {
-			return nil, fmt.Errorf("%s has no function %s: it is no NVIDIA driver, or one from before CUDA 12.0; install driver 525.60 or a later one", name, symbol)
+			return nil, fmt.Errorf("%s has no function %s: it is not an NVIDIA driver, or one from before CUDA 12.0; install driver 525.60 or a later one", name, symbol)
 		}
 		purego.RegisterFunc(table.Field(i).Addr().Interface(), address)
 	}

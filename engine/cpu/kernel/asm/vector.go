@@ -7,36 +7,6 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// vectorFile writes the passes over activations.
-func vectorFile(e *emitter) {
-	e.maskTable()
-	flatKernels(e)
-	normKernels(&sweep{emitter: e})
-	poolKernels(&sweep{emitter: e})
-	if !e.wide() {
-		transpose(e)
-	}
-}
-
-// Predicates of VCMPPS.
-const (
-	equal      = operand.U8(0x00) // false on NaN
-	unordered  = operand.U8(0x03)
-	notAtMost  = operand.U8(0x16) // !(a <= b), true on NaN
-	bitsOne    = 0x3f800000
-	bitsNoSign = 0x80000000 // -0, which adds nothing even to a zero
-	bitsNegInf = 0xff800000
-)
-
-// vectorBF16File writes the passes over activations in bfloat16.
-func vectorBF16File(e *emitter) {
-	e.maskTable()
-	s := &sweep{emitter: e, onBF16: true}
-	s.weaveTable()
-	normKernels(s)
-	poolKernels(s)
-}
-
 // sweep is a kernel that passes over activations in float32, or in bfloat16 if onBF16 is
 // set. Vectors with one value a column, sums and arithmetic are float32 in both.
 type sweep struct {
@@ -204,14 +174,6 @@ func (e *emitter) unless(label string, pointer reg.GPVirtual, body func()) {
 	e.Label(label)
 }
 
-// constant fills a vector with one float32 given by its bits.
-func (e *emitter) constant(bits uint32, v reg.VecPhysical) {
-	g := e.GP64()
-	e.MOVL(operand.U32(bits), g.As32())
-	e.VMOVD(g.As32(), v.AsX())
-	e.VBROADCASTSS(v.AsX(), v)
-}
-
 // zeroAtMost clears g in the lanes where y <= 0. It overwrites y.
 func (e *emitter) zeroAtMost(y, zero, g reg.VecPhysical) {
 	if e.wide() {
@@ -222,19 +184,3 @@ func (e *emitter) zeroAtMost(y, zero, g reg.VecPhysical) {
 	e.VCMPPS(notAtMost, zero, y, y)
 	e.VANDPS(y, g, g)
 }
-
-// registers allocates vector registers, the lowest first.
-type registers struct {
-	e    *emitter
-	next int
-}
-
-func (r *registers) take(n int) []reg.VecPhysical {
-	s := r.e.regs[r.next : r.next+n]
-	if r.next += n; r.next > len(r.e.regs)-1 {
-		panic("out of vector registers, of which the last is for the mask")
-	}
-	return s
-}
-
-func (r *registers) one() reg.VecPhysical { return r.take(1)[0] }

@@ -8,10 +8,10 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
-// Beside implements engine.Sider: gradients of weights are asynchronous steps. Only the
+// Asynchronous implements engine.AsyncDevice: gradients of weights are asynchronous steps. Only the
 // optimiser needs their results. They are limited by multiplication and the steps after
 // them mostly by memory, so the two overlap well.
-func (d *Device) Beside(s engine.Step) bool {
+func (d *Device) Asynchronous(s engine.Step) bool {
 	_, ok := s.(*engine.ConvGradWeight)
 	return ok
 }
@@ -29,7 +29,7 @@ func (d *Device) sideStepsOf(steps []engine.Step) sideSteps {
 	var s sideSteps
 	var made []*engine.Value // results of the asynchronous step under way; nil if there is none
 	for _, step := range steps {
-		beside := d.Beside(step)
+		beside := d.Asynchronous(step)
 		uses := append(step.Reads(), step.Writes()...)
 		join := beside || slices.ContainsFunc(uses, func(v *engine.Value) bool {
 			return slices.ContainsFunc(made, func(m *engine.Value) bool { return m.Root() == v.Root() })

@@ -7,39 +7,16 @@ import (
 	"io"
 	"iter"
 
-	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/folder"
-	"github.com/residual-ml/residual/inference/forward"
-	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/task"
 )
 
-// Value is a value that a model estimates of an image, in the units of its training.
+// Value is a value that a model estimates for an image, in the units of its training.
 type Value struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 }
 
-// instead says how models of other tasks than classes and labels are asked.
-var instead = map[task.Task]string{
-	task.Values: "call Values",
-	task.Masks:  "call Logits, which returns [N, classes, H, W]",
-}
-
-// probabilities are those of one image's logits: of classes they sum to 1, and each label has
-// its own.
-func (c *Classifier) probabilities(logits []float32) []float64 {
-	if c.info.Task.Named() == task.Classes {
-		return forward.Probabilities(logits)
-	}
-	p := make([]float64, len(logits))
-	for i, z := range logits {
-		p[i] = metrics.Sigmoid(z)
-	}
-	return p
-}
-
-// Values returns the values that the model estimates of an image, in the model's order. It is
+// Values returns the values that the model estimates for an image, in the model's order. It is
 // an error for a model that answers with classes or labels, as Predict is for others. If ctx
 // ends, Values returns its error immediately.
 func (c *Classifier) Values(ctx context.Context, img image.Image) ([]Value, error) {
@@ -86,18 +63,3 @@ func (c *Classifier) estimate() answerer[[]Value] {
 		return values, nil
 	}}
 }
-
-// columns are those of a list with what the model answers.
-func (c *Classifier) columns() folder.Columns {
-	return folder.Columns{Task: c.info.Task.Named(), Known: c.info.Names()}
-}
-
-// scan lists images with the model's classes, labels or values.
-func (c *Classifier) scan(ctx context.Context, path string) (*folder.Index, error) {
-	if c.info.Task.Named() == task.Classes {
-		return folder.ScanAsContext(ctx, path, c.info.Classes)
-	}
-	return folder.ScanTargets(ctx, path, c.columns())
-}
-
-var _ data.Targeted = (*Photos)(nil)

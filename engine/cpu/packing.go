@@ -1,0 +1,113 @@
+package cpu
+
+import "github.com/residual-ml/residual/engine"
+
+const (
+	chunkRows   = 448       // rows that one task computes: 57 KiB of a 32-wide panel
+	panelBudget = 400 << 10 // bytes of packed weights that one task reads
+
+	// The processor prefetches residuals that are read in long stretches, not in columns
+	// as wide as a panel. So with a residual the epilogue finishes several panels at once,
+	// and a chunk has so few rows that all of these are still in the cache.
+	joinedRows   = 192
+	joinedPanels = 16
+)
+
+func clearColumns(x []float32, rows, n, ld int) {
+	for r := range rows {
+		clear(x[r*ld : r*ld+n])
+	}
+}
+
+// weights says which weights a product packs and how.
+type weights struct {
+	value *engine.Value
+	fill  packer
+	// backward says that they are packed for the gradient of the input.
+	backward bool
+	bf16     bool
+	patches  bool
+}
+
+// packKey identifies packed weights by their variable, the direction, the algorithm and
+// the width of a panel.
+type packKey struct {
+	variable *engine.Value
+	backward bool
+	bf16     bool // rounded to bfloat16
+	patches  bool // all taps of a filter as one sum
+	tiling   int  // m of Winograd's tiling, or 0
+	cols     int
+}
+
+// packedWeights are the packed weights of one variable, which all static programs of
+// a store share.
+type packedWeights struct {
+	data    memory
+	version uint64
+	done    bool
+}
+
+// packing reserves n elements for packed weights. It returns a function that gives
+// them and a function that fills them by calling pack in parallel tasks. A program
+// without updates packs a variable again only when the store's version has changed.
+func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
+	if !b.Static || w.value.Place != engine.Persistent {
+		packed = b.borrow(n)
+		work := func(i int) { pack(packed(), i) }
+		return packed, func() { b.pool.run(tasks, work) }
+	}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols}
+	own, ok := b.Derived[key].(*packedWeights)
+	if !ok {
+		own = &packedWeights{data: alloc(n)}
+		b.Derived[key] = own
+		b.private += n
+	}
+	work := func(i int) { pack(own.data, i) }
+	packed = func() memory { return own.data }
+	return packed, func() {
+		if !own.done || own.version != *b.Version {
+			b.pool.run(tasks, work)
+			own.done, own.version = true, *b.Version
+		}
+	}
+}
+
+// packer writes the weights of all taps to panel q of group g.
+type packer func(panel []float32, g, q int)
+
+// forward packs weights [taps][k][groups*n] for a convolution.
+func (b *binder) forward(value *engine.Value, groups, taps, k, n int) weights {
+	cols, out, weight := b.set.Cols, groups*n, b.mem(value)
+	return weights{value: value, fill: func(panel []float32, g, q int) {
+		for t := range taps {
+			b.set.Pack(panel[t*k*cols:], weight[t*k*out+g*n+q*cols:], k, min(cols, n-q*cols), out, cols)
+		}
+	}}
+}
+
+// backward packs weights [taps][n][groups*k] for the gradient of the input.
+func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
+	cols, out, weight := b.set.Cols, groups*k, b.mem(value)
+	return weights{value: value, backward: true, fill: func(panel []float32, g, q int) {
+		for t := range taps {
+			b.set.PackTransposed(panel[t*k*cols:], weight[(t*n+q*cols)*out+g*k:], min(cols, n-q*cols), k, out, cols)
+		}
+	}}
+}
+
+// inOrder returns a function that calls its arguments in order, except for nil ones.
+func inOrder(fs ...func()) func() {
+	var some []func()
+	for _, f := range fs {
+		if f != nil {
+			some = append(some, f)
+		}
+	}
+	return func() {
+		for _, f := range some {
+			f()
+		}
+	}
+}

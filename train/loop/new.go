@@ -1,0 +1,110 @@
+package loop
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference/forward"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// New prepares a training of m on dev. The training starts from m's present values. test may
+// be nil. New compiles the training steps, so it reports shapes and sizes that do not fit
+// before the training starts.
+func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*Trainer, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	info := train.Info()
+	o = o.resolved(info.Targets.Task, test != nil)
+	if err := o.checkTask(info, test != nil); err != nil {
+		return nil, err
+	}
+	nn.Named(m) // gives parameters the names that errors use
+	t := &Trainer{
+		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
+		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
+		past: noTotals(), totals: noTotals(),
+	}
+	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
+	var err error
+	if err = t.choose(); err != nil {
+		return nil, err
+	}
+	if o.GradientNorm {
+		t.first = tensor.New(t.trained[0].Value.Shape()...)
+	}
+	t.prepare()
+	t.loader, err = data.NewLoader(train, data.LoaderConfig{
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if test != nil {
+		if err := sameKind(info, test.Info()); err != nil {
+			return nil, err
+		}
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev)}); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.prepareTeacher(dev); err != nil {
+		return nil, err
+	}
+	for _, n := range t.loader.Sizes() {
+		p, err := t.program(n, o.Mix != nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s on a batch of %d of the %d images of shape %v: %w", nn.Class(m), n, train.Len(), t.input, err)
+		}
+		if k := len(info.Classes); t.ofClasses() && k > p.classes {
+			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
+		}
+	}
+	if test != nil {
+		for _, n := range t.tests.Sizes() {
+			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := t.fits(); err != nil {
+		return nil, err
+	}
+	return t, t.average.begin(t)
+}
+
+// fits returns an error if the training needs more memory than is available. The parameters
+// do not count, since they are allocated already.
+func (t *Trainer) fits() error {
+	m := t.Memory()
+	bytes := m.Total() - m.Variables + t.loader.Bytes()
+	if t.tests != nil {
+		bytes += t.tests.Bytes()
+	}
+	for _, p := range t.trained {
+		bytes += 4 * int64(t.options.Optimizer.Slots()) * int64(p.Value.Numel())
+	}
+	return engine.Fits(t.store.Device(), bytes)
+}
+
+func sameKind(train, test data.Info) error {
+	if a, b := train.Targets, test.Targets; a.Task.Named() != b.Task.Named() || !slices.Equal(a.Names, b.Names) || !slices.Equal(a.Shape, b.Shape) {
+		return fmt.Errorf("the test images have the %s %q, the training images the %s %q", b.Task.Named(), b.Names, a.Task.Named(), a.Names)
+	}
+	if train.Channels != test.Channels || train.Height != test.Height || train.Width != test.Width || len(train.Classes) != len(test.Classes) {
+		return fmt.Errorf("the test images are [%d, %d, %d] in %d classes, the training images [%d, %d, %d] in %d",
+			test.Channels, test.Height, test.Width, len(test.Classes), train.Channels, train.Height, train.Width, len(train.Classes))
+	}
+	return nil
+}
+
+// CheckFreeze returns an error if o.Freeze names a part that m does not have, or leaves nothing
+// to train.
+func CheckFreeze(m nn.Module, o Options) error {
+	t := Trainer{module: m, options: o}
+	return t.choose()
+}
