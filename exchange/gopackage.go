@@ -215,6 +215,7 @@ var goTemplate = template.Must(template.New("package").Parse(`
 package {{.Package}}
 
 import (
+	"context"
 	_ "embed"
 	"image"
 	"strings"
@@ -249,23 +250,23 @@ var open = sync.OnceValues(func() (*inference.Classifier, error) {
 {{if eq .Task "values" -}}
 // Predict returns all values, in the units of the training. The image may be of any kind
 // and size: it is prepared as the training images were. Predict may be called from several
-// goroutines; the calls run one after the other.
+// goroutines; calls at the same time are computed together.
 func Predict(img image.Image) ([]Value, error) {
 	c, err := open()
 	if err != nil {
 		return nil, err
 	}
-	return c.Values(img)
+	return c.Values(context.Background(), img)
 }
 {{else -}}
 // Predict returns all {{.Task}}, the {{if eq .Task "labels"}}most probable{{else}}likeliest{{end}} first. The image may be of any kind
 // and size: it is prepared as the training images were. Predict may be called
-// from several goroutines; the calls run one after the other.
+// from several goroutines; calls at the same time are computed together.
 func Predict(img image.Image) ([]Prediction, error) {
 	c, err := open()
 	if err != nil {
 		return nil, err
 	}
-	return c.Predict(img, 0)
+	return c.Predict(context.Background(), img, 0)
 }
 {{end}}`))

@@ -36,7 +36,7 @@ func TestEvaluateEach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ps, err := c.Predict(g, 0)
+		ps, err := c.Predict(context.Background(), g, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,13 +7,14 @@
 //	...
 //	c, err := inference.Load("runs/train-1/best.safetensors", dev, dev.Preferred())
 //	...
-//	predictions, err := c.PredictFile("shoe.jpg", 5)
+//	defer c.Close()
+//	predictions, err := c.PredictFile(ctx, "shoe.jpg", 5)
 //
 // The important types are:
 //
-//   - Classifier, a model read from a file: Predict for images, PredictStream and
-//     PredictFiles for many of them, Evaluate for a data set, GradCAM to explain a
-//     prediction;
+//   - Classifier, a model read from a file: Predict for images, PredictReader for uploads,
+//     PredictStream and PredictFiles for many images, Evaluate for a data set, GradCAM to
+//     explain a prediction;
 //   - Prediction, Result, Answer and CAM, which it returns.
 //
 // A network that does not come from a file runs by package inference/forward, on batches of
@@ -22,10 +23,10 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"io"
-	"math"
 	"slices"
 	"sync"
 
@@ -37,8 +38,6 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
-	"github.com/residual-ml/residual/internal/number"
-	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
@@ -46,18 +45,38 @@ import (
 )
 
 // Classifier is a trained model that was read from a file, with the names of its classes
-// and the preparation of its images. It may be used from several goroutines; their
-// computations run one at a time.
+// and the preparation of its images.
+//
+// It may be used from any number of goroutines, as by the handlers of a server. Images are
+// decoded and prepared in the goroutines of their callers, side by side. Those that wait while
+// the network computes share its next batch, of up to 32 images, so many callers have the
+// throughput of large batches and a single caller does not wait. On the CPU an image has the same
+// bits whatever it was batched with. All calls share one copy of the weights. Calls other than
+// Predict, Values and their kind, such as Evaluate and GradCAM, compute one at a time.
+//
+// A call whose context ends returns the context's error at once and leaves other calls
+// unharmed. Close waits for the calls that are running.
 type Classifier struct {
+	// Decoding limits the image files that are read, such as by its MaxPixels; its Channels and
+	// Context are not used. Set it before the first call.
+	Decoding photo.Options
+
+	// Memory limits the memory of the images that are being decoded and prepared at the same
+	// time; others wait. New sets it to photo.DefaultBudget bytes, and classifiers may share a
+	// budget; nil means no limit. Set it before the first call.
+	Memory *photo.Budget
+
 	path   string
 	info   checkpoint.Model
 	module nn.Module
+	calls  *calls
+	queue  queue
 
 	mu        sync.Mutex
 	store     *engine.Store
 	precision engine.Precision
-	runner    *forward.Runner
-	parent    *Classifier // the receiver of the With that made this one; else nil
+	runner    *forward.Runner // nil after Close
+	parent    *Classifier     // the receiver of the With that made this one; else nil
 }
 
 // turn returns the lock that a computation must hold, since classifiers over the same
@@ -68,17 +87,6 @@ func (c *Classifier) turn() *sync.Mutex {
 	}
 	return &c.mu
 }
-
-// Prediction is a class with its predicted probability, from 0 to 1. Of a model that gives an
-// image several labels it is a label, and the probability that the image has it.
-type Prediction struct {
-	Class       string  `json:"class"`
-	Index       int     `json:"index"`
-	Probability float64 `json:"probability"`
-}
-
-// MarshalJSON implements json.Marshaler. A probability that is NaN becomes null.
-func (p Prediction) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
 // CheckClasses returns an error if a data set with as many classes as the model calls one of
 // them something else. Evaluate itself refuses another number of classes, and other labels or
@@ -94,15 +102,6 @@ func (c *Classifier) CheckClasses(info data.Info) error {
 		}
 	}
 	return nil
-}
-
-// AtLeast returns the predictions, likeliest first, whose probability is at least threshold.
-func AtLeast(found []Prediction, threshold float64) []Prediction {
-	n := slices.IndexFunc(found, func(p Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
 }
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
@@ -150,11 +149,64 @@ func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Pr
 
 // New is the classifier of a model that was opened.
 func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier {
-	return newClassifier(m.Path, m.Info, m.Module, engine.NewStore(dev), p)
+	return newClassifier(m.Path, m.Info, m.Module, engine.NewStore(dev), p, nil)
 }
 
-func newClassifier(path string, info checkpoint.Model, m nn.Module, store *engine.Store, p engine.Precision) *Classifier {
-	return &Classifier{path: path, info: info, module: m, store: store, precision: p, runner: forward.New(m, store, p, forward.Config{Targets: info.Targets()})}
+func newClassifier(path string, info checkpoint.Model, m nn.Module, store *engine.Store, p engine.Precision, parent *Classifier) *Classifier {
+	c := &Classifier{
+		Memory: photo.NewBudget(0), path: path, info: info, module: m, store: store, precision: p, parent: parent,
+		runner: forward.New(m, store, p, forward.Config{Targets: info.Targets()}),
+	}
+	var above *calls
+	if parent != nil {
+		above = parent.calls
+	}
+	c.calls = newCalls(above)
+	c.queue.turn, c.queue.compute, c.queue.most = c.turn(), c.compute, largestBatch
+	return c
+}
+
+// enter begins a call of c and returns the function that ends it. It is an error if c, or a
+// classifier whose memory it shares, is closed.
+func (c *Classifier) enter() (leave func(), err error) {
+	if leave, err = c.calls.enter(); err != nil {
+		err = fmt.Errorf("%s: %w", c.path, err)
+	}
+	return leave, err
+}
+
+// Close waits until the calls that are running have returned, and releases the compiled model.
+// Later calls, also of the classifiers and embedders that share c's memory, return an error that
+// wraps ErrClosed. The device stays open. Closing a classifier twice is allowed. Close must not be
+// called within a callback of a call.
+func (c *Classifier) Close() error {
+	c.calls.close()
+	turn := c.turn()
+	turn.Lock() // the queue may still compute images whose callers have left
+	defer turn.Unlock()
+	c.runner, c.queue.buffer = nil, nil
+	return nil
+}
+
+// exclusively runs f, which uses the runner, while nothing else computes on the same memory.
+func (c *Classifier) exclusively(f func() error) error {
+	leave, err := c.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
+	return f()
+}
+
+// compute is what the queue computes with. The caller holds the turn.
+func (c *Classifier) compute(batch *tensor.Tensor) (*tensor.Tensor, error) {
+	if c.runner == nil {
+		return nil, ErrClosed
+	}
+	return c.runner.Logits(batch)
 }
 
 // Info returns the file's description of the model.
@@ -168,15 +220,17 @@ func (c *Classifier) Module() nn.Module { return c.module }
 // images in the same way. m must use the same variables, as a network with one block
 // skipped does. The two classifiers share memory, and their computations run one at a time.
 func (c *Classifier) With(m nn.Module) *Classifier {
-	with := newClassifier(c.path, c.info, m, c.store, c.precision)
-	with.parent = c
+	with := newClassifier(c.path, c.info, m, c.store, c.precision, c)
+	with.Decoding, with.Memory = c.Decoding, c.Memory
 	return with
 }
 
 // Replaced returns a classifier for m, a network with variables of its own that takes the
 // same images as c, such as a deepened or pruned one. info describes it.
 func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
-	return newClassifier(c.path, info, m, engine.NewStore(c.store.Device()), c.precision)
+	replaced := newClassifier(c.path, info, m, engine.NewStore(c.store.Device()), c.precision, nil)
+	replaced.Decoding, replaced.Memory = c.Decoding, c.Memory
+	return replaced
 }
 
 // Scale converts a loader's batch, whose values are bytes divided by 255, to the model's
@@ -188,131 +242,30 @@ func (c *Classifier) Scale(batch *tensor.Tensor) {
 
 // Logits returns the network's output [N, classes] for a batch [N, C, H, W] on the model's
 // scale. The caller owns the returned tensor.
-func (c *Classifier) Logits(batch *tensor.Tensor) (*tensor.Tensor, error) {
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	logits, err := c.runner.Logits(batch)
-	if err != nil {
-		return nil, err
-	}
-	return logits.Clone(), nil // the runner overwrites its tensor in the next call
-}
-
-// Predict returns the k most likely classes of an image, the most likely first. If k is
-// below 1 or above the number of classes, it returns all. Prepare describes how the image
-// is prepared.
-func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {
-	all, err := c.PredictAll([]image.Image{img}, k)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
-}
-
-// PredictFile is Predict for an image file, which it reads with OpenImage.
-func (c *Classifier) PredictFile(path string, k int) ([]Prediction, error) {
-	img, err := c.OpenImage(path)
-	if err != nil {
-		return nil, err
-	}
-	return c.Predict(img, k)
+func (c *Classifier) Logits(batch *tensor.Tensor) (logits *tensor.Tensor, err error) {
+	err = c.exclusively(func() error {
+		l, err := c.runner.Logits(batch)
+		if err == nil {
+			logits = l.Clone() // the runner overwrites its tensor in the next call
+		}
+		return err
+	})
+	return logits, err
 }
 
 // OpenImage reads an image file in the same way as a training does: see package photo. The
-// error names the file.
-func (c *Classifier) OpenImage(path string) (image.Image, error) {
+// error names the file. It does not reserve Memory, since the caller uses the image.
+func (c *Classifier) OpenImage(ctx context.Context, path string) (image.Image, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
-	m, _, err := photo.Read(path, photo.Options{Channels: c.info.Channels})
+	o := c.Decoding
+	o.Channels, o.Context = c.info.Channels, ctx
+	m, _, err := photo.Read(path, o)
 	if err != nil {
 		return nil, err
 	}
 	return transforms.ToImage(m), nil
-}
-
-// largestBatch limits the batches, and so the memory, of PredictAll.
-const largestBatch = 64
-
-// PredictAll is Predict for many images, in batches.
-func (c *Classifier) PredictAll(images []image.Image, k int) ([][]Prediction, error) {
-	var out [][]Prediction
-	for batch := range slices.Chunk(images, largestBatch) {
-		x, err := c.Prepare(batch)
-		if err != nil {
-			return nil, err
-		}
-		ps, err := c.classify(x, k)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ps...)
-	}
-	return out, nil
-}
-
-func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
-	if of := c.info.Task.Named(); of != task.Classes && of != task.Labels {
-		return nil, fmt.Errorf("%s: the model answers with %s and no classes; %s", c.path, of, instead[of])
-	}
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	logits, err := c.runner.Logits(x)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
-	}
-	n, classes := logits.Shape()[0], logits.Shape()[1]
-	if names := len(c.info.Names()); classes != names {
-		return nil, fmt.Errorf("%s: the network has %d outputs for %d class names", c.path, classes, names)
-	}
-	out := make([][]Prediction, n)
-	for i := range out {
-		if out[i], err = c.rank(logits.Data()[i*classes:(i+1)*classes], k); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// rank turns logits into the k most likely classes. Classes with equal probabilities stay
-// in the model's order.
-func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
-	ps := make([]Prediction, len(logits))
-	for j, p := range c.probabilities(logits) {
-		ps[j] = Prediction{c.info.Names()[j], j, p}
-		if math.IsNaN(ps[j].Probability) {
-			return nil, fmt.Errorf("%s: the network's output for this image is not finite; its weights are damaged, or its training diverged", c.path)
-		}
-	}
-	slices.SortStableFunc(ps, func(a, b Prediction) int {
-		switch {
-		case a.Probability > b.Probability:
-			return -1
-		case a.Probability < b.Probability:
-			return 1
-		}
-		return 0
-	})
-	if k >= 1 && k < len(ps) {
-		ps = ps[:k]
-	}
-	return ps, nil
-}
-
-// PredictPixels is Predict for decoded pixels, such as those that package photo reads. The
-// image must have as many channels as the model.
-func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, error) {
-	x, err := c.PreparePixels([]transforms.Image{m})
-	if err != nil {
-		return nil, err
-	}
-	all, err := c.classify(x, k)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
 }
 
 // Result is the performance of a model on a data set; see forward.Result.
@@ -360,31 +313,13 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if err != nil {
 		return Result{}, err
 	}
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	r, err := forward.EvaluateEach(ctx, c.runner, l, &c.info.Input, each, progress)
-	if err != nil && ctx.Err() == nil {
+	var r Result
+	err = c.exclusively(func() (err error) {
+		r, err = forward.EvaluateEach(ctx, c.runner, l, &c.info.Input, each, progress)
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}
 	return r, err
-}
-
-// instead says which method to call for models of other tasks than classes and labels.
-var instead = map[task.Task]string{
-	task.Values: "call Values",
-	task.Masks:  "call Logits, which returns [N, classes, H, W]",
-}
-
-// probabilities returns the probabilities for one image's logits. Those of classes sum to 1, and
-// those of labels are independent.
-func (c *Classifier) probabilities(logits []float32) []float64 {
-	if c.info.Task.Named() == task.Classes {
-		return forward.Probabilities(logits)
-	}
-	p := make([]float64, len(logits))
-	for i, z := range logits {
-		p[i] = metrics.Sigmoid(z)
-	}
-	return p
 }

@@ -1,19 +1,16 @@
 package inference
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"image"
+	"io"
 	"iter"
 	"math"
-	"slices"
 
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -65,16 +62,6 @@ func (c *Classifier) Embedder(config EmbedConfig) (*Embedder, error) {
 	return &Embedder{e, y.Shape[1]}, nil
 }
 
-// oneImage returns the shape of an image that the network takes.
-func (c *Classifier) oneImage() tensor.Shape {
-	const usual = 224
-	e, err := models.Lookup(c.info.Architecture)
-	if err != nil {
-		e = models.Entry{}
-	}
-	return tensor.Shape{1, c.info.Channels, cmp.Or(c.info.Height, e.Height, usual), cmp.Or(c.info.Width, e.Width, usual)}
-}
-
 // embedding makes one row of numbers of each image: [N, C, H, W] -> [N, size].
 type embedding struct {
 	Features *nn.Features `nn:""`
@@ -99,58 +86,40 @@ func (m *embedding) Forward(x *graph.Node) *graph.Node {
 // images of other sizes than the model's own may have more or fewer.
 func (e *Embedder) Size() int { return e.size }
 
-// Embed returns the embedding of an image, which is prepared as by Classifier.Prepare.
-func (e *Embedder) Embed(img image.Image) ([]float32, error) {
-	x, err := e.c.Prepare([]image.Image{img})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := e.rows(x)
-	if err != nil {
-		return nil, err
-	}
-	return rows[0], nil
+// Embed returns the embedding of an image, which is prepared as by Classifier.Prepare. Concurrent
+// calls share batches, as those of Classifier.Predict do.
+func (e *Embedder) Embed(ctx context.Context, img image.Image) ([]float32, error) {
+	return one(ctx, e.c, e.c.imagePreparer(img), e.rows())
 }
 
-// EmbedFile is Embed for an image file, which it reads as Classifier.OpenImage does.
-func (e *Embedder) EmbedFile(path string) ([]float32, error) {
-	img, err := e.c.OpenImage(path)
-	if err != nil {
-		return nil, err
-	}
-	return e.Embed(img)
+// EmbedReader is Embed for the content of an image file, which it reads as Classifier.PredictReader
+// does.
+func (e *Embedder) EmbedReader(ctx context.Context, r io.Reader) ([]float32, error) {
+	return one(ctx, e.c, e.c.readerPreparer(r), e.rows())
+}
+
+// EmbedFile is Embed for an image file. Errors name the file.
+func (e *Embedder) EmbedFile(ctx context.Context, path string) ([]float32, error) {
+	return one(ctx, e.c, e.c.pathPreparer(path), e.rows())
 }
 
 // EmbedFiles calls each with the embedding of every image file, in the order of names, or with
 // an error. It reads files as Classifier.PredictFiles does, on all cores, and has only a few
 // batches in memory at a time.
-func (e *Embedder) EmbedFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, each func(name string, embedding []float32, err error) error) error {
-	o.Channels = e.c.info.Channels
-	s := &stream[[]float32]{compute: e.rows}
-	return s.run(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
-		o := o
-		o.Context = ctx
-		return e.c.prepareFile(name, o, memory)
-	}, each)
+func (e *Embedder) EmbedFiles(ctx context.Context, names iter.Seq2[string, error], each func(name string, embedding []float32, err error) error) error {
+	return newStream(e.c, e.rows()).run(ctx, names, e.c.prepareFile, each)
 }
 
-// rows returns the embeddings of a batch.
-func (e *Embedder) rows(x *tensor.Tensor) ([][]float32, error) {
-	y, err := e.c.Logits(x)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.c.path, err)
-	}
-	size := y.Shape()[1]
-	rows := make([][]float32, y.Shape()[0])
-	for i := range rows {
-		rows[i] = slices.Clone(y.Data()[i*size : (i+1)*size])
-		for _, v := range rows[i] {
+// rows answers with embeddings.
+func (e *Embedder) rows() answerer[[]float32] {
+	return answerer[[]float32]{of: func(row []float32) ([]float32, error) {
+		for _, v := range row {
 			if v-v != 0 {
-				return nil, fmt.Errorf("%s: the embedding of this image is not finite; the model's weights are damaged, or its training diverged", e.c.path)
+				return nil, e.c.notFinite("the embedding of")
 			}
 		}
-	}
-	return rows, nil
+		return row, nil
+	}}
 }
 
 // unit returns v divided by its length, so that the product of two units is their cosine

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
@@ -74,7 +73,7 @@ func TestEmbeddingsAreActivations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := e.Embed(img)
+		got, err := e.Embed(t.Context(), img)
 		if err != nil || len(got) != len(w.want) || e.Size() != len(got) {
 			t.Errorf("%+v: %d numbers, want %d (%v)", w.config, len(got), len(w.want), err)
 			continue
@@ -130,7 +129,7 @@ func TestEmbedFiles(t *testing.T) {
 	}
 	run := func() (out [][]float32) {
 		i := 0
-		err := e.EmbedFiles(context.Background(), all, photo.Options{}, nil, func(name string, v []float32, err error) error {
+		err := e.EmbedFiles(context.Background(), all, func(name string, v []float32, err error) error {
 			if name != names[i] || (err != nil) != (i == 7) {
 				t.Errorf("answer %d is of %s (%v)", i, name, err)
 			}
@@ -148,13 +147,13 @@ func TestEmbedFiles(t *testing.T) {
 	if !slices.EqualFunc(first, run(), slices.Equal) {
 		t.Error("one thread gives other bits")
 	}
-	alone, err := e.EmbedFile(names[3])
+	alone, err := e.EmbedFile(t.Context(), names[3])
 	near := func(a, b float32) bool { return math.Abs(float64(a-b)) < 1e-4 }
 	if err != nil || !slices.EqualFunc(alone, first[3], near) {
 		t.Errorf("an image alone has another embedding (%v)", err)
 	}
 	stop := errors.New("stop")
-	if err := e.EmbedFiles(context.Background(), all, photo.Options{}, nil, func(string, []float32, error) error { return stop }); err != stop {
+	if err := e.EmbedFiles(context.Background(), all, func(string, []float32, error) error { return stop }); err != stop {
 		t.Errorf("got %v", err)
 	}
 }
@@ -218,7 +217,7 @@ func TestClassifierSaliency(t *testing.T) {
 		t.Fatal(err)
 	}
 	img := painted(3, 50, 40)
-	likeliest, err := c.Predict(img, 1)
+	likeliest, err := c.Predict(t.Context(), img, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +243,7 @@ func TestEmbeddingsOfTasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		row, err := e.Embed(img)
+		row, err := e.Embed(t.Context(), img)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
@@ -286,7 +285,7 @@ func TestEmbeddingsOfForeignGraphs(t *testing.T) {
 			t.Errorf("%s: the head is %q", w.Name, nn.Head(net))
 			continue
 		}
-		img, err := c.OpenImage("testdata/photo.png")
+		img, err := c.OpenImage(t.Context(), "testdata/photo.png")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +294,7 @@ func TestEmbeddingsOfForeignGraphs(t *testing.T) {
 			t.Errorf("%s: %v", w.Name, err)
 			continue
 		}
-		v, err := e.Embed(img)
+		v, err := e.Embed(t.Context(), img)
 		if err != nil || len(v) != l.Weight.Value.Shape()[1] {
 			t.Errorf("%s: %d numbers (%v)", w.Name, len(v), err)
 			continue

@@ -28,14 +28,14 @@ func ExampleEmbedder() {
 	must(err)
 	var gallery inference.Gallery
 	folder := slices.Values([]string{filepath.Join(dir, "photos")})
-	must(e.EmbedFiles(context.Background(), photo.Find(folder), photo.Options{}, nil, func(path string, v []float32, err error) error {
+	must(e.EmbedFiles(context.Background(), photo.Find(folder), func(path string, v []float32, err error) error {
 		if err != nil {
 			return err
 		}
 		return gallery.Add(path, v)
 	}))
 
-	v, err := e.EmbedFile(query)
+	v, err := e.EmbedFile(context.Background(), query)
 	must(err)
 	nearest, err := gallery.Nearest(v, 4)
 	must(err)

@@ -25,7 +25,7 @@ func Example() {
 
 	c, err := inference.Load(model, dev, dev.Preferred())
 	must(err)
-	likeliest, err := c.PredictFile(photo, 3)
+	likeliest, err := c.PredictFile(context.Background(), photo, 3)
 	must(err)
 	for i, p := range likeliest {
 		log.Printf("%d. %s: %.0f%%", i+1, p.Class, 100*p.Probability)

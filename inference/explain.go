@@ -31,14 +31,14 @@ func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
 
 // GradCAMs is GradCAM for a batch on the model's scale, with one class per image.
 func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	maps, err := c.runner.GradCAM(batch, classes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
-	}
-	return maps, nil
+	var maps []CAM
+	err := c.exclusively(func() (err error) {
+		if maps, err = c.runner.GradCAM(batch, classes); err != nil {
+			err = fmt.Errorf("%s: %w", c.path, err)
+		}
+		return err
+	})
+	return maps, err
 }
 
 // Saliency returns how much each pixel of the model's input influences the logit of a class: the
@@ -50,14 +50,16 @@ func (c *Classifier) Saliency(img image.Image, class int) (Saliency, error) {
 	if err != nil {
 		return Saliency{}, err
 	}
-	turn := c.turn()
-	turn.Lock()
-	defer turn.Unlock()
-	maps, err := c.runner.Saliency(x, []int{class})
-	if err != nil {
-		return Saliency{}, fmt.Errorf("%s: %w", c.path, err)
-	}
-	return maps[0], nil
+	var s Saliency
+	err = c.exclusively(func() error {
+		maps, err := c.runner.Saliency(x, []int{class})
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.path, err)
+		}
+		s = maps[0]
+		return nil
+	})
+	return s, err
 }
 
 // Seen returns the part of an image with these bounds that the model sees: all of the image,

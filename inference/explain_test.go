@@ -21,7 +21,7 @@ func TestClassifierGradCAM(t *testing.T) {
 	for i := range img.Pix {
 		img.Pix[i] = uint8(i*i/7 | 3)
 	}
-	ps, err := c.Predict(img, 1)
+	ps, err := c.Predict(t.Context(), img, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,11 +62,11 @@ func TestForeignGraphs(t *testing.T) {
 				return
 			}
 			for k := range 2 { // alone, and in a batch of two
-				img, err := m.OpenImage("testdata/photo.png")
+				img, err := m.OpenImage(t.Context(), "testdata/photo.png")
 				if err != nil {
 					t.Fatal(err)
 				}
-				all, err := m.PredictAll(slices.Repeat([]image.Image{img}, k+1), 0)
+				all, err := m.PredictAll(t.Context(), slices.Repeat([]image.Image{img}, k+1), 0)
 				if err != nil {
 					t.Errorf("%s, %s: %v", c.Name, what, err)
 					return

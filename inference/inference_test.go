@@ -44,7 +44,7 @@ func leNetInfo() checkpoint.Model {
 }
 
 // save writes a model of random weights and returns it with the file's path.
-func save(t *testing.T, info checkpoint.Model, change func([]tensor.Named) []tensor.Named) (nn.Module, string) {
+func save(t testing.TB, info checkpoint.Model, change func([]tensor.Named) []tensor.Named) (nn.Module, string) {
 	t.Helper()
 	m, err := models.New(info.Architecture, models.Config{Channels: info.Channels, Classes: 10})
 	if err != nil {
@@ -105,7 +105,7 @@ func TestPredictAgreesWithEvaluate(t *testing.T) {
 		}
 		images, labels = append(images, g), append(labels, label)
 	}
-	all, err := c.PredictAll(images, 0)
+	all, err := c.PredictAll(t.Context(), images, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestPredictAgreesWithEvaluate(t *testing.T) {
 	if math.Abs(loss-res.Loss) > 1e-5 || math.Abs(res.Accuracy-float64(right)/n) > 1e-12 {
 		t.Errorf("loss %v and %d right, Evaluate says %v and %v", loss, right, res.Loss, res.Accuracy)
 	}
-	one, err := c.Predict(images[3], 3)
+	one, err := c.Predict(t.Context(), images[3], 3)
 	if err != nil || len(one) != 3 || one[0].Index != all[3][0].Index {
 		t.Errorf("alone %v (%v), in a batch %v", one, err, all[3])
 	}

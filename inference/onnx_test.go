@@ -29,7 +29,7 @@ func TestONNXFilesAnswerAsTheirModel(t *testing.T) {
 	for i := range img.Pix {
 		img.Pix[i] = uint8(i * 7)
 	}
-	answer, err := want.Predict(img, 0)
+	answer, err := want.Predict(t.Context(), img, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestONNXFilesAnswerAsTheirModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ps, err := got.Predict(img, 0)
+		ps, err := got.Predict(t.Context(), img, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,14 +1,25 @@
 package inference
 
 import (
+	"cmp"
 	"fmt"
 	"image"
+	"reflect"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
+
+// ImageError is the error about an image that cannot be classified, such as one that cannot be
+// decoded, has too many pixels or is nil. It is wrapped in the errors of a Classifier; a service
+// answers it with a status that blames the request.
+type ImageError struct{ Err error }
+
+func (e *ImageError) Error() string { return e.Err.Error() }
+func (e *ImageError) Unwrap() error { return e.Err }
 
 // Prepare turns images into the model's input [N, C, H, W], in the same way as the training
 // prepared its images:
@@ -30,8 +41,11 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	}
 	pixels := make([]transforms.Image, len(images))
 	for i, img := range images {
+		if v := reflect.ValueOf(img); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, &ImageError{fmt.Errorf("the image is nil (%T); give one that was decoded", img)}
+		}
 		if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w == 0 || h == 0 {
-			return nil, fmt.Errorf("an image of %dx%d has no pixels", w, h)
+			return nil, &ImageError{fmt.Errorf("an image of %dx%d has no pixels", w, h)}
 		}
 		pixels[i] = transforms.FromImage(img, c.info.Channels)
 	}
@@ -104,4 +118,14 @@ func (v preparedView) Index(i int) int      { return i }
 
 func (v preparedView) Get(i int, pix []uint8) (int, error) {
 	return data.Lend(v.Dataset, i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
+}
+
+// oneImage returns the shape of an image that the network takes.
+func (c *Classifier) oneImage() tensor.Shape {
+	const usual = 224
+	e, err := models.Lookup(c.info.Architecture)
+	if err != nil {
+		e = models.Entry{}
+	}
+	return tensor.Shape{1, c.info.Channels, cmp.Or(c.info.Height, e.Height, usual), cmp.Or(c.info.Width, e.Width, usual)}
 }

@@ -83,7 +83,7 @@ func TestPreparationsOfOtherPrograms(t *testing.T) {
 		}
 		var said []inference.Prediction
 		for i := range ds.n {
-			p, err := classifier.Predict(ds.image(i), 1)
+			p, err := classifier.Predict(t.Context(), ds.image(i), 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,13 +8,8 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/residual-ml/residual/data/photo"
-	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// streamBatch is the number of images that a stream computes at once.
-const streamBatch = 32
 
 // PredictStream is Predict for any number of images by name. It opens and prepares them on
 // all cores and classifies them in batches. It calls each for every name, in order, with
@@ -26,7 +21,7 @@ const streamBatch = 32
 // returns an error or ctx ends, PredictStream stops and returns that error immediately, even
 // while names is waiting; the iteration of names then ends at its next name.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
-	return c.predictStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
+	return newStream(c, c.ranking(k)).run(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
 		img, err := open(name)
 		if err != nil {
 			return nil, err
@@ -36,61 +31,26 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return x, nil
-	}, k, each)
+	}, each)
 }
 
-// PredictFiles is PredictStream for image files, which it reads with the options o in the
-// model's channels. o.MaxPixels limits the size of each image. memory, if it is not nil,
-// limits the total memory of the images that are being decoded and prepared at the same time.
-// The end of ctx also stops the decoding of an image.
-func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
-	return c.predictStream(ctx, names, c.filePreparer(o, memory), k, each)
-}
-
-// filePreparer returns what reads image files as the model's input.
-func (c *Classifier) filePreparer(o photo.Options, memory *photo.Budget) prepareFunc {
-	o.Channels = c.info.Channels
-	return func(ctx context.Context, name string) (*tensor.Tensor, error) {
-		o := o
-		o.Context = ctx
-		return c.prepareFile(name, o, memory)
-	}
-}
-
-// prepareFile reads an image file and returns it as the model's input.
-func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Budget) (*tensor.Tensor, error) {
-	content, _, err := photo.Load(name, o)
-	if err != nil {
-		return nil, err
-	}
-	var x *tensor.Tensor
-	release, err := memory.Hold(content, o)
-	if err == nil {
-		defer release()
-		var m transforms.Image
-		if m, _, err = photo.Decode(content, o); err == nil {
-			x, err = c.PreparePixels([]transforms.Image{m})
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", name, err)
-	}
-	return x, nil
+// PredictFiles is PredictStream for image files. Decoding and Memory limit them as in
+// PredictFile. The end of ctx also stops the decoding of an image.
+func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], k int, each func(name string, p []Prediction, err error) error) error {
+	return newStream(c, c.ranking(k)).run(ctx, names, c.prepareFile, each)
 }
 
 // prepareFunc returns the image of a name as the model's input.
 type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
 
-func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
-	s := &stream[[]Prediction]{compute: func(x *tensor.Tensor) ([][]Prediction, error) { return c.classify(x, k) }}
-	return s.run(ctx, names, prepare, each)
-}
-
 // run calls each with the answer for every name, in order.
 func (s *stream[T]) run(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, each func(name string, answer T, err error) error) error {
+	leave, err := s.c.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, stop := context.WithCancel(ctx)
-	s.todo = make(chan *streamed[T])
-	s.order = make(chan *streamed[T], 2*streamBatch)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
@@ -98,7 +58,7 @@ func (s *stream[T]) run(ctx context.Context, names iter.Seq2[string, error], pre
 	for range runtime.GOMAXPROCS(0) {
 		running.Go(func() { s.work(ctx, prepare) })
 	}
-	batch := make([]*streamed[T], 0, streamBatch)
+	batch := make([]*streamed[T], 0, largestBatch)
 	for {
 		batch = s.take(ctx, batch[:0])
 		if err := ctx.Err(); err != nil {
@@ -107,7 +67,9 @@ func (s *stream[T]) run(ctx context.Context, names iter.Seq2[string, error], pre
 		if len(batch) == 0 {
 			return nil
 		}
-		s.answer(batch)
+		if err := s.answer(ctx, batch); err != nil {
+			return err
+		}
 		for _, p := range batch {
 			if err := each(p.name, p.found, p.err); err != nil {
 				return err
@@ -125,11 +87,16 @@ type streamed[T any] struct {
 	err   error
 }
 
-// stream answers images by name: T is what compute makes of each image of a batch.
+// stream answers images by name.
 type stream[T any] struct {
-	compute func(x *tensor.Tensor) ([]T, error)
+	c       *Classifier
+	answers answerer[T]
 	todo    chan *streamed[T] // images for the workers
 	order   chan *streamed[T] // the same images in order; its capacity bounds how many are in memory
+}
+
+func newStream[T any](c *Classifier, answers answerer[T]) *stream[T] {
+	return &stream[T]{c, answers, make(chan *streamed[T]), make(chan *streamed[T], 2*largestBatch)}
 }
 
 func (s *stream[T]) feed(ctx context.Context, names iter.Seq2[string, error]) {
@@ -192,41 +159,26 @@ func (s *stream[T]) take(ctx context.Context, batch []*streamed[T]) []*streamed[
 	return batch
 }
 
-// answer computes the images that could be read. Images of the same size share a batch; a model
-// that takes any size may get several sizes.
-func (s *stream[T]) answer(batch []*streamed[T]) {
-	done := make([]bool, len(batch))
-	for i, p := range batch {
-		if done[i] || p.err != nil {
-			continue
+// answer waits for the outputs of the images that could be read.
+func (s *stream[T]) answer(ctx context.Context, batch []*streamed[T]) error {
+	var read []*streamed[T]
+	var images []*tensor.Tensor
+	for _, p := range batch {
+		if p.err == nil {
+			p.err = s.answers.err
 		}
-		var alike []*streamed[T]
-		for j, q := range batch[i:] {
-			if !done[i+j] && q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
-				alike, done[i+j] = append(alike, q), true
-			}
-		}
-		s.answerAlike(alike)
-	}
-}
-
-// answerAlike computes images of one size. If a batch fails, it computes each image alone, so
-// that only the images at fault get an error.
-func (s *stream[T]) answerAlike(batch []*streamed[T]) {
-	size := batch[0].x.Shape()
-	x := tensor.New(len(batch), size[1], size[2], size[3])
-	for i, p := range batch {
-		copy(x.Data()[i*size.Numel():], p.x.Data())
-	}
-	found, err := s.compute(x)
-	for i, p := range batch {
-		switch {
-		case err == nil:
-			p.found = found[i]
-		case len(batch) > 1:
-			s.answerAlike(batch[i : i+1])
-		default:
-			p.err = fmt.Errorf("%s: %w", p.name, err)
+		if p.err == nil {
+			read, images = append(read, p), append(images, p.x)
 		}
 	}
+	asked, err := s.c.queue.ask(ctx, images...)
+	if err != nil {
+		return err
+	}
+	for i, p := range read {
+		if p.found, p.err = s.answers.read(s.c, asked[i]); p.err != nil {
+			p.err = fmt.Errorf("%s: %w", p.name, p.err)
+		}
+	}
+	return nil
 }

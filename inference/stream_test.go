@@ -78,7 +78,7 @@ func TestPredictStream(t *testing.T) {
 					t.Errorf("%d: %v", i, err)
 				}
 			default:
-				want, alone := c.Predict(img, 2)
+				want, alone := c.Predict(t.Context(), img, 2)
 				if err != nil || alone != nil || len(ps) != 2 {
 					t.Fatal(i, ps, err, alone)
 				}

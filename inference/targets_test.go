@@ -15,7 +15,6 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
@@ -100,7 +99,7 @@ func TestLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := c.Predict(imageAt(t, ds, 3), 0)
+		found, err := c.Predict(t.Context(), imageAt(t, ds, 3), 0)
 		if err != nil || len(found) != 3 {
 			t.Fatal(found, err)
 		}
@@ -113,7 +112,7 @@ func TestLabels(t *testing.T) {
 		if err != nil || r.Count != 40 || r.Labels == nil || len(r.Labels.Scores) != 3 || r.Confusion != nil || !(r.Loss > 0) {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if _, err := c.Values(imageAt(t, ds, 3)); err == nil || !strings.Contains(err.Error(), "answers with labels and no values; call Predict") {
+		if _, err := c.Values(t.Context(), imageAt(t, ds, 3)); err == nil || !strings.Contains(err.Error(), "answers with labels and no values; call Predict") {
 			t.Error(err)
 		}
 		if _, err := c.Evaluate(context.Background(), garments(t, 9), data.LoaderConfig{Batch: 3}, nil); err == nil || !strings.Contains(err.Error(), "answers with labels, and garments has classes") {
@@ -140,7 +139,7 @@ func TestValues(t *testing.T) {
 		if info := c.Info(); (info.ValueStd == nil) != (i == 1) || !slices.Equal(info.Values, of.Names) {
 			t.Fatalf("%s: %+v", path, info)
 		}
-		values, err := c.Values(imageAt(t, ds, 3))
+		values, err := c.Values(t.Context(), imageAt(t, ds, 3))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +172,7 @@ func TestValues(t *testing.T) {
 			t.Errorf("the graph's mean absolute error is %v, the model file's %v", r.Values.MAE, loss)
 		}
 		loss = r.Values.MAE
-		if _, err := c.Predict(imageAt(t, ds, 3), 1); err == nil || !strings.Contains(err.Error(), "answers with values and no classes; call Values") {
+		if _, err := c.Predict(t.Context(), imageAt(t, ds, 3), 1); err == nil || !strings.Contains(err.Error(), "answers with values and no classes; call Values") {
 			t.Error(err)
 		}
 		other := asked{ds.Dataset, task.Targets{Task: task.Values, Names: []string{"age", "weight", "price"}}}
@@ -193,7 +192,7 @@ func TestValuesOfFiles(t *testing.T) {
 	}
 	files := []string{"../data/photo/testdata/none.png", "testdata/photo.png"}
 	var got []string
-	err = c.ValuesOfFiles(context.Background(), seq(files), photo.Options{}, photo.NewBudget(0), func(name string, values []inference.Value, err error) error {
+	err = c.ValuesOfFiles(context.Background(), seq(files), func(name string, values []inference.Value, err error) error {
 		if err != nil {
 			got = append(got, "error")
 		} else {

@@ -86,7 +86,7 @@ func TestEvaluateAsTorchvision(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ps, err := c.Predict(g, 1)
+		ps, err := c.Predict(t.Context(), g, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

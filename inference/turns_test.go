@@ -53,12 +53,12 @@ func questions(t *testing.T, kinds int) (all []question) {
 			all = append(all, question{fmt.Sprint(name, i), ask})
 		}
 		add("Logits", func(c *inference.Classifier) (any, error) { return c.Logits(batch) })
-		add("Predict", func(c *inference.Classifier) (any, error) { return c.Predict(img, 0) })
+		add("Predict", func(c *inference.Classifier) (any, error) { return c.Predict(t.Context(), img, 0) })
 		add("PredictAll", func(c *inference.Classifier) (any, error) {
-			return c.PredictAll([]image.Image{img, image.NewGray(img.Rect), img}, 3)
+			return c.PredictAll(t.Context(), []image.Image{img, image.NewGray(img.Rect), img}, 3)
 		})
 		add("PredictPixels", func(c *inference.Classifier) (any, error) {
-			return c.PredictPixels(transforms.FromImage(img, 1), 0)
+			return c.PredictPixels(t.Context(), transforms.FromImage(img, 1), 0)
 		})
 		add("GradCAM", func(c *inference.Classifier) (any, error) { return c.GradCAM(img, i%10) })
 		add("GradCAMs", func(c *inference.Classifier) (any, error) { return c.GradCAMs(batch, chosen) })

@@ -43,7 +43,7 @@ func Example_ownHead() {
 	must(err)
 	c, err := inference.LoadInto(newNet(), run.Best, dev, dev.Preferred())
 	must(err)
-	likeliest, err := c.PredictFile(filepath.Join(photos, "trouser", "0000.jpg"), 3)
+	likeliest, err := c.PredictFile(context.Background(), filepath.Join(photos, "trouser", "0000.jpg"), 3)
 	must(err)
 	for i, was := range nn.StateDict(newNet()) {
 		if is := nn.StateDict(c.Module())[i]; is.Tensor.Data()[0] != was.Tensor.Data()[0] {

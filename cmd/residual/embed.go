@@ -158,6 +158,7 @@ func (f *embedFlags) run(ctx context.Context, cmd *cobra.Command, model string, 
 	if err := c.TakesImages(); err != nil {
 		return err
 	}
+	c.Decoding.MaxPixels = f.maxPixels
 	e, err := c.Embedder(f.embedding)
 	if err != nil {
 		return fmt.Errorf("%w; `residual summary %s` lists the modules for --layer", err, model)
@@ -232,8 +233,7 @@ func (n *notingWriter) Write(b []byte) (int, error) {
 // cannot. failed, if it is not nil, is told of these, too.
 func (r *embedRun) each(ctx context.Context, paths []string, do func(path string, v []float32) error, failed func(path, text string) error) error {
 	shown, done := r.progress()
-	images := photo.Options{MaxPixels: r.maxPixels, Context: ctx}
-	err := r.embedder.EmbedFiles(ctx, photo.Find(r.stdin.expanded(paths)), images, photo.NewBudget(0), func(path string, v []float32, err error) error {
+	err := r.embedder.EmbedFiles(ctx, photo.Find(r.stdin.expanded(paths)), func(path string, v []float32, err error) error {
 		if err == nil {
 			shown(true)
 			return do(path, v)

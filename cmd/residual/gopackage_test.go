@@ -221,7 +221,7 @@ func TestGoPackageOfOwnNet(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths, _ := images(t, 1)
-	alone, err := c.PredictFile(paths[0], 0)
+	alone, err := c.PredictFile(t.Context(), paths[0], 0)
 	if err != nil {
 		t.Fatal(err)
 	}

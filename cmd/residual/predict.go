@@ -184,15 +184,15 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	shown, done := f.showImages(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
-	images := photo.Options{Channels: c.Info().Channels, MaxPixels: f.maxPixels, Context: ctx}
-	err = f.ask(ctx, c, names, images,
+	c.Decoding.MaxPixels = f.maxPixels
+	err = f.ask(ctx, c, names,
 		func(p prediction, likeliest int, err error) error {
 			path := p.Image
 			if err == nil {
 				p.Precision = f.computed
 			}
 			if err == nil && f.cam != "" && likeliest >= 0 {
-				p.CAM, err = writeCAM(f.cam, path, images, c, likeliest)
+				p.CAM, err = writeCAM(ctx, f.cam, path, c, likeliest)
 			}
 			shown(err == nil)
 			if errors.Is(err, regular.ErrKind) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"fmt"
 	"image/jpeg"
@@ -12,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/number"
@@ -167,17 +167,17 @@ const (
 
 // writeCAM writes a heat map of what spoke for a class over the image into the folder dir,
 // under the image's own path, and returns the file.
-func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class int) (string, error) {
-	m, _, err := photo.Read(path, o)
+func writeCAM(ctx context.Context, dir, path string, c *inference.Classifier, class int) (string, error) {
+	img, err := c.OpenImage(ctx, path)
 	if err != nil {
 		return "", err
 	}
-	cam, err := c.GradCAM(transforms.ToImage(m), class)
+	cam, err := c.GradCAM(img, class)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	img := transforms.ToImage(judge.Within(m, largestCAM))
-	heat := judge.Heat(img, c.Seen(img.Bounds()), cam)
+	shown := transforms.ToImage(judge.Within(transforms.FromImage(img, c.Info().Channels), largestCAM))
+	heat := judge.Heat(shown, c.Seen(shown.Bounds()), cam)
 	file := filepath.Join(dir, camName(path))
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return "", fmt.Errorf("--cam: %w", err)

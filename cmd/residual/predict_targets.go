@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/report"
@@ -53,9 +52,9 @@ func (f *predictFlags) suit(cmd *cobra.Command, about checkpoint.Model) error {
 }
 
 // ask answers image files with what the model answers with, one call of each for every file.
-func (f *predictFlags) ask(ctx context.Context, c *inference.Classifier, names iter.Seq2[string, error], o photo.Options, each func(p prediction, likeliest int, err error) error) error {
+func (f *predictFlags) ask(ctx context.Context, c *inference.Classifier, names iter.Seq2[string, error], each func(p prediction, likeliest int, err error) error) error {
 	if f.task == task.Values {
-		return c.ValuesOfFiles(ctx, names, o, photo.NewBudget(0), func(path string, values []inference.Value, err error) error {
+		return c.ValuesOfFiles(ctx, names, func(path string, values []inference.Value, err error) error {
 			return each(prediction{Image: path, Values: values}, -1, err)
 		})
 	}
@@ -63,7 +62,7 @@ func (f *predictFlags) ask(ctx context.Context, c *inference.Classifier, names i
 	if f.task == task.Labels {
 		k = 0 // the table has all of them
 	}
-	return c.PredictFiles(ctx, names, o, photo.NewBudget(0), k, func(path string, found []inference.Prediction, err error) error {
+	return c.PredictFiles(ctx, names, k, func(path string, found []inference.Prediction, err error) error {
 		p, likely := prediction{Image: path}, inference.AtLeast(found, f.threshold)
 		if likely = likely[:min(len(likely), f.top)]; f.task == task.Classes {
 			p.Predictions = likely

@@ -18,7 +18,11 @@ func (b *binder) conv(s *engine.Conv) func() {
 	after, prepare, finish := b.epilogue(s, cout)
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	var compute func()
-	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
+	images := n
+	if b.Static {
+		images = inferenceImages
+	}
+	if f, ok := b.tiling(s.Window, images, cin, cout, oh, ow, runs); ok {
 		compute = b.winograd(f, src, dst, s.PadH, s.PadW, nil, after, weight)
 	} else {
 		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: taps, src: src.data, dst: dst.data, after: after}

@@ -69,7 +69,8 @@ func New(o Options) (*Device, error) {
 	return d, nil
 }
 
-// Close ends the device's threads. No program may run on the device afterwards.
+// Close ends the device's threads. Programs on the device must not be used afterwards: Err
+// then returns an error. Closing a device twice is allowed.
 func (d *Device) Close() { d.pool.close() }
 
 // Name returns "cpu".
@@ -93,8 +94,15 @@ func (d *Device) Computes(p engine.Precision) error {
 	return nil
 }
 
-// Err returns nil, since the CPU does not fail.
-func (d *Device) Err() error { return nil }
+// Err returns an error if the device is closed. The CPU does not fail otherwise.
+func (d *Device) Err() error {
+	if d.pool.closed.Load() {
+		return errClosed
+	}
+	return nil
+}
+
+var errClosed = errors.New("the device cpu is closed; close it only when nothing uses it any more")
 
 // Broadcasts implements engine.Broadcaster.
 func (d *Device) Broadcasts() bool { return true }

@@ -108,6 +108,12 @@ func (p *pool) run(n int, f func(task int)) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed.Load() { // nobody helps any more; Device.Err says so
+		for i := range n {
+			f(i)
+		}
+		return
+	}
 	p.f, p.count = f, int64(n)
 	p.next.Store(0)
 	helpers := int64(min(p.threads, n) - 1)
@@ -149,8 +155,12 @@ func (p *pool) work() {
 	}
 }
 
-// close ends the pool's goroutines; the pool must not be used afterwards.
+// close waits for a step that is running and ends the pool's goroutines. Closing a pool twice
+// is allowed.
 func (p *pool) close() {
-	p.closed.Store(true)
-	close(p.tickets.wake)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed.Swap(true) {
+		close(p.tickets.wake)
+	}
 }

@@ -2,6 +2,8 @@ package cpu
 
 import (
 	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,5 +97,35 @@ func TestPoolReleasesTheStep(t *testing.T) {
 	runtime.GC()
 	if gone.Value() != nil {
 		t.Error("the memory of the last step is still there")
+	}
+}
+
+// A closed device says so, closes again without harm, and still lets a step that comes too late
+// end.
+func TestClosedDevice(t *testing.T) {
+	d, err := New(Options{Threads: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Err() != nil {
+		t.Error(d.Err())
+	}
+	var steps sync.WaitGroup
+	for range 4 {
+		steps.Go(func() {
+			for range 200 {
+				var done atomic.Int64
+				d.pool.run(20, func(int) { done.Add(1) })
+				if done.Load() != 20 {
+					t.Errorf("%d of 20 tasks were done", done.Load())
+				}
+			}
+		})
+	}
+	d.Close()
+	d.Close()
+	steps.Wait()
+	if err := d.Err(); err == nil || !strings.Contains(err.Error(), "is closed") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -109,6 +109,12 @@ func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []
 	return chooseTiling(from, n, cin, cout, outH, outW, taps)
 }
 
+// inferenceImages is the number of images for which programs without updates choose the
+// tilings of convolutions, whatever their batch. So an image has the same bits in a batch of
+// any size, and programs for several sizes share their packed weights. Fewer images are no
+// slower with this choice than with their own.
+const inferenceImages = 32
+
 // winograd binds a convolution by a tiling.
 func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base memory, after *epilogue, weight weights) func() {
 	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}

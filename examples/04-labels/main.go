@@ -66,7 +66,7 @@ func main() {
 
 	both := transforms.NewImage(1, 28, 28)
 	must(shapes(3).Get(3, both.Pix))
-	for _, p := range inference.AtLeast(must(c.PredictPixels(both, 0)), 0.5) {
+	for _, p := range inference.AtLeast(must(c.PredictPixels(ctx, both, 0)), 0.5) {
 		fmt.Println("the image has a", p.Class)
 	}
 }

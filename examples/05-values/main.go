@@ -68,7 +68,7 @@ func main() {
 	disc := transforms.NewImage(1, 32, 32)
 	must(discs(3).Get(0, disc.Pix))
 	discs(3).Target(0, truth[:])
-	for i, v := range must(c.Values(transforms.ToImage(disc))) {
+	for i, v := range must(c.Values(ctx, transforms.ToImage(disc))) {
 		log.Printf("%s is %.1f, estimated %.1f", v.Name, truth[i], v.Value)
 		fmt.Println(v.Name, "within 2 pixels:", math.Abs(v.Value-float64(truth[i])) < 2)
 	}

@@ -64,7 +64,7 @@ func main() {
 			fmt.Println(after[i].Name, "was trained")
 		}
 	}
-	for _, p := range must(c.PredictFile(filepath.Join(photos, "trouser", "0000.jpg"), 3)) {
+	for _, p := range must(c.PredictFile(ctx, filepath.Join(photos, "trouser", "0000.jpg"), 3)) {
 		log.Printf("%s: %.2f", p.Class, p.Probability)
 	}
 }

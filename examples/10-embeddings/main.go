@@ -34,7 +34,7 @@ func main() {
 	e := must(c.Embedder(inference.EmbedConfig{}))
 	var gallery inference.Gallery
 	files := photo.Find(slices.Values([]string{photos}))
-	check(e.EmbedFiles(ctx, files, photo.Options{}, nil, func(path string, embedding []float32, err error) error {
+	check(e.EmbedFiles(ctx, files, func(path string, embedding []float32, err error) error {
 		if err != nil {
 			return err
 		}

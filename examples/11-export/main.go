@@ -19,6 +19,7 @@ import (
 )
 
 func main() {
+	ctx := context.Background()
 	dev := must(cpu.New(cpu.Options{}))
 	defer dev.Close()
 	dir := must(os.MkdirTemp("", "residual"))
@@ -26,7 +27,7 @@ func main() {
 	net := nn.Sequential{
 		nn.NewConv2d(1, 8, 5, nn.Conv{Stride: 2}), nn.NewBatchNorm2d(8), nn.SiLU{}, nn.Flatten{}, nn.NewLinear(8*12*12, 10),
 	}
-	run := must(train.Run(context.Background(), dev, train.Config{
+	run := must(train.Run(ctx, dev, train.Config{
 		Own: train.Own{Module: net}, Data: "garments", TrainSize: 1000, TestSize: 20,
 		Init: "kaiming-normal", Batch: 32, LR: 0.05, Epochs: 2, Out: dir,
 	}, train.Callbacks{}))
@@ -45,7 +46,7 @@ func main() {
 		for i := range run.Test.Len() {
 			m := transforms.NewImage(1, 28, 28)
 			must(run.Test.Get(i, m.Pix))
-			if must(c.PredictPixels(m, 1))[0].Class == must(trained.PredictPixels(m, 1))[0].Class {
+			if must(c.PredictPixels(ctx, m, 1))[0].Class == must(trained.PredictPixels(ctx, m, 1))[0].Class {
 				same++
 			}
 		}

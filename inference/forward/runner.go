@@ -25,9 +25,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// cacheSize is the number of batch shapes that a Runner keeps compiled: a full batch, the
-// last one of a data set and a few more.
-const cacheSize = 4
+// cacheSize is the number of batch shapes that a Runner keeps compiled: those of the batch
+// sizes of an inference.Classifier for two sizes of images. They share weights and workspace.
+const cacheSize = 12
 
 // Runner runs a model in evaluation mode on the variables of a store, which it may share
 // with a training. It must be used by one goroutine at a time.
@@ -64,6 +64,9 @@ func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 // with the same N. The first batch of a shape compiles the model for it. If the model does not
 // accept the size of the images, Logits returns an error.
 func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
+	if err := r.store.Device().Err(); err != nil {
+		return nil, err
+	}
 	p, err := r.shaped(images.Shape())
 	if err != nil {
 		return nil, err
@@ -92,6 +95,16 @@ func (r *Runner) Memory() engine.Memory {
 		sum = sum.With(p.Memory())
 	}
 	return sum
+}
+
+// Programs returns the batch sizes for which the model is compiled now, in ascending order; a size
+// appears once for each size of images.
+func (r *Runner) Programs() (sizes []int) {
+	for _, p := range r.cache {
+		sizes = append(sizes, p.input.Shape[0])
+	}
+	slices.Sort(sizes)
+	return sizes
 }
 
 // shaped returns the model compiled for float32 batches of this shape.

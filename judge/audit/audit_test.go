@@ -100,7 +100,7 @@ func TestLabels(t *testing.T) {
 		if it.Name == broken.Name {
 			continue
 		}
-		top, err := c.PredictFile(it.Path, len(x.Classes))
+		top, err := c.PredictFile(t.Context(), it.Path, len(x.Classes))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,183 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// largestBatch is the largest batch in which concurrent calls are computed. The sizes are the
+// powers of two up to it, so that few programs serve any number of calls.
+const largestBatch = 32
+
+// batchSize returns the size of the batch in which the first of n waiting images, at most most,
+// are computed. Up to a quarter of it may be padding; otherwise the next smaller size is taken
+// and the remaining images wait for the next batch.
+func batchSize(n, most int) int {
+	size := 1
+	for size < most && size < n {
+		size *= 2
+	}
+	if 4*n < 3*size {
+		size /= 2
+	}
+	return size
+}
+
+// query is an image that waits for its outputs.
+type query struct {
+	x        *tensor.Tensor // [1, C, H, W]
+	done     chan struct{}  // closed when the fields below are set
+	outputs  []float32
+	err      error
+	panicked any // what the computation panicked with
+}
+
+// queue computes the images of concurrent calls in batches. An image is computed at once if
+// nothing else is; those that arrive meanwhile share the next batch. One goroutine computes as
+// long as images wait, so callers can leave at any time.
+type queue struct {
+	turn    *sync.Mutex                                        // held while a batch is computed
+	compute func(batch *tensor.Tensor) (*tensor.Tensor, error) // its result is valid until the next call
+
+	mu      sync.Mutex
+	waiting []*query
+	running bool // a goroutine computes
+	most    int  // largest batch that the model and the memory allow
+
+	buffer []float32 // of the batch that is computed; guarded by turn
+}
+
+// ask waits for the outputs of images [1, C, H, W]. If ctx ends first, it returns the error of
+// ctx immediately, and images whose computation has not begun are not computed.
+func (q *queue) ask(ctx context.Context, images ...*tensor.Tensor) ([]*query, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	asked := make([]*query, len(images))
+	for i, x := range images {
+		asked[i] = &query{x: x, done: make(chan struct{})}
+	}
+	q.mu.Lock()
+	q.waiting = append(q.waiting, asked...)
+	if !q.running && len(asked) > 0 {
+		q.running = true
+		go q.run()
+	}
+	q.mu.Unlock()
+	for _, a := range asked {
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			q.mu.Lock()
+			q.waiting = slices.DeleteFunc(q.waiting, func(w *query) bool { return slices.Contains(asked, w) })
+			q.mu.Unlock()
+			return nil, ctx.Err()
+		}
+		if a.panicked != nil {
+			panic(a.panicked)
+		}
+	}
+	return asked, nil
+}
+
+// run computes batches until no image waits.
+func (q *queue) run() {
+	for {
+		q.turn.Lock()
+		batch := q.take() // only now, so that images that arrived during another computation take part
+		q.answer(batch)
+		q.turn.Unlock()
+		if batch == nil {
+			return
+		}
+		for _, a := range batch {
+			close(a.done)
+		}
+	}
+}
+
+// take removes the images of the next batch from the queue: the one that waits longest, and others
+// of its size. None means that the queue is empty and that run ends.
+func (q *queue) take() []*query {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.running = false
+		return nil
+	}
+	shape := q.waiting[0].x.Shape()
+	alike := make([]*query, 0, q.most)
+	for _, a := range q.waiting {
+		if len(alike) < q.most && a.x.Shape().Equal(shape) {
+			alike = append(alike, a)
+		}
+	}
+	alike = alike[:min(len(alike), batchSize(len(alike), q.most))]
+	q.waiting = slices.DeleteFunc(q.waiting, func(a *query) bool { return slices.Contains(alike, a) })
+	return alike
+}
+
+// answer computes images of one size. If a batch fails, such as for lack of memory, it computes
+// smaller ones; if these succeed, later batches are no larger.
+func (q *queue) answer(batch []*query) {
+	if len(batch) == 0 {
+		return
+	}
+	err := q.computeAlike(batch)
+	if err == nil {
+		return
+	}
+	if len(batch) == 1 {
+		batch[0].err = err
+		return
+	}
+	half := batchSize(len(batch), largestBatch) / 2
+	q.answer(batch[:half])
+	q.answer(batch[half:])
+	if batch[0].err == nil && batch[0].panicked == nil {
+		q.limit(half)
+	}
+}
+
+// limit makes later batches no larger than n.
+func (q *queue) limit(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.most = min(q.most, n)
+}
+
+func (q *queue) computeAlike(batch []*query) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // it belongs to the callers
+			for _, a := range batch {
+				a.panicked = r
+			}
+		}
+	}()
+	size := batch[0].x.Shape()
+	n, each := max(len(batch), batchSize(len(batch), largestBatch)), size.Numel()
+	if len(q.buffer) < n*each {
+		q.buffer = make([]float32, n*each)
+	}
+	x := tensor.FromSlice(q.buffer[:n*each], n, size[1], size[2], size[3])
+	for i, a := range batch {
+		copy(x.Data()[i*each:], a.x.Data())
+	}
+	clear(x.Data()[len(batch)*each:])
+	y, err := q.compute(x)
+	if err != nil {
+		return err
+	}
+	if y.Shape()[0] != n {
+		return fmt.Errorf("the network gives %v for %d images", y.Shape(), n)
+	}
+	each = y.Shape()[1:].Numel()
+	for i, a := range batch {
+		a.outputs = slices.Clone(y.Data()[i*each:][:each])
+	}
+	return nil
+}
