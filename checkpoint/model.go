@@ -15,7 +15,9 @@ import (
 
 // Model describes a file of weights: everything that is needed to use it.
 type Model struct {
-	Architecture string `json:"architecture"`     // a name in the registry of models
+	// Architecture is a name in the registry of models. For a network of your own it is another
+	// name, such as that of its type; the weights are then opened by OpenInto of package modelfile.
+	Architecture string `json:"architecture"`
 	Blocks       []int  `json:"blocks,omitempty"` // blocks in each stage, if they differ from the architecture's own
 	// Task says what the network predicts; empty means task.Classes. Classes, Labels or Values
 	// lists the names in the order of the outputs. Classes also names the classes of a mask.
@@ -49,7 +51,8 @@ func (m Model) Targets() task.Targets {
 	return task.Targets{Task: m.Task.Named(), Names: m.Names(), Shape: m.TargetShape, Mean: m.ValueMean, Std: m.ValueStd}
 }
 
-// Answering returns m with the task, names and numbers of t.
+// Answering returns m with the task, names and numbers of t, such as the Targets in the Info of
+// the data set that a network of your own was trained on.
 func (m Model) Answering(t task.Targets) Model {
 	m.Task, m.Classes, m.Labels, m.Values, m.ValueMean, m.ValueStd, m.TargetShape = t.Task, nil, nil, nil, t.Mean, t.Std, t.Shape
 	switch t.Task.Named() {

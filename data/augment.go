@@ -39,7 +39,7 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %w", m)
 			}
 		}()
-		b.rand.Image(b.loader.c.Seed, epoch, i)
+		b.rand.Image(b.loader.c.Seed, epoch, b.key)
 		drawn = c.crop.DrawFor(height, width, &b.rand)
 		return drawn.Crop
 	})
@@ -49,7 +49,7 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 	if err == nil {
 		m, err = apply(append(transforms.Compose{drawn.Resize()}, c.remaining...), m, &b.rand)
 	}
-	return m, label, err
+	return m, from.labelled(i, label), err
 }
 
 // image returns the pixels of image i, transformed if the loader has a transform. They are
@@ -78,7 +78,7 @@ func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err er
 	}
 	var failed error
 	label, err = l.originals.lend(i, func(in transforms.Image) {
-		b.rand.Image(l.c.Seed, epoch, i)
+		b.rand.Image(l.c.Seed, epoch, b.key)
 		m, failed = apply(l.c.Transform, in, &b.rand)
 	})
 	if err == nil {

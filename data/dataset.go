@@ -9,16 +9,14 @@
 //	...
 //	l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 128, Shuffle: true, Seed: 1})
 //	...
-//	e := l.Epoch(ctx, 0)
-//	for {
-//		b, err := e.Next() // io.EOF after the last batch
+//	for b, err := range l.Epoch(ctx, 1).All() {
 //		...
-//		b.Release()
 //	}
 //
 // A Dataset returns image i as [C, H, W] uint8 pixels. Pixels stay 8-bit until they enter a
 // batch, which is [N, C, H, W] float32 in [0, 1] or normalised. Batches depend only on the
-// seed and the epoch: any number of workers gives the same ones.
+// seed and the epoch: any number of workers gives the same ones. A Sampler chooses the images of
+// every epoch: WeightedSampler, BalancedSampler, SubsetSampler or one of your own.
 //
 // A Dataset may implement more interfaces. Images gives each image in a size of its own,
 // ImageParts decodes only a part of one, and ImageLender lends one for a short time, which

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -26,10 +27,15 @@ type LoaderConfig struct {
 	// norm computes its statistics from each batch, and those of very few images are poor.
 	Even bool
 
+	// Sampler, when set, chooses the images of every epoch in place of Shuffle. An epoch then has
+	// as many images as the sampler gives.
+	Sampler Sampler
+
 	// Transform, when set, is applied to every image in every epoch. Its input is the image
 	// in its own size if the data set implements Images, else the pixels that Get returns; its
 	// output must have the size of Info. Its random generator depends only on Seed, the
-	// epoch and the index of the image. Workers call it concurrently.
+	// epoch and the index of the image; where a Sampler repeats an image in an epoch, each copy
+	// has random numbers of its own. Workers call it concurrently.
 	Transform transforms.Transform
 	// Mix, when set, is applied to every batch. Its random generator depends only on Seed, the
 	// epoch and the number of the batch. Batch.Targets then holds the soft labels.
@@ -45,7 +51,8 @@ type LoaderConfig struct {
 type Loader struct {
 	info     Info
 	c        LoaderConfig
-	total    int
+	length   int // of the data set
+	total    int // images in an epoch
 	division division
 	maxAhead int             // the most batches that are prepared before Next asks for them
 	table    []*[256]float32 // for each channel, the value of each byte
@@ -71,10 +78,6 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if ds.Len() == 0 {
 		return nil, fmt.Errorf("data set %s holds no images", info.Name)
 	}
-	if c.DropLast && ds.Len() < c.Batch {
-		return nil, field.Errorf("data set %s holds %d images, fewer than one batch of %d; use a smaller {Batch} or keep the last partial batch",
-			info.Name, ds.Len(), c.Batch)
-	}
 	if c.Workers == 0 {
 		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
@@ -84,7 +87,10 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Mix != nil && len(info.Classes) == 0 {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
-	l := &Loader{info: info, c: c, total: ds.Len(), maxAhead: c.Workers + 2}
+	l := &Loader{info: info, c: c, length: ds.Len(), total: ds.Len(), maxAhead: c.Workers + 2}
+	if err := l.count(); err != nil {
+		return nil, err
+	}
 	var err error
 	if l.targets, err = targetsOf(ds); err != nil {
 		return nil, err
@@ -111,6 +117,25 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
+// count sets the number of images in an epoch, which must fill a batch with DropLast.
+func (l *Loader) count() error {
+	where := "holds"
+	if l.c.Sampler != nil {
+		order, err := l.sample(1)
+		if err != nil {
+			return err
+		}
+		if l.total, where = len(order), "gives by its sampler"; l.total == 0 {
+			return fmt.Errorf("the sampler of data set %s gave no images; an epoch needs one at least", l.info.Name)
+		}
+	}
+	if l.c.DropLast && l.total < l.c.Batch {
+		return field.Errorf("data set %s %s %d images, fewer than one batch of %d; use a smaller {Batch} or keep the last partial batch",
+			l.info.Name, where, l.total, l.c.Batch)
+	}
+	return nil
+}
+
 // Info describes the images in batches.
 func (l *Loader) Info() Info { return l.info }
 
@@ -135,6 +160,8 @@ type Batch struct {
 	loader      *Loader
 	pix         []uint8 // one image
 	rand        transforms.Rand
+	keys        []int // see Epoch.keys
+	key         int   // of the image that is read
 	images      []float32
 	targets     []float32
 	mask        transforms.Image // of the image that was transformed last
@@ -206,6 +233,9 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if b.key = i; b.keys != nil {
+			b.key = b.keys[k]
+		}
 		pix, label, err := b.image(epoch, i)
 		switch {
 		case err != nil:
@@ -251,6 +281,7 @@ type Epoch struct {
 	cancel  context.CancelFunc
 	epoch   int
 	order   []int32 // the index of each image in turn; nil for the order of the data set
+	keys    []int   // the number that starts the random generator of each image; nil for its index
 	count   int
 	next    int           // the number of the batch that Next returns
 	claimed atomic.Int64  // batches that workers have begun
@@ -266,10 +297,8 @@ type Epoch struct {
 func (l *Loader) Epoch(ctx context.Context, epoch int) *Epoch {
 	e := &Epoch{l: l, epoch: epoch, count: l.Batches(), tokens: make(chan struct{}, l.maxAhead), ready: make([]chan *Batch, l.maxAhead)}
 	e.ctx, e.cancel = context.WithCancel(ctx)
-	if l.c.Shuffle {
-		var r random
-		r.reset(l.c.Seed, streamOrder, uint64(epoch))
-		e.order = r.permutation(l.total)
+	if e.err = e.begin(); e.err != nil {
+		e.count = 0 // Next returns the error
 	}
 	for i := range e.ready {
 		e.ready[i] = make(chan *Batch, 1)
@@ -302,6 +331,10 @@ func (e *Epoch) work() {
 				b.Indices[i] = int(e.order[first+i])
 			}
 		}
+		b.keys = nil
+		if e.keys != nil {
+			b.keys = e.keys[first : first+n]
+		}
 		b.err = b.fill(e.ctx, e.epoch, k)
 		e.ready[k%len(e.ready)] <- b
 	}
@@ -333,6 +366,28 @@ func (e *Epoch) Next() (*Batch, error) {
 	e.next++
 	e.tokens <- struct{}{}
 	return b, nil
+}
+
+// All returns the remaining batches for a range loop. It releases each batch after the body of
+// the loop, and closes the epoch at the end. The loop ends after an error.
+func (e *Epoch) All() iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		defer e.Close()
+		for {
+			b, err := e.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			more := yield(b, err)
+			if err != nil {
+				return
+			}
+			b.Release()
+			if !more {
+				return
+			}
+		}
+	}
 }
 
 // Close stops the workers and waits for them. It may be called more than once.

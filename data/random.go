@@ -5,9 +5,10 @@ import "github.com/residual-ml/residual/internal/rng"
 // These are the streams of random numbers. Each one keys the generator differently, so two
 // streams never share numbers, whatever the seed.
 const (
-	streamOrder = 1 + iota // the order of an epoch
-	streamTrain            // generated training images
-	streamTest             // generated test images
+	streamOrder  = 1 + iota // the order of an epoch
+	streamTrain             // generated training images
+	streamTest              // generated test images
+	streamSample            // the images of an epoch of WeightedSampler
 )
 
 // random is a random generator that depends only on (seed, stream, index).

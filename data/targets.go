@@ -149,8 +149,9 @@ func imageName(ds Dataset, i int) string {
 }
 
 // Standardized returns a view of a data set with values, for which a Loader returns targets of
-// (value - mean)/std. The outputs of a model are converted back with the same numbers. It panics
-// unless there are a mean and a std for every value.
+// (value - mean)/std. The outputs of a model are converted back with the same numbers, which the
+// Targets of the view's Info hold; Answering of checkpoint.Model passes them to a model file. It
+// panics unless there are a mean and a std for every value.
 func Standardized(ds Dataset, mean, std []float64) Dataset {
 	v := standardized{ds, ds.Info()}
 	v.info.Targets.Mean, v.info.Targets.Std = mean, std
@@ -297,7 +298,7 @@ func (b *Batch) transformedMask(epoch, i int) (m transforms.Image, label int, er
 		if own, failed = l.originals.mask(i, in); failed != nil {
 			return
 		}
-		b.rand.Image(l.c.Seed, epoch, i)
+		b.rand.Image(l.c.Seed, epoch, b.key)
 		defer func() { // as in apply
 			if m := tensor.Recovered(recover()); m != nil {
 				failed = fmt.Errorf("its transform failed: %w", m)

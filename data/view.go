@@ -10,7 +10,8 @@ import (
 // View is a data set that shows the images of another one: all of them or a selection, in
 // any order. As looks through it for what the other data set can do, so a selection from a
 // folder is still decoded in part and still has the names of its files. A view that changes
-// pixels, such as one that crops, must implement Images itself.
+// pixels, such as one that crops, must implement Images itself, and one that changes labels
+// must implement Described.
 type View interface {
 	Dataset
 	// Unwrap returns the data set behind the view.
@@ -65,6 +66,9 @@ type originals struct {
 	images Images          // nil when all images of ds have one size
 	lender ImageLender     // images, when it implements ImageLender
 	parts  ImageParts      // images, when it implements ImageParts
+
+	relabels Described       // a view before images that describes its own labels; usually nil
+	label    func(i int) int // maps an index of ds to one of relabels
 }
 
 func originalsOf(ds Dataset) originals {
@@ -73,14 +77,38 @@ func originalsOf(ds Dataset) originals {
 	if s.images, s.index, ok = As[Images](ds); ok {
 		s.lender, _ = s.images.(ImageLender)
 		s.parts, _ = s.images.(ImageParts)
+		s.relabels, s.label = relabelling(ds)
 	}
 	return s
+}
+
+// relabelling returns the first Described of ds if it is a view of the Images behind it, whose
+// labels are then not those of the view.
+func relabelling(ds Dataset) (Described, func(i int) int) {
+	d, index, ok := As[Described](ds)
+	if !ok {
+		return nil, nil
+	}
+	_, itself := d.(Images)
+	if _, _, behind := As[Images](d); itself || !behind {
+		return nil, nil
+	}
+	return d, index
+}
+
+// labelled returns the label of image i, for which images gives a label.
+func (s originals) labelled(i, label int) int {
+	if s.relabels != nil {
+		label, _ = s.relabels.Describe(s.label(i))
+	}
+	return label
 }
 
 // lend calls use with image i and returns the label of the image.
 func (s originals) lend(i int, use func(m transforms.Image)) (label int, err error) {
 	if s.lender != nil {
-		return s.lender.Lend(s.index(i), use)
+		label, err = s.lender.Lend(s.index(i), use)
+		return s.labelled(i, label), err
 	}
 	var m transforms.Image
 	if s.images != nil {
@@ -93,7 +121,7 @@ func (s originals) lend(i int, use func(m transforms.Image)) (label int, err err
 	if err == nil {
 		use(m)
 	}
-	return label, err
+	return s.labelled(i, label), err
 }
 
 // Lend calls use with image i of ds in its own size and returns the label; after an error

@@ -215,6 +215,10 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	return nil
 }
 
+// Reads reports whether n is an input that the program reads. Feed refuses any other, such as
+// one on which no output depends.
+func (p *Program) Reads(n *graph.Node) bool { return p.fed[n] != nil }
+
 // given records that input n has a value.
 func (p *Program) given(n *graph.Node) {
 	if i := slices.Index(p.unfed, n); i >= 0 {

@@ -166,6 +166,9 @@ func (c *ExportConfig) forward(m nn.Module) func(x *graph.Node) *graph.Node {
 	return func(x *graph.Node) *graph.Node { return inUnits(m.Forward(x), c.outputMean, c.outputStd) }
 }
 
+// unitsWeight and unitsBias name the parameters of the layer that inUnits adds.
+const unitsWeight, unitsBias = "value_std", "value_mean"
+
 // inUnits converts standardised values [N, K] to their units. It uses a linear layer, which every
 // reader of ONNX supports for any batch size.
 func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
@@ -175,7 +178,7 @@ func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
 		weight.Data()[i*k+i], bias.Data()[i] = float32(std[i]), float32(mean[i])
 	}
 	g := y.Graph
-	return g.Apply(graph.Linear{}, y, g.Variable(&graph.Variable{Value: weight, Name: "value_std"}), g.Variable(&graph.Variable{Value: bias, Name: "value_mean"}))
+	return g.Apply(graph.Linear{}, y, g.Variable(&graph.Variable{Value: weight, Name: unitsWeight}), g.Variable(&graph.Variable{Value: bias, Name: unitsBias}))
 }
 
 // layerOf names the layer whose Forward added n, the innermost if there are several.

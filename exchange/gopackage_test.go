@@ -124,3 +124,22 @@ func TestSaveGoRefusesBeforeItWrites(t *testing.T) {
 		t.Error("the folder was made")
 	}
 }
+
+// A network of one's own needs no name for its file: that of its type stands for it.
+func TestSaveNamesTheNetworkByItsType(t *testing.T) {
+	m := nn.Sequential{nn.Flatten{}, nn.NewLinear(4, 2)}
+	info := checkpoint.Model{Classes: []string{"a", "b"}, Input: prepare.Input{Channels: 1, Height: 2, Width: 2}}
+	for given, want := range map[string]string{"": "Sequential", "my-net": "my-net"} {
+		info.Architecture = given
+		graph, err := Save(filepath.Join(t.TempDir(), "net.onnx"), m, info, ExportConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read, err := checkpoint.ModelIn(graph.Metadata); err != nil || read.Architecture != want {
+			t.Errorf("%q: the file says %q, %v", given, read.Architecture, err)
+		}
+		if _, err := SaveGo(filepath.Join(t.TempDir(), "net"), m, info); err != nil {
+			t.Errorf("%q: %v", given, err)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (imp *importer) registerLayer(n *onnx.Node, m nn.Module, path string) {
 		unique = fmt.Sprintf("%s_%d", path, imp.pathCopies[path]+1)
 	}
 	imp.net.Layers[unique] = m
-	if _, ok := m.(*nn.Linear); ok {
+	if _, ok := m.(*nn.Linear); ok && imp.resolve(n.Inputs[1]) != unitsWeight { // the layer before inUnits makes the values
 		imp.net.head = unique
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Save exports a trained network to an ONNX file and returns the model that it wrote. The
 // file is written completely or not at all. Channels, size and preprocessing come from info,
 // which is also stored in the file's metadata, as JSON under the key "residual"; the other
-// fields of c choose the form of the graph.
+// fields of c choose the form of the graph. An empty Architecture becomes the name of m's type.
 func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
 	model, err := withInfo(m, info, c)
 	if err == nil {
@@ -28,6 +28,7 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 
 // withInfo makes the ONNX model that Save writes.
 func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
+	info.Architecture = architectureOf(m, info)
 	info.Output = "" // the graph that is written has only one output
 	c.outputMean, c.outputStd = info.ValueMean, info.ValueStd
 	info.ValueMean, info.ValueStd = nil, nil // the graph gives values in their units
@@ -51,6 +52,11 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 		return nil, fmt.Errorf("%s returns %d dimensions, but a classifier returns [N, classes]", nn.Class(m), len(out))
 	}
 	return model, nil
+}
+
+// architectureOf returns the name that a file gives the network m.
+func architectureOf(m nn.Module, info checkpoint.Model) string {
+	return cmp.Or(info.Architecture, nn.Class(m), "module")
 }
 
 // SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes

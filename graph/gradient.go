@@ -10,6 +10,18 @@ import (
 // respect to every node of wrt, by reverse accumulation. A node that loss does
 // not depend on gets a constant zero.
 func Gradients(loss *Node, wrt []*Node) []*Node {
+	out := ReachedGradients(loss, wrt)
+	for i, n := range wrt {
+		if out[i] == nil {
+			out[i] = loss.Graph.Constant(0, n.Shape...)
+		}
+	}
+	return out
+}
+
+// ReachedGradients is like Gradients, but a node that loss does not depend on, or only through
+// Detach, gets nil. An optimiser leaves such a parameter alone.
+func ReachedGradients(loss *Node, wrt []*Node) []*Node {
 	if loss.Shape.Numel() != 1 {
 		panic(tensor.Misusef("graph.Gradients: %v is not a scalar", loss))
 	}
@@ -36,9 +48,7 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 	}
 	out := make([]*Node, len(wrt))
 	for i, n := range wrt {
-		if out[i] = grads[n]; out[i] == nil {
-			out[i] = g.Constant(0, n.Shape...)
-		}
+		out[i] = grads[n]
 	}
 	return out
 }

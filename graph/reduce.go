@@ -204,13 +204,13 @@ func (r Reduction) Of(n *Node, axes ...int) *Node {
 // of size 1.
 func (n *Node) Sum(axes ...int) *Node { return Total.Of(n, axes...) }
 
-// Mean returns the mean along axes; see Sum.
+// Mean returns the mean along axes, which remain with size 1 as in Sum.
 func (n *Node) Mean(axes ...int) *Node { return Mean.Of(n, axes...) }
 
-// Max returns the largest element along axes; see Sum.
+// Max returns the largest element along axes, which remain with size 1 as in Sum.
 func (n *Node) Max(axes ...int) *Node { return Largest.Of(n, axes...) }
 
-// Min returns the smallest element along axes; see Sum.
+// Min returns the smallest element along axes, which remain with size 1 as in Sum.
 func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
 
 // sumTo sums n over the dimensions along which a tensor of the given shape would be repeated to

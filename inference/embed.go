@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -59,7 +60,9 @@ func (c *Classifier) Embedder(config EmbedConfig) (*Embedder, error) {
 	if y.Shape[0] != 1 {
 		return nil, fmt.Errorf("%s: %s gives %v for one image, which is no embedding; choose another layer", c.path, f.Path(), y.Shape)
 	}
-	return &Embedder{c.With(m), y.Shape[1]}, nil
+	e := c.With(m)
+	e.runner = forward.New(m, c.store, c.precision, forward.Config{}) // rows of numbers, which are no labels or values
+	return &Embedder{e, y.Shape[1]}, nil
 }
 
 // oneImage returns the shape of an image that the network takes.

@@ -21,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 )
 
 // painted returns an image whose pixels depend on a seed.
@@ -227,6 +228,44 @@ func TestClassifierSaliency(t *testing.T) {
 	}
 	if _, err := c.Saliency(img, 10); err == nil || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("an unknown class gave %v", err)
+	}
+}
+
+// A model of labels or of values has the embeddings that its network has as a classifier.
+func TestEmbeddingsOfTasks(t *testing.T) {
+	names := []string{"red", "large", "new"}
+	img := imageAt(t, garments(t, 4), 3)
+	embed := func(path string) []float32 {
+		c, err := inference.Load(path, device(t), engine.FP32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := c.Embedder(inference.EmbedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, err := e.Embed(img)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		return row
+	}
+	_, _, paths := answering(t, task.Targets{Task: task.Labels, Names: names})
+	want := embed(paths[0])
+	if len(want) != 84 {
+		t.Fatalf("the embedding has %d numbers, want the 84 that the last layer takes", len(want))
+	}
+	_, _, values := answering(t, task.Targets{Task: task.Values, Names: names, Mean: []float64{1, 2, 3}, Std: []float64{4, 5, 6}})
+	for _, path := range append(paths[1:], values...) {
+		got := embed(path)
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d numbers, want %d", path, len(got), len(want))
+		}
+		for i := range got {
+			if math.Abs(float64(got[i]-want[i])) > 1e-5 {
+				t.Fatalf("%s: number %d is %v, want %v", path, i, got[i], want[i])
+			}
+		}
 	}
 }
 

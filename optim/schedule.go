@@ -14,6 +14,12 @@ type Schedule interface {
 	LR(step, total int) float32
 }
 
+// ScheduleFunc is a function as a Schedule.
+type ScheduleFunc func(step, total int) float32
+
+// LR calls f.
+func (f ScheduleFunc) LR(step, total int) float32 { return f(step, total) }
+
 // Constant is the same rate for all steps.
 type Constant struct{ Base float32 }
 

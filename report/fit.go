@@ -76,23 +76,7 @@ func (t *Table) Fit(width int) string {
 			widths[i] = max(min(widths[i], limit), least[i])
 		}
 	}
-	var b strings.Builder
-	if t.titled() {
-		titles := make([]string, len(t.Columns))
-		for i, c := range t.Columns {
-			titles[i] = printable(c.Title)
-		}
-		t.wrapped(&b, widths, titles)
-		t.rule(&b, widths)
-	}
-	for _, row := range t.rows {
-		if row == nil {
-			t.rule(&b, widths)
-			continue
-		}
-		t.wrapped(&b, widths, row)
-	}
-	return b.String()
+	return t.text(widths, t.wrapped)
 }
 
 func sum(numbers []int) (all int) {

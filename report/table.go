@@ -51,15 +51,17 @@ func (t *Table) Write(w io.Writer) error {
 
 // String returns the table. Each line ends with a newline and has no trailing
 // spaces.
-func (t *Table) String() string {
-	widths := t.widths()
+func (t *Table) String() string { return t.text(t.widths(), t.line) }
+
+// text returns the table with columns of the given widths, of which line writes one row.
+func (t *Table) text(widths []int, line func(b *strings.Builder, widths []int, cells []string)) string {
 	var b strings.Builder
 	if t.titled() {
 		titles := make([]string, len(t.Columns))
 		for i, c := range t.Columns {
 			titles[i] = printable(c.Title)
 		}
-		t.line(&b, widths, titles)
+		line(&b, widths, titles)
 		t.rule(&b, widths)
 	}
 	for _, row := range t.rows {
@@ -67,7 +69,7 @@ func (t *Table) String() string {
 			t.rule(&b, widths)
 			continue
 		}
-		t.line(&b, widths, row)
+		line(&b, widths, row)
 	}
 	return b.String()
 }

@@ -75,6 +75,7 @@ type Config struct {
 	Accumulate     int     `yaml:"accumulate,omitempty" json:"accumulate,omitempty"`
 	EMA            float64 `yaml:"ema,omitempty" json:"ema,omitempty"`
 	Metric         string  `yaml:"metric,omitempty" json:"metric,omitempty"`
+	Sampler        string  `yaml:"sampler,omitempty" json:"sampler,omitempty"` // Balanced or Shuffled; empty: Shuffled
 	Patience       int     `yaml:"patience,omitempty" json:"patience,omitempty"`
 	Freeze         string  `yaml:"freeze,omitempty" json:"freeze,omitempty"`
 	BackboneRate   float64 `yaml:"backbone_lr_scale,omitempty" json:"backbone_lr_scale,omitempty"`
@@ -110,8 +111,13 @@ const (
 	ShortLast = "short" // what is left, be it one image, as in runs of versions that did not record it
 )
 
-// Balanced is the value of Config.ClassWeights that stands for loop.BalancedWeights.
-const Balanced = "balanced"
+// Balanced is the value of Config.ClassWeights that stands for loop.BalancedWeights, and of
+// Config.Sampler that stands for data.BalancedSampler. Shuffled is the value of Sampler with
+// which every epoch has each image once.
+const (
+	Balanced = "balanced"
+	Shuffled = "shuffled"
+)
 
 // The values of Config.Metric and Config.Freeze.
 const (

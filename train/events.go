@@ -27,11 +27,15 @@ type Callbacks struct {
 	OnBatch func(BatchEvent)
 	OnPoint func(Point) // five times per epoch
 	OnEpoch func(Epoch)
+
+	// OnUnreached is called once, before the first step, if the loss does not depend on some
+	// parameters of the module, which are then not trained.
+	OnUnreached func(parameters []string)
 }
 
 // events returns the callbacks of the loop itself.
 func (cb Callbacks) events() loop.Events {
-	return loop.Events{OnBatch: cb.OnBatch, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch}
+	return loop.Events{OnBatch: cb.OnBatch, OnPoint: cb.OnPoint, OnEpoch: cb.OnEpoch, OnUnreached: cb.OnUnreached}
 }
 
 // Start is what is known before the first step.

@@ -108,6 +108,9 @@ func (j *job) start(s Start) error {
 	for _, m := range j.extraMetrics() {
 		columns = slices.Insert(columns, len(columns)-2, m.Column())
 	}
+	if j.Score != nil {
+		columns = slices.Insert(columns, len(columns)-2, "score")
+	}
 	j.metrics, err = j.folder.Metrics(columns...)
 	if err != nil {
 		return err

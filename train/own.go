@@ -6,6 +6,8 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Own is what a program gives a training in place of what has a name. The run folder has the
@@ -26,6 +28,18 @@ type Own struct {
 	// Loss is minimised in place of the task's own loss; see loop.Options.
 	Loss nn.Loss
 
+	// Optimizer, Schedule and Sampler take the place of the settings of these names in Config; an
+	// optimiser has its own momentum and weight decay, and a schedule its own rate, so Momentum,
+	// WeightDecay, Nesterov and LR stay empty. A function is a schedule as optim.ScheduleFunc and
+	// a sampler as data.SamplerFunc.
+	Optimizer optim.Optimizer
+	Schedule  optim.Schedule
+	Sampler   data.Sampler
+
+	// Score chooses the best epoch in place of Metric: the one for which it is the highest. The
+	// metrics have it in the column score.
+	Score func(loop.Epoch) float64
+
 	// TeacherModule is the teacher in place of the model in the file Teacher.
 	TeacherModule nn.Module
 
@@ -44,6 +58,18 @@ func (o Own) list() (list []string) {
 	}
 	if o.Loss != nil {
 		list = append(list, "Loss "+typeName(o.Loss))
+	}
+	if o.Optimizer != nil {
+		list = append(list, "Optimizer "+typeName(o.Optimizer))
+	}
+	if o.Schedule != nil {
+		list = append(list, "Schedule "+typeName(o.Schedule))
+	}
+	if o.Sampler != nil {
+		list = append(list, "Sampler "+typeName(o.Sampler))
+	}
+	if o.Score != nil {
+		list = append(list, "Score "+typeName(o.Score))
 	}
 	if o.TeacherModule != nil {
 		list = append(list, "TeacherModule "+typeName(o.TeacherModule))

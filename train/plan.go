@@ -43,6 +43,9 @@ func (c Config) Check() error {
 }
 
 func (c Config) plan() (p plan, err error) {
+	if err := c.checkValues(); err != nil {
+		return p, err
+	}
 	p = plan{Config: c.Resolved()}
 	if err := p.checkOwn(); err != nil {
 		return p, err
@@ -76,16 +79,51 @@ func (c Config) plan() (p plan, err error) {
 			return p, err
 		}
 	}
-	if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
-		return p, err
+	if p.schedule = p.Own.Schedule; p.schedule == nil {
+		if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
+			return p, err
+		}
 	}
-	if p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov}); err != nil {
+	if p.optimizer = p.Own.Optimizer; p.optimizer == nil {
+		if p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov}); err != nil {
+			return p, err
+		}
+	}
+	if err := p.checkSampler(); err != nil {
 		return p, err
 	}
 	if _, err := p.classWeights(); err != nil {
 		return p, err
 	}
 	return p, p.options().Check()
+}
+
+// checkValues returns an error for a setting whose place a value of the program's own takes.
+func (c Config) checkValues() error {
+	switch {
+	case c.Own.Optimizer != nil && (c.Optimizer != "" || c.Momentum != 0 || c.WeightDecay != 0 || c.Nesterov):
+		return field.Errorf("{Optimizer}, {Momentum}, {WeightDecay} or {Nesterov} beside an Optimizer of the program's own, which has its own settings; leave them out")
+	case c.Own.Schedule != nil && (c.Schedule != "" || c.LR != 0):
+		return field.Errorf("{Schedule} or {LR} beside a Schedule of the program's own, which gives every rate; leave them out")
+	case c.Own.Sampler != nil && c.Sampler != "":
+		return field.Errorf("{Sampler} %s beside a Sampler of the program's own; give one of them", c.Sampler)
+	case c.Score != nil && c.Metric != "":
+		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", c.Metric)
+	}
+	return nil
+}
+
+// checkSampler returns an error if Sampler does not suit the other settings.
+func (p plan) checkSampler() error {
+	switch of := task.Task(p.Task).Named(); {
+	case p.Sampler != Balanced:
+		return nil
+	case of != task.Classes && of != task.Labels:
+		return field.Errorf("{Sampler} balanced is for classes and labels, and this training is of %s; leave it out", of)
+	case p.ClassWeights == Balanced:
+		return field.Errorf("{Sampler} balanced beside {ClassWeights} balanced: rare classes would count twice; give one of them")
+	}
+	return nil
 }
 
 // planOn is plan with the precision that auto stands for on a device.
@@ -202,7 +240,7 @@ func (p plan) options() loop.Options {
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.augment().Transform(in, p.Transform), Mix: p.augment().Mix(), Normalize: in.Preprocess.Normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
-		Loss:   p.Loss,
+		Loss: p.Loss, Sampler: p.Own.Sampler, Score: p.Score,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}
 	if p.Freeze != "" {
@@ -243,6 +281,11 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 		}
 	}
 	var err error
+	if p.Sampler == Balanced {
+		if o.Sampler, err = data.BalancedSampler(context.Background(), train); err != nil {
+			return nil, err
+		}
+	}
 	if o.Teacher, err = p.teacher(train); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,21 @@ func (c Config) Resolved() Config {
 	c.Augment = cmp.Or(c.Augment, r.Augment)
 	c.Precision = cmp.Or(c.Precision, "auto")
 	c.Out = cmp.Or(c.Out, "runs")
+	if c.Sampler == Shuffled {
+		c.Sampler = "" // as it is recorded where nothing was chosen
+	}
+	return c.withoutReplaced()
+}
+
+// withoutReplaced returns c without the settings that Resolved filled in and whose place values
+// of the program's own take.
+func (c Config) withoutReplaced() Config {
+	if c.Own.Optimizer != nil {
+		c.Optimizer, c.Momentum, c.WeightDecay, c.Nesterov = "", 0, 0, false
+	}
+	if c.Own.Schedule != nil {
+		c.Schedule, c.LR = "", 0
+	}
 	return c
 }
 

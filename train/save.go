@@ -41,6 +41,7 @@ type row struct {
 	RMSE      *number.Float `json:"rmse"`
 	R2        *number.Float `json:"r2"`
 	IoU       *number.Float `json:"iou"`
+	Score     *number.Float `json:"score"` // of Own.Score
 	Rate      *number.Float `json:"images_per_second"`
 	Seconds   float64       `json:"seconds"`
 }
@@ -80,6 +81,9 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 			measured[m.Metric.Column()] = m.Value
 			r.set(m.Metric, number.Known(m.Value))
 		}
+	}
+	if j.Score != nil {
+		measured["score"], r.Score = e.Score, number.Known(e.Score)
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {

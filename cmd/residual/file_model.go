@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -61,6 +60,3 @@ func lookupModel(name string) (models.Entry, error) {
 	}
 	return e, nil
 }
-
-// endsInONNX reports whether the name of a file to write asks for an ONNX file.
-func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -214,13 +213,4 @@ type prediction struct {
 	Error       string                 `json:"error,omitempty"`
 
 	probabilities map[string]float64 // of all labels
-}
-
-// likelyEnough returns the classes whose probability is at least threshold.
-func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
-	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
 }

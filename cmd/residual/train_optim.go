@@ -21,6 +21,7 @@ func optimisation(c train.Config) string {
 	say(c.Accumulate > 1, fmt.Sprint("steps of ", c.Accumulate, " batches"))
 	say(c.LabelSmoothing > 0, fmt.Sprint("label smoothing ", c.LabelSmoothing))
 	say(c.ClassWeights != "", "class weights "+c.ClassWeights)
+	say(c.Sampler != "", c.Sampler+" sampler")
 	say(c.ClipNorm > 0, fmt.Sprint("gradients clipped to ", c.ClipNorm))
 	say(c.EMA > 0, fmt.Sprint("weights averaged with decay ", c.EMA))
 	say(c.Freeze != "", c.Freeze+" frozen")

@@ -21,7 +21,7 @@ func TestPagesNameExistingFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"} {
+	for _, name := range []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "examples/README.md"} {
 		pages = append(pages, filepath.Join(root, name))
 	}
 	there := func(path string) bool {

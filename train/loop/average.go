@@ -21,7 +21,7 @@ func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
 }
 
 // begin chooses the averaged variables and starts every average from the initial weights.
-func (a *average) begin(t *Trainer) error {
+func (a *average) begin(t *trainee) error {
 	if t.options.EMA == 0 {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (a *average) begin(t *Trainer) error {
 }
 
 // start sets every average to the host's value of its variable.
-func (a *average) start(t *Trainer) error {
+func (a *average) start(t *trainee) error {
 	for _, p := range a.of {
 		if err := t.store.SetSlot(p.Variable, a.at, p.Value); err != nil {
 			return err
@@ -48,7 +48,7 @@ func (a *average) start(t *Trainer) error {
 
 // weightFactor is the factor 1-d of the weights in the average after the next step: see
 // Options.EMA.
-func (a *average) weightFactor(t *Trainer) float32 {
+func (a *average) weightFactor(t *trainee) float32 {
 	if t.options.EMA == 0 {
 		return 0
 	}
@@ -59,7 +59,7 @@ func (a *average) weightFactor(t *Trainer) float32 {
 // use replaces the trained values by the averages, in the module and on the device. The
 // module must hold the trained values. back restores the trained values on the device; the
 // module keeps the averages until the next Pull.
-func (a *average) use(t *Trainer) (back func()) {
+func (a *average) use(t *trainee) (back func()) {
 	if len(a.of) == 0 {
 		return func() {}
 	}
@@ -90,7 +90,7 @@ func (a *average) exchange() {
 
 // trainedValues returns the module's state dict with the trained values, even while the
 // module holds the averages.
-func (t *Trainer) trainedValues() []tensor.Named {
+func (t *trainee) trainedValues() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range nn.Named(t.module) {
 		v := p.Value
@@ -104,7 +104,7 @@ func (t *Trainer) trainedValues() []tensor.Named {
 
 // averages lists the averages under the names of their variables. The tensors are copies,
 // or the module's own while the module holds the averages.
-func (t *Trainer) averages() (all []tensor.Named) {
+func (t *trainee) averages() (all []tensor.Named) {
 	for _, p := range t.average.of {
 		v := p.Value
 		if !t.average.stand {
@@ -116,7 +116,7 @@ func (t *Trainer) averages() (all []tensor.Named) {
 }
 
 // restore sets the averages to those of a saved state.
-func (a *average) restore(t *Trainer, saved map[string]*tensor.Tensor) error {
+func (a *average) restore(t *trainee, saved map[string]*tensor.Tensor) error {
 	if len(saved) != len(a.of) {
 		return fmt.Errorf("%d averages of weights, where there are %d", len(saved), len(a.of))
 	}

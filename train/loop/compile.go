@@ -19,21 +19,9 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	updates, err := t.updates(g, p.loss)
-	if err != nil {
-		return nil, err
-	}
 	_, stepper := t.store.Device().(engine.Stepper) // its step includes the assignments
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{
-		Outputs: p.read, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
-		Hold: !stepper,
-	})
-	if err != nil {
+	if err := t.compile(p, g, !stepper); err != nil {
 		return nil, err
-	}
-	p.finite = p.Finite()
-	if t.options.ClipNorm > 0 {
-		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && (!softLabels || t.takesFloats()) {
 		p.feedUint8 = p.Images(p.images, forward.StoredImages(s))
@@ -82,32 +70,4 @@ func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, e
 	p.hits = g.Apply(graph.CountCorrect{}, logits, p.labels)
 	p.read = []*graph.Node{p.loss, p.hits}
 	return p, g, nil
-}
-
-// updates pairs the trained parameters with their gradients, and adds the buffers that are
-// averaged.
-func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, error) {
-	updates, err := Updates(g, loss, t.trained)
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range updates {
-		updates[i].Rate = t.rates[u.Variable]
-	}
-	if t.options.EMA > 0 {
-		for _, b := range t.average.buffers(g) {
-			updates = append(updates, engine.Update{Variable: b})
-		}
-	}
-	return updates, nil
-}
-
-// withGradients lists the updates that have a gradient.
-func withGradients(updates []engine.Update) (list []int) {
-	for i, u := range updates {
-		if u.Gradient != nil {
-			list = append(list, i)
-		}
-	}
-	return list
 }

@@ -12,6 +12,10 @@ type Events struct {
 	OnBatch func(BatchEvent)
 	OnPoint func(Point) // five times an epoch
 	OnEpoch func(Epoch)
+
+	// OnUnreached is called once, before the first step, if the loss does not depend on some
+	// parameters; see Trainer.Unreached.
+	OnUnreached func(parameters []string)
 }
 
 // BatchEvent is the state of a training after a batch. With Options.Accumulate several batches
@@ -45,7 +49,7 @@ type Epoch struct {
 	// Measures on the test set; NaN and nil without one.
 	MacroF1, BalancedAccuracy float64
 	Confusion                 [][]int // see forward.Result
-	Score                     float64 // the value of Options.Metric, by which the best epoch is chosen
+	Score                     float64 // the value of Options.Metric or Score, by which the best epoch is chosen
 
 	// Test has all measures on the test set; nil without one. Accuracy and TestAccuracy are of
 	// classes, and NaN for other tasks.
@@ -66,7 +70,7 @@ type Totals struct {
 	Steps           int     // batches trained on, including those before a resumption
 	Loss, Accuracy  float64 // means over the last epoch, completed or not
 	TestAccuracy    float64 // after the last completed epoch
-	BestAccuracy    float64 // accuracy of the best epoch, which is chosen by Options.Metric
+	BestAccuracy    float64 // accuracy of the best epoch, which is chosen by Options.Metric or Score
 	BestScore       float64 // value of that metric for the best epoch
 	BestEpoch       int
 	Early           bool    // the training was ended by Options.Patience

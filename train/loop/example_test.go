@@ -1,10 +1,16 @@
 package loop_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
+	"os"
+	"path/filepath"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/models"
@@ -33,6 +39,57 @@ func Example() {
 	must(err)
 	fmt.Println(totals.Epochs, "epochs of", trainer.Batches(), "batches; better than guessing:", totals.TestAccuracy > 0.2)
 	// Output: 4 epochs of 16 batches; better than guessing: true
+}
+
+// A training loop by hand, which saves its whole state after every epoch and, when it is started
+// again, goes on from there with the same bits.
+func Example_stepByHand() {
+	dir, err := os.MkdirTemp("", "example")
+	must(err)
+	defer os.RemoveAll(dir)
+	killed, never := filepath.Join(dir, "killed.safetensors"), filepath.Join(dir, "never.safetensors")
+	train(killed, 1) // as if it was killed after an epoch
+	fmt.Println("steps:", train(killed, 3), train(never, 3))
+	a, err := os.ReadFile(killed)
+	must(err)
+	b, err := os.ReadFile(never)
+	must(err)
+	fmt.Println("same bits:", bytes.Equal(a, b))
+	// Output:
+	// steps: 60 60
+	// same bits: true
+}
+
+func train(state string, epochs int) (steps int) {
+	ctx := context.Background()
+	dev, err := cpu.New(cpu.Options{})
+	must(err)
+	defer dev.Close()
+	images, err := data.Open(ctx, "garments", data.Options{Size: 1000})
+	must(err)
+	loader, err := data.NewLoader(images, data.LoaderConfig{Batch: 50, Shuffle: true, Seed: 1})
+	must(err)
+
+	net := models.NewD2LBNLeNet(1, 10)
+	nn.Init(net, 1, nn.KaimingNormal)
+	schedule := optim.Cosine{Base: 0.01}
+	s, err := loop.Compile(dev, net, nn.CrossEntropyLoss{}.Forward, loop.Shapes{Inputs: []int{50, 1, 28, 28}}, loop.Options{Optimizer: optim.AdamW{}})
+	must(err)
+	if f, err := os.Open(state); !errors.Is(err, fs.ErrNotExist) {
+		must(errors.Join(err, s.Load(f), f.Close()))
+	}
+	for epoch := s.Steps()/loader.Batches() + 1; epoch <= epochs; epoch++ {
+		for b, err := range loader.Epoch(ctx, epoch).All() {
+			must(err)
+			_, err = s.Forward(b.Images, b.Labels)
+			must(err)
+			must(s.Backward())
+			s.ClipGradients(1)
+			must(s.Step(schedule.LR(s.Steps()+1, 3*loader.Batches())))
+		}
+		must(checkpoint.WriteFile(state, s.Save))
+	}
+	return s.Steps()
 }
 
 func must(err error) {

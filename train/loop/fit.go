@@ -26,6 +26,9 @@ import (
 func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, events: events, save: save}
 	t.totals = t.past
+	if names := t.Unreached(); len(names) > 0 && events.OnUnreached != nil {
+		events.OnUnreached(names)
+	}
 	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
 		if f.totals.Early = t.options.early(f.totals); f.totals.Early {
 			break
@@ -51,7 +54,7 @@ func (o Options) early(t Totals) bool {
 func (t *Trainer) settle() {
 	if len(t.average.of) > 0 {
 		t.store.Pull()
-		t.average.use(t)
+		t.average.use(&t.trainee)
 	}
 }
 
@@ -171,7 +174,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	if err := f.store.Device().Err(); err != nil {
 		return fmt.Errorf("after epoch %d: %w", epoch, err) // nothing is saved
 	}
-	defer f.average.use(f.Trainer)()
+	defer f.average.use(&f.trainee)()
 	if f.tests != nil {
 		res, err := forward.Evaluate(ctx, f.runner, f.tests, nil)
 		if err != nil {
@@ -185,10 +188,10 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 			e.MacroF1 = res.Labels.MacroF1
 		}
 	}
-	e.Score = f.options.Metric.of(e)
+	e.Score = f.options.score(e)
 	// Where no epoch has a score, as with a test part of one image, the latest is the best.
 	unknown := !f.ofClasses() && math.IsNaN(e.Score) && math.IsNaN(f.totals.BestScore)
-	if e.Best = f.totals.BestEpoch == 0 || unknown || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
+	if e.Best = f.totals.BestEpoch == 0 || unknown || f.options.better(e.Score, f.totals.BestScore); e.Best {
 		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.Measured(), e.Score, epoch
 	}
 	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy

@@ -83,7 +83,7 @@ func normalises(all []nn.NamedParameter, layer string) bool {
 }
 
 // choose sets which parameters are trained and frozen, and the factors of their rates.
-func (t *Trainer) choose() error {
+func (t *trainee) choose() error {
 	parts := groups(t.module)
 	if len(parts) == 0 || len(nn.Parameters(t.module)) == 0 {
 		return fmt.Errorf("%s has no parameters to train", nn.Class(t.module))
@@ -126,7 +126,7 @@ func rateOf(o Options, i, groups int) float32 {
 }
 
 // freeze returns the variables that Options.Freeze names. A word that names none is an error.
-func (t *Trainer) freeze(parts []group) (map[*graph.Variable]bool, error) {
+func (t *trainee) freeze(parts []group) (map[*graph.Variable]bool, error) {
 	frozen := map[*graph.Variable]bool{}
 	for _, word := range t.options.Freeze {
 		word = strings.TrimSpace(word)

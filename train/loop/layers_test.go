@@ -35,7 +35,7 @@ func TestLayerDecayAgainstTimm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr := Trainer{module: e.New(models.Config{Blank: true}), options: Options{LayerDecay: f.Decay}}
+		tr := trainee{module: e.New(models.Config{Blank: true}), options: Options{LayerDecay: f.Decay}}
 		if err := tr.choose(); err != nil {
 			t.Fatal(err)
 		}

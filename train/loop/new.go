@@ -6,6 +6,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -23,23 +24,20 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if err := o.checkTask(info, test != nil); err != nil {
 		return nil, err
 	}
-	nn.Named(m) // gives parameters the names that errors use
 	t := &Trainer{
-		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
-		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
-		past: noTotals(), totals: noTotals(),
+		dataset: train, testset: test, programs: map[batchKind]*stepProgram{},
+		input: tensor.Shape{info.Channels, info.Height, info.Width}, past: noTotals(), totals: noTotals(),
 	}
-	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
 	var err error
-	if err = t.choose(); err != nil {
+	if t.trainee, err = enrol(dev, m, o); err != nil {
 		return nil, err
 	}
-	if o.GradientNorm {
-		t.first = tensor.New(t.trained[0].Value.Shape()...)
+	if w := o.ClassWeights; len(w) > 0 {
+		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
 	}
-	t.prepare()
+	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Sampler: o.Sampler, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -64,6 +62,9 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
 		}
 	}
+	if o.GradientNorm {
+		t.first = tensor.New(t.trained[0].Value.Shape()...)
+	}
 	if test != nil {
 		for _, n := range t.tests.Sizes() {
 			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
@@ -74,7 +75,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if err := t.fits(); err != nil {
 		return nil, err
 	}
-	return t, t.average.begin(t)
+	return t, t.average.begin(&t.trainee)
 }
 
 // fits returns an error if the training needs more memory than is available. The parameters
@@ -105,6 +106,6 @@ func sameKind(train, test data.Info) error {
 // CheckFreeze returns an error if o.Freeze names a part that m does not have, or leaves nothing
 // to train.
 func CheckFreeze(m nn.Module, o Options) error {
-	t := Trainer{module: m, options: o}
+	t := trainee{module: m, options: o}
 	return t.choose()
 }

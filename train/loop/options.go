@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
@@ -24,6 +25,10 @@ type Options struct {
 	Workers   int    // goroutines of the loader; 0 chooses a number. It never changes a result
 	Precision engine.Precision
 	Recompute bool // recompute activations for the gradients to save memory: see engine.Spec
+
+	// Sampler chooses the training images of every epoch; nil takes each once, in a new order. An
+	// evaluation measures every image once.
+	Sampler data.Sampler
 
 	// Transform is applied to every training image anew in every epoch, and Mix mixes the
 	// images of a batch: see data.LoaderConfig. With Mix the training uses soft labels (one
@@ -76,6 +81,9 @@ type Options struct {
 	Metric   Metric
 	Patience int
 
+	// Score chooses the best epoch in place of Metric: the one for which it is the highest.
+	Score func(Epoch) float64
+
 	// Freeze names the parts of the module that are not trained: FreezeStem, FreezeBackbone,
 	// or prefixes of parameter names, such as layer1 or layer4.0. Gradients that only frozen
 	// parameters need are not computed. Frozen batch norms use their running statistics and
@@ -114,11 +122,30 @@ func (o Options) resolved(of task.Task, tested bool) Options {
 	return o
 }
 
+// score returns the value by which an epoch is compared with others.
+func (o Options) score(e Epoch) float64 {
+	if o.Score != nil {
+		return o.Score(e)
+	}
+	return o.Metric.of(e)
+}
+
+// better reports whether the score a is better than b.
+func (o Options) better(a, b float64) bool {
+	if o.Score != nil {
+		return Accuracy.better(a, b) // the higher one
+	}
+	return o.Metric.better(a, b)
+}
+
 // Check returns an error for the first option that cannot be: a *settings.Error where its
 // value is out of range.
 func (o Options) Check() error {
 	if err := settings.Check(o); err != nil {
 		return err
+	}
+	if o.Score != nil && o.Metric != "" {
+		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", o.Metric)
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {
 		return field.Errorf("{BackboneRate} %v and {LayerDecay} %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)

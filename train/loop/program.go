@@ -27,7 +27,8 @@ type stepProgram struct {
 	likeliest          *tensor.Tensor // the class with the largest soft label of each image
 	classes            int
 	finite             func() bool    // reports whether all gradients are finite
-	norm               func() float64 // norm of all gradients together; nil without Options.ClipNorm
+	norm               func() float64 // norm of all gradients together; nil until it is needed
+	gradients          []int          // the updates with a gradient
 	feedUint8          engine.Feed    // nil if batches are float32
 }
 
@@ -35,19 +36,28 @@ type stepProgram struct {
 // engine.Spec takes them. It returns an error that names a parameter on which the loss does
 // not depend.
 func Updates(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) ([]engine.Update, error) {
+	updates, without := pair(g, loss, parameters)
+	if len(without) > 0 {
+		return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", without[0].Name)
+	}
+	return updates, nil
+}
+
+// pair adds the gradients of loss to g and pairs each parameter with its own. without has the
+// parameters on which the loss does not depend.
+func pair(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) (updates []engine.Update, without []nn.NamedParameter) {
 	var leaves []*graph.Node
 	for _, p := range parameters {
 		leaves = append(leaves, g.Variable(p.Variable))
 	}
-	var updates []engine.Update
-	for i, gradient := range graph.Gradients(loss, leaves) {
-		p := parameters[i]
+	for i, gradient := range graph.ReachedGradients(loss, leaves) {
 		if gradient == nil {
-			return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", p.Name)
+			without = append(without, parameters[i])
+			continue
 		}
-		updates = append(updates, engine.Update{Variable: p.Variable, Gradient: gradient})
+		updates = append(updates, engine.Update{Variable: parameters[i].Variable, Gradient: gradient})
 	}
-	return updates, nil
+	return updates, without
 }
 
 // feed sets the program's inputs to a batch with labels [N], or soft labels [N, classes].

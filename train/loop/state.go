@@ -28,23 +28,37 @@ func SlotName(parameter string, i int) string { return parameter + "." + strconv
 // until the next step. State returns an error if batches have been accumulated that have not
 // made a step yet (see Options.Accumulate), or if the device failed.
 func (t *Trainer) State() (State, error) {
+	s, err := t.state()
+	s.Totals = t.totals
+	s.Steps = t.steps
+	return s, err
+}
+
+// Restore continues from state s. It also sets the module's values. The error names what is
+// missing in s; after an error the Trainer must not be used.
+func (t *Trainer) Restore(s State) error {
+	if err := t.restore(s); err != nil {
+		return err
+	}
+	t.past, t.totals = s.Totals, s.Totals
+	return nil
+}
+
+// state returns the trained values, the optimiser's state and the averages, without Totals.
+func (t *trainee) state() (State, error) {
 	if t.sum.batches > 0 {
 		return State{}, errors.New("the training is in the middle of a step of several batches; call Flush before State")
 	}
 	if !t.average.stand { // while the module holds the averages, the trained values have been read already
 		t.store.Pull()
 	}
-	s := State{
-		Totals: t.totals, OptimizerSteps: t.store.Step(),
-		Values: t.trainedValues(), Slots: t.slots(), Averages: t.averages(),
-	}
+	s := State{OptimizerSteps: t.store.Step(), Values: t.trainedValues(), Slots: t.slots(), Averages: t.averages()}
 	s.Steps = t.steps
 	return s, t.store.Device().Err()
 }
 
-// Restore continues from state s. It also sets the module's values. The error names what is
-// missing in s; after an error the Trainer must not be used.
-func (t *Trainer) Restore(s State) error {
+// restore continues from state s. After an error the trainee must not be used.
+func (t *trainee) restore(s State) error {
 	if err := nn.LoadStateDict(t.module, byName(s.Values)); err != nil {
 		return err
 	}
@@ -70,12 +84,11 @@ func (t *Trainer) Restore(s State) error {
 	}
 	t.steps = s.Steps
 	t.store.SetStep(s.OptimizerSteps)
-	t.past, t.totals = s.Totals, s.Totals
 	return nil
 }
 
 // slots returns copies of the optimiser's state buffers.
-func (t *Trainer) slots() []tensor.Named {
+func (t *trainee) slots() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range t.trained {
 		for i := range t.options.Optimizer.Slots() {

@@ -72,7 +72,7 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		err = errGradient
 	default:
 		p.Assign() // before the step, which averages the assigned buffers
-		t.apply(p, lr)
+		t.apply(p, lr, 1)
 	}
 	if err == nil {
 		t.steps++

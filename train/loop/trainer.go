@@ -11,9 +11,9 @@
 // The important types are:
 //
 //   - Options, the settings of a training; the zero value is usable;
-//   - Trainer: Fit runs whole epochs, Step makes a single step for a loop of your own, State
-//     and Restore save and restore the complete state of a training, and Measure estimates its
-//     duration before it starts;
+//   - Trainer: Fit runs whole epochs, State and Restore save and restore the complete state of a
+//     training, and Measure estimates its duration before it starts;
+//   - Stepper, which Compile makes: Forward, Backward and Step for a loop of your own;
 //   - Events, functions that Fit calls while it trains;
 //   - Epoch and Totals, the results of an epoch and of a training.
 package loop
@@ -27,8 +27,6 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference/forward"
-	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -37,33 +35,23 @@ import (
 // must be used by one goroutine at a time. Fit updates the module's host values; after Step,
 // call Store().Pull() to update them.
 type Trainer struct {
-	module   nn.Module
-	options  Options
-	store    *engine.Store
+	trainee
 	programs map[batchKind]*stepProgram
 	dataset  data.Dataset // the training set
 	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *forward.Runner
-	input    tensor.Shape // shape of one image
-	steps    int
-	past     Totals // the totals with which Fit begins
-	totals   Totals // the totals so far
-	scalar   *tensor.Tensor
+	input    tensor.Shape   // shape of one image
+	past     Totals         // the totals with which Fit begins
+	totals   Totals         // the totals so far
 	first    *tensor.Tensor // gradient of the first trained parameter; nil without Options.GradientNorm
 
-	trained []nn.NamedParameter // the parameters that are not frozen
-	frozen  []*graph.Variable   // frozen parameters and buffers
-	rates   map[*graph.Variable]float32
 	weights *graph.Variable // class weights; nil without Options.ClassWeights
-	update  optim.Averaged  // the optimiser with clipping and averaging
-	sum     gradientSum
-	passes  []engine.Pass // passes of a step, on a device that makes whole steps
-	sent    []*data.Batch // uint8 batches that are being copied to the device
-	values  [2]float32    // values read after a step: the loss and the hits
-	fetch   func()        // work for the host while the device makes the next step (prefetch); may be nil
-	average average
+	passes  []engine.Pass   // passes of a step, on a device that makes whole steps
+	sent    []*data.Batch   // uint8 batches that are being copied to the device
+	values  [2]float32      // values read after a step: the loss and the hits
+	fetch   func()          // work for the host while the device makes the next step (prefetch); may be nil
 	teacher *forward.Runner // of Options.Teacher; nil without one
 }
 
@@ -102,9 +90,6 @@ func (t *Trainer) SetEpochs(n int) { t.options.Epochs = n }
 // Steps returns the number of batches trained on. It includes those before a Restore.
 func (t *Trainer) Steps() int { return t.steps }
 
-// Store returns the store that holds the parameters on the device.
-func (t *Trainer) Store() *engine.Store { return t.store }
-
 // Runner returns a runner that evaluates the model with its present weights.
 func (t *Trainer) Runner() *forward.Runner { return t.runner }
 
@@ -127,26 +112,6 @@ func (t *Trainer) Memory() engine.Memory {
 		sum = sum.With(p.Memory())
 	}
 	return sum
-}
-
-// average maintains the moving averages of Options.EMA, of trained parameters and of the
-// buffers that change with them, in a slot of each variable.
-type average struct {
-	at    int                                // index of the slot
-	of    []nn.NamedParameter                // the averaged variables; nil without Options.EMA
-	other map[*graph.Variable]*tensor.Tensor // the trained values, while stand is true
-	stand bool                               // the module and the device hold the averages instead of the trained values
-	seen  []*graph.Variable                  // the last result of buffers
-}
-
-// gradientSum accumulates the gradients of several batches, each with a weight that depends
-// on its images.
-type gradientSum struct {
-	optim.Sum
-	mean    optim.Sum // replaces the gradient by the mean
-	batches int       // number of batches so far
-	total   float64   // sum of the weights
-	program *stepProgram
 }
 
 // rate returns the learning rate of the optimiser's next step.

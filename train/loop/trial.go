@@ -78,7 +78,7 @@ func (t *Trainer) restart() error {
 	t.steps = 0
 	t.sum.clear()
 	t.store.Reset()
-	return t.average.start(t)
+	return t.average.start(&t.trainee)
 }
 
 // trial is one call of Measure.
@@ -90,7 +90,7 @@ type trial struct {
 }
 
 func (r *trial) run(ctx context.Context) (s Speed, err error) {
-	all, caching := r.dataset.Len(), mayCache(r.dataset)
+	all, caching := r.loader.Samples(), mayCache(r.dataset)
 	s.Batch = min(r.options.Batch, all)
 	defer func() { s.Step = s.Epoch * time.Duration(s.Batch) / time.Duration(all) }()
 	cold, err := r.timeBatches(ctx, all, !caching, r.loader, r.trainOn)

@@ -1,32 +1,30 @@
 package loop
 
 import (
+	"math"
+
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
 // prepare assigns the slots of the optimiser, the sum and the average.
-func (t *Trainer) prepare() {
+func (t *trainee) prepare() {
 	t.update = optim.Averaged{Scaled: optim.Scaled{Optimizer: t.options.Optimizer, Factor: 1}}
 	n := t.options.Optimizer.Slots()
-	if t.options.Accumulate > 1 {
-		t.sum.At, t.sum.mean.At, t.sum.mean.Phase = n, n, optim.SumReplace
-		n++
-	}
 	if t.options.EMA > 0 {
 		t.update.At, t.average.at = n, n
 		n++
 	}
-	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
-	if w := t.options.ClassWeights; len(w) > 0 {
-		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
+	if t.options.Accumulate > 1 {
+		t.sum.At, t.sum.mean.At, t.sum.mean.Phase = n, n, optim.SumReplace
+		n++
 	}
+	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
 }
 
 // plain reports whether a step consists of the optimiser's update alone.
-func (t *Trainer) plain() bool {
+func (t *trainee) plain() bool {
 	return t.options.Accumulate == 1 && t.options.EMA == 0 && t.options.ClipNorm == 0
 }
 
@@ -34,7 +32,6 @@ func (t *Trainer) plain() bool {
 // weight is the divisor of the batch's mean loss, so that the mean of the gradients equals
 // the gradient of one large batch.
 func (t *Trainer) weigh(p *stepProgram, labels *tensor.Tensor) (weight float64) {
-	s := &t.sum
 	switch {
 	case p.softLabels == nil && t.weights != nil:
 		for _, label := range labels.Ints() {
@@ -43,11 +40,16 @@ func (t *Trainer) weigh(p *stepProgram, labels *tensor.Tensor) (weight float64) 
 	default:
 		weight = float64(labels.Shape()[0])
 	}
+	t.sum.aim(weight)
+	return weight
+}
+
+// aim prepares the sum for a gradient with this weight.
+func (s *gradientSum) aim(weight float64) {
 	s.Phase, s.Weight = optim.SumGrows, float32(weight)
 	if s.batches == 0 {
 		s.Phase = optim.SumBegins
 	}
-	return weight
 }
 
 // add records that the sum contains the gradient of the batch that p has computed.
@@ -57,6 +59,15 @@ func (s *gradientSum) add(p *stepProgram, weight float64) {
 	s.program = p
 }
 
+// replace replaces the gradients of the last program by factor times the sum, and empties the
+// sum.
+func (s *gradientSum) replace(factor float64) *stepProgram {
+	s.mean.Weight = float32(factor)
+	s.program.Apply(&s.mean, 0)
+	s.clear()
+	return s.program
+}
+
 // clear empties the sum.
 func (s *gradientSum) clear() { s.batches, s.total = 0, 0 }
 
@@ -64,36 +75,33 @@ func (s *gradientSum) clear() { s.batches, s.total = 0, 0 }
 // accumulated since the last one. If there are none it does nothing. Its errors are those of
 // Step.
 func (t *Trainer) Flush(lr float32) error {
-	s := &t.sum
-	if s.batches == 0 {
+	if t.sum.batches == 0 {
 		return nil
 	}
-	s.mean.Weight = float32(1 / s.total)
-	s.program.Apply(&s.mean, 0)
-	s.clear()
-	if !s.program.finite() {
+	p := t.sum.replace(1 / t.sum.total)
+	if !p.finite() {
 		return errGradient
 	}
-	t.apply(s.program, lr)
+	t.apply(p, lr, 1)
 	return nil
 }
 
-// apply makes an optimiser step with p's gradients, which must be finite.
-func (t *Trainer) apply(p *stepProgram, lr float32) {
-	u := t.updater()
+// apply makes an optimiser step with factor times p's gradients, which must be finite.
+func (t *trainee) apply(p *stepProgram, lr, factor float32) {
+	u := t.updater(factor)
 	if limit := t.options.ClipNorm; limit > 0 {
-		t.update.Factor = optim.ClipFactor(p.norm(), limit)
+		t.update.Factor = factor * optim.ClipFactor(p.norm()*math.Abs(float64(factor)), limit)
 	}
 	p.Step(u, lr)
 }
 
-// updater returns the optimiser, with the averaging and clipping that the options add to its
-// next step.
-func (t *Trainer) updater() engine.Updater {
-	if t.plain() {
+// updater returns the optimiser of factor times the gradients, with the averaging and clipping
+// that the options add to its next step.
+func (t *trainee) updater(factor float32) engine.Updater {
+	if t.plain() && factor == 1 {
 		return t.options.Optimizer
 	}
-	t.update.Factor, t.update.AverageWeight = 1, t.average.weightFactor(t)
+	t.update.Factor, t.update.AverageWeight = factor, t.average.weightFactor(t)
 	return &t.update
 }
 
@@ -115,7 +123,7 @@ func (t *Trainer) stepInOneCall(p *stepProgram, labels *tensor.Tensor, lr float3
 		}
 	}
 	if due {
-		passes = append(passes, engine.Pass{Updater: t.updater(), LR: lr, Clip: t.options.ClipNorm, Counts: true})
+		passes = append(passes, engine.Pass{Updater: t.updater(1), LR: lr, Clip: t.options.ClipNorm, Counts: true})
 	}
 	t.passes = passes
 	if made, ok = p.Train(int64(t.steps), passes, p.read, t.values[:], t.takeMeanwhile()); !ok {

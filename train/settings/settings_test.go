@@ -112,6 +112,13 @@ func TestRowsAreComplete(t *testing.T) {
 			t.Errorf("%s or %s stands twice", s.Field, s.Key)
 		}
 		fields[s.Field], keys[s.Key] = true, true
+		sentences := map[string]bool{}
+		for sentence := range strings.SplitSeq(s.More, ".") {
+			if sentence = strings.TrimSpace(sentence); len(strings.Fields(sentence)) > 2 && sentences[sentence] {
+				t.Errorf("%s says twice %q", s.Field, sentence)
+			}
+			sentences[sentence] = true
+		}
 		if s.Group < group {
 			t.Errorf("%s stands behind the group %v", s.Field, group)
 		}
@@ -150,17 +157,17 @@ func TestPage(t *testing.T) {
 func tables() string {
 	var b strings.Builder
 	for g := Data; g <= NoFlag; g++ {
-		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | kept | what it does |\n|---|---|---|---|---|---|---|\n", g)
+		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | fixed | what it does |\n|---|---|---|---|---|---|---|\n", g)
 		for _, s := range In(g) {
-			flag, compared, may, otherwise := "", "", s.Range.Text(), s.Otherwise
+			flag, fixed, may, otherwise := "", "", s.Range.Text(), s.Otherwise
 			if s.Flag() != "" {
 				flag = "`--" + s.Flag() + "`"
 			}
 			if s.Result {
-				compared = "yes"
+				fixed = "yes"
 			}
 			if s.Photos {
-				compared = strings.TrimPrefix(compared+", for your own images", ", ")
+				fixed = strings.TrimPrefix(fixed+", for your own images", ", ")
 			}
 			if s.Default != "" {
 				otherwise = "`" + s.Default + "`"
@@ -168,7 +175,7 @@ func tables() string {
 			if s.Recipe {
 				otherwise = strings.TrimPrefix(otherwise+", or by recipe", ", or ")
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, compared, s.Text())
+			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, fixed, s.Text())
 		}
 	}
 	return b.String()
