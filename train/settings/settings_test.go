@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/settings.md anew")
+var update = flag.Bool("update", false, "rewrite the tables of docs/settings.md")
 
 // config has fields of every kind, one of them in an embedded struct.
 type config struct {
