@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -63,7 +64,7 @@ func (s *Stepper) Save(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(counts{s.options.Optimizer.Name(), t.OptimizerSteps, t.Steps})
+	text, err := number.Marshal(counts{s.options.Optimizer.Name(), t.OptimizerSteps, t.Steps})
 	if err != nil {
 		return err
 	}
