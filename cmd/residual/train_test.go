@@ -51,7 +51,7 @@ func TestTrainInterrupted(t *testing.T) {
 	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {
 		t.Errorf("stderr:\n%s", stderr)
 	}
-	if !strings.HasSuffix(stdout.String(), "\nno epoch was completed, so the training can only be begun anew\n") {
+	if !strings.HasSuffix(stdout.String(), "\nno epoch was completed, so the training can only be started again\n") {
 		t.Errorf("nothing is said of going on:\n%s", stdout)
 	}
 	if status, text, problem := call("eval", last); status != 0 || !strings.Contains(text, "accuracy") {

@@ -346,7 +346,7 @@ func (v *trainView) stopped(s train.Summary) error {
 		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
 	}
 	if s.State == "" {
-		say(v.out, "%s\n", "no epoch was completed, so the training can only be begun anew")
+		say(v.out, "%s\n", "no epoch was completed, so the training can only be started again")
 	} else {
 		say(v.out, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}
