@@ -48,6 +48,9 @@ func TestTrainInterrupted(t *testing.T) {
 	if status != 1 || !strings.Contains(stdout.String(), "stopped in epoch 1 after batch 1") || !strings.Contains(stdout.String(), "residual eval "+last) {
 		t.Errorf("status %d, stdout:\n%s", status, stdout)
 	}
+	if strings.Contains(stdout.String(), "test acc") {
+		t.Errorf("an epoch that was not tested has a test accuracy:\n%s", stdout)
+	}
 	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {
 		t.Errorf("stderr:\n%s", stderr)
 	}

@@ -316,8 +316,14 @@ func (v *trainView) totals(s train.Summary, epoch int) {
 			test += over(p.Untested, len(p.Index.Classes))
 		}
 	}
-	line := fmt.Sprintf("loss %.3f, train acc %.3f, test acc %s", s.Loss, s.Accuracy, test)
-	if !v.ofClasses() {
+	line := fmt.Sprintf("loss %.3f, train acc %.3f", s.Loss, s.Accuracy)
+	switch {
+	case s.Stopped != nil && !v.ofClasses(): // an epoch that was stopped was not tested
+		line = "loss " + shortNumber(s.Loss)
+	case s.Stopped != nil:
+	case v.ofClasses():
+		line += ", test acc " + test
+	default:
 		line = v.lastLine(s)
 	}
 	say(v.out, "\nepoch %d: %s\n", epoch, line)
