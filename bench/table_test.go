@@ -150,7 +150,7 @@ func TestTableContinues(t *testing.T) {
 		t.Errorf("%v; want nothing measured:\n%s", err, log)
 	}
 	if _, log, err = tabled(t, "all", out, "-rounds", "2", "-rows", "train-64-fp32"); err != nil || !strings.Contains(log, "1 rows to measure, 0 already in") {
-		t.Errorf("%v; want more rounds measured anew:\n%s", err, log)
+		t.Errorf("%v; want all rounds measured again:\n%s", err, log)
 	}
 
 	// Rows of another build are measured again; the trials of PyTorch's settings stay valid.

@@ -11,7 +11,7 @@ import (
 const (
 	garmentTrain  = 12000    // the default number of training images
 	garmentTest   = 2000     // the default number of test images
-	maxDrawnBytes = 64 << 20 // a larger set is drawn anew at every Get instead of once
+	maxDrawnBytes = 64 << 20 // a larger set is drawn again at every Get instead of once
 	garmentsChunk = 256      // images that a worker draws between two progress reports
 )
 

@@ -33,7 +33,7 @@ func otherModelError(is models.Match, model string) error {
 func ownDescription(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
-	ok = err == nil && own.Task.Named() == task.Classes && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
+	ok = err == nil && own.Task != task.Masks && len(own.Names()) == match.Config.Classes && own.Channels == match.Config.Channels &&
 		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
 	return own, ok
 }

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/weights"
 )
 
@@ -57,6 +59,9 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 	if err := net.input.suits(c.Images); err != nil {
 		return fail(err)
 	}
+	if of := own.Targets(); hasOwn && of.Task != task.Classes && c.Classes != nil {
+		return fail(field.Errorf("%s predicts the %s %s; leave {Classes} out", f.Path, of.Task, strings.Join(of.Names, ", ")))
+	}
 	if hasOwn && c.Images.IsZero() {
 		info = own
 		if c.Classes != nil {
@@ -71,7 +76,7 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownDescriptionNote)
 			c.Output = cmp.Or(c.Output, own.Output)
 			if names == nil {
-				names = own.Classes
+				names = own.Names()
 			}
 		} else if names, images, more, err = c.beside(f.Path, config.Channels, config.Classes, net.input); err != nil {
 			return fail(err)
@@ -81,13 +86,18 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 			names, more = namesFor(net.match)
 			notes = append(notes, more...)
 		}
-		info = checkpoint.Model{Architecture: net.match.Entry.Name, Blocks: config.Blocks, Classes: names, Output: c.Output, Input: prepare.Input{Channels: config.Channels}}
+		info = checkpoint.Model{Architecture: net.match.Entry.Name, Blocks: config.Blocks, Output: c.Output, Input: prepare.Input{Channels: config.Channels}}
+		of := own.Targets()
+		if of.Names = names; !hasOwn {
+			of = task.Targets{Names: names}
+		}
+		info = info.Answering(of)
 		if more, err = complete(&info.Input, net.match.Entry, images, net.input); err != nil {
 			return fail(err)
 		}
 		notes = append(notes, more...)
 	}
-	if n := len(info.Classes); n != config.Classes {
+	if n := len(info.Names()); n != config.Classes {
 		return fail(fmt.Errorf("has %d classes, but %d names were given", config.Classes, n))
 	}
 	if info.Architecture != GraphArchitecture {
@@ -99,7 +109,7 @@ func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info ch
 	return net.module, info, notes, nil
 }
 
-const ownDescriptionNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
+const ownDescriptionNote = "everything that was not given is taken from the file itself: what the model predicts and how images are prepared"
 
 // fromTensors finds the model of a file of named tensors and fills it.
 func fromTensors(f *weights.File, c ModelConfig) (h loadedModel, err error) {

@@ -51,5 +51,9 @@ func (o Concat) Reference(n *Node, y []float64, in [][]float64) {
 
 // Join joins nodes along an axis; a negative one counts from the end.
 func Join(axis int, nodes ...*Node) *Node {
+	if len(nodes) == 0 {
+		panic(tensor.Misusef("Concat: there are no inputs"))
+	}
+	needNode(Concat{}, nodes[0], 0)
 	return nodes[0].Graph.Apply(Concat{nodes[0].axis("Concat", axis)}, nodes...)
 }

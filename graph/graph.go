@@ -116,6 +116,7 @@ func New(mode Mode) *Graph {
 func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	shapes := make([]tensor.Shape, len(inputs))
 	for i, in := range inputs {
+		needNode(op, in, i)
 		if in.Graph != g {
 			panic(tensor.Misusef("%s: input %v belongs to another graph", op.Name(), in))
 		}
@@ -125,6 +126,13 @@ func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	n := &Node{ID: len(g.Nodes), Op: op, Inputs: inputs, Shape: op.Shape(shapes), Graph: g}
 	g.Nodes = append(g.Nodes, n)
 	return n
+}
+
+// needNode panics if input i of an operation is nil.
+func needNode(op Op, in *Node, i int) {
+	if in == nil {
+		panic(tensor.Misusef("%s: input %d is nil", op.Name(), i))
+	}
 }
 
 // asValue returns the operation to which op points, if that is an operation itself.

@@ -75,6 +75,7 @@ func (n *Node) turned() *Node {
 // broadcast. A vector is one row on the left, and one column on the right, as in PyTorch; the
 // result does not have this dimension.
 func (n *Node) MatMul(m *Node) *Node {
+	needNode(MatMul{}, m, 1)
 	row, column := len(n.Shape) == 1, len(m.Shape) == 1
 	if len(n.Shape) == 0 || len(m.Shape) == 0 {
 		panic(tensor.Misusef("MatMul: a number is no matrix (inputs %v %v)", n.Shape, m.Shape))

@@ -39,7 +39,7 @@ func (o Take) Shape(in []tensor.Shape) tensor.Shape {
 		out[d] = len(list)
 		for _, i := range list {
 			if i < -1 || i >= in[0][d] {
-				badShapes(o, in, "index %d of dimension %d", i, d)
+				badShapes(o, in, "index %d of dimension %d is outside 0..%d", i, d, in[0][d]-1)
 			}
 		}
 	}
@@ -177,8 +177,14 @@ func inOrder(list []int) bool {
 // Gather takes the elements of the given indices along an axis: y[..., i, ...] =
 // n[..., indices[i], ...].
 func (n *Node) Gather(axis int, indices ...int) *Node {
+	d := n.axis("Gather", axis)
+	for _, i := range indices {
+		if i < 0 || i >= n.Shape[d] {
+			panic(tensor.Misusef("Gather: index %d of dimension %d of %v is outside 0..%d", i, d, n.Shape, n.Shape[d]-1))
+		}
+	}
 	index := make([][]int, len(n.Shape))
-	index[n.axis("Gather", axis)] = slices.Clone(indices)
+	index[d] = slices.Clone(indices)
 	return n.take(index, 0)
 }
 
@@ -186,7 +192,7 @@ func (n *Node) Gather(axis int, indices ...int) *Node {
 func (n *Node) Slice(axis, from, to int) *Node {
 	d := n.axis("Slice", axis)
 	if from < 0 || to < from || to > n.Shape[d] {
-		panic(tensor.Misusef("Slice: %d to %d of dimension %d of %v", from, to, d, n.Shape))
+		panic(tensor.Misusef("Slice: %d to %d of dimension %d of %v, which has %d", from, to, d, n.Shape, n.Shape[d]))
 	}
 	return n.Gather(d, upTo(from, to)...)
 }
@@ -255,6 +261,8 @@ func fits(from, to tensor.Shape) bool {
 
 // broadcast brings two nodes to the same shape. Panics name op.
 func broadcast(op Op, a, b *Node) (*Node, *Node) {
+	needNode(op, a, 0)
+	needNode(op, b, 1)
 	if a.Shape.Equal(b.Shape) {
 		return a, b
 	}

@@ -1,6 +1,11 @@
 package graph
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/tensor"
+)
 
 // Successive Takes along different axes are combined into one, except if their fills differ and
 // both are used.
@@ -29,5 +34,31 @@ func TestSuccessiveTakesAreCombined(t *testing.T) {
 		if takes != c.takes {
 			t.Errorf("%v takes elements %d times, want %d", c.y, takes, c.takes)
 		}
+	}
+}
+
+// Wrong arguments of the methods panic with a Misuse that names the operation and what is wrong.
+func TestMethodsRefuse(t *testing.T) {
+	x := New(Eval).Input("x", tensor.Float32, 2, 3)
+	for want, call := range map[string]func(){
+		"Add: input 1 is nil":                                 func() { x.Add(nil) },
+		"Where: input 0 is nil":                               func() { x.Where(nil, x) },
+		"MatMul: input 1 is nil":                              func() { x.MatMul(nil) },
+		"GroupNorm: input 1 is nil":                           func() { x.GroupNorm(1, nil, nil, 1e-5) },
+		"Concat: input 1 is nil":                              func() { Join(0, x, nil) },
+		"Concat: input 0 is nil":                              func() { Join(0, nil, x) },
+		"Concat: there are no inputs":                         func() { Join(0) },
+		"Gather: index 3 of dimension 1 of [2, 3] is":         func() { x.Gather(1, 0, 3) },
+		"Gather: index -1 of dimension 0 of [2, 3] is":        func() { x.Gather(0, -1) },
+		"Slice: 0 to 4 of dimension 1 of [2, 3], which has 3": func() { x.Slice(1, 0, 4) },
+	} {
+		func() {
+			defer func() {
+				if m := tensor.Recovered(recover()); m == nil || !strings.HasPrefix(m.Error(), want) {
+					t.Errorf("%v, want %q", m, want)
+				}
+			}()
+			call()
+		}()
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 // Load a trained model and classify an image file.
 func Example() {
+	ctx := context.Background()
 	dev, err := cpu.New(cpu.Options{})
 	must(err)
 	defer dev.Close()
@@ -25,7 +26,7 @@ func Example() {
 
 	c, err := inference.Load(model, dev, dev.Preferred())
 	must(err)
-	likeliest, err := c.PredictFile(context.Background(), photo, 3)
+	likeliest, err := c.PredictFile(ctx, photo, 3)
 	must(err)
 	for i, p := range likeliest {
 		log.Printf("%d. %s: %.0f%%", i+1, p.Class, 100*p.Probability)

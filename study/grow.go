@@ -26,7 +26,7 @@ import (
 type GrowConfig struct {
 	Source `yaml:",inline"`
 	Blocks []int        `yaml:"blocks,flow" json:"blocks"` // blocks in each stage, at least as many as there are
-	Train  train.Config `yaml:"train" json:"train"`        // training that follows where Epochs is above 0; the study sets its Model, Blocks, Data and From, and the optimiser starts anew
+	Train  train.Config `yaml:"train" json:"train"`        // training that follows where Epochs is above 0; the study sets its Model, Blocks, Data and From, and the optimiser starts from zero state
 	Seed   uint64       `yaml:"seed" json:"seed"`          // seed of the new blocks' first layers
 	Out    string       `yaml:"out" json:"out"`
 }

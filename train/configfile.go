@@ -27,7 +27,7 @@ func ReadConfig(path string) (c Config, fields []string, err error) {
 	}
 	text, err := regular.ReadFile(path, maxSettings)
 	if err != nil {
-		return c, nil, err
+		return c, nil, fmt.Errorf("%w; name a file of settings, or a run folder such as runs/train-1", err)
 	}
 	if fields, err = settings.Read(text, &c); err != nil {
 		return c, nil, fmt.Errorf("%s: %w", path, err)

@@ -43,7 +43,7 @@ type Own struct {
 	// TeacherModule is the teacher in place of the model in the file Teacher.
 	TeacherModule nn.Module
 
-	// Transform changes every training image, anew in every epoch, after Augment. It must
+	// Transform changes every training image, in another way in every epoch, after Augment. It must
 	// keep the size. It is called for several images at the same time.
 	Transform transforms.Transform
 }

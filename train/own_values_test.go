@@ -55,8 +55,8 @@ func TestResumeOwnValues(t *testing.T) {
 		})
 		return c
 	}
-	whole := with(own(t, t.TempDir()))
-	want, err := train.Run(ctx, dev, whole, train.Callbacks{})
+	uninterrupted := with(own(t, t.TempDir()))
+	want, err := train.Run(ctx, dev, uninterrupted, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestResumeOwnValues(t *testing.T) {
 	if _, err := run.Resume(ctx, dev, c, train.Callbacks{}); err != nil {
 		t.Fatal(err)
 	}
-	if hash(c.Module) != hash(whole.Module) {
+	if hash(c.Module) != hash(uninterrupted.Module) {
 		t.Error("the resumed run ended with other weights")
 	}
 }
@@ -128,7 +128,7 @@ func TestBalancedSampler(t *testing.T) {
 		var start, plainly train.Start
 		var steps []train.BatchEvent
 		var tested []int
-		whole, err := train.Run(ctx, device(t, 1), c, train.Callbacks{
+		uninterrupted, err := train.Run(ctx, device(t, 1), c, train.Callbacks{
 			OnStart: func(s train.Start) { start = s }, OnBatch: func(s train.BatchEvent) { steps = append(steps, s) },
 			OnEpoch: func(e train.Epoch) { tested = append(tested, e.Test.Count) },
 		})
@@ -142,7 +142,7 @@ func TestBalancedSampler(t *testing.T) {
 		if start.Batches != plainly.Batches || len(steps) != 2*start.Batches || steps[len(steps)-1].Batch != start.Batches || tested[0] != start.Tests || tested[1] != start.Tests {
 			t.Errorf("%s: %d and %d batches, %d steps, %d of %d images tested", name, start.Batches, plainly.Batches, len(steps), tested, start.Tests)
 		}
-		if sameValues(t, whole.Last, shuffled.Last) || shuffled.Config.Sampler != "" {
+		if sameValues(t, uninterrupted.Last, shuffled.Last) || shuffled.Config.Sampler != "" {
 			t.Errorf("%s: balanced and shuffled give the same weights", name)
 		}
 		c.Epochs = 1
@@ -162,7 +162,7 @@ func TestBalancedSampler(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		c.Epochs, c.Out = 2, t.TempDir()
-		if whole, err = train.Run(ctx, device(t, 1), c, train.Callbacks{}); err != nil || !sameValues(t, whole.Last, resumed.Last) {
+		if uninterrupted, err = train.Run(ctx, device(t, 1), c, train.Callbacks{}); err != nil || !sameValues(t, uninterrupted.Last, resumed.Last) {
 			t.Errorf("%s: the resumed run has other weights (%v)", name, err)
 		}
 	}

@@ -17,7 +17,9 @@ import (
 
 // checkTask returns an error if the task does not suit the data.
 func (p plan) checkTask() error {
-	switch of := task.Task(p.Task).Named(); {
+	of, err := task.Parse(p.Task)
+	switch {
+	case err != nil: // settings.Check says what it may be
 	case of == task.Classes && p.Columns != "":
 		return field.Errorf("{Columns} %s is for labels and values; say which with {Task}", p.Columns)
 	case of == task.Classes:

@@ -142,6 +142,7 @@ func TestTaskErrors(t *testing.T) {
 		`has no column "hands" (Columns); its other columns are feet, sleeves`:                          with(func(c *train.Config) { c.Columns = "hands" }),
 		"Columns feet is for labels and values; say which with Task":                                    with(func(c *train.Config) { c.Task, c.Columns = "", "feet" }),
 		"Task boxes is not known; choose one of: classes, labels, values, masks":                        with(func(c *train.Config) { c.Task = "boxes" }),
+		"Task label is not known; choose one of: classes, labels, values, masks":                        with(func(c *train.Config) { c.Task, c.Data = "label", "garments" }),
 		"Metric accuracy does not measure labels; choose one of: map, macro-f1, loss":                   with(func(c *train.Config) { c.Metric = "accuracy" }),
 		"LabelSmoothing 0.1 is for the cross-entropy of classes, and this training has the labels":      with(func(c *train.Config) { c.LabelSmoothing = 0.1 }),
 		"the targets of data set labels are labels, which cannot be mixed":                              with(func(c *train.Config) { c.Mixup = 0.2 }),

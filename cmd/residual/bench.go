@@ -138,7 +138,7 @@ what a step has to do.`,
 	return cmd
 }
 
-func (f *benchFlags) check() error {
+func (f *benchFlags) check(changed func(flag string) bool) error {
 	switch {
 	case !slices.Contains(modes, f.mode):
 		return usagef("--mode %s is not known; choose train, infer, load or weights", f.mode)
@@ -152,6 +152,8 @@ func (f *benchFlags) check() error {
 		return usagef("--max-pixels is about --photos")
 	case f.photos != "" && f.feed != string(measure.FeedPhotos) && f.mode != modeLoad:
 		return usagef("--photos is about --feed photos and --mode load")
+	case changed("data") && f.feed != string(measure.FeedLoader):
+		return usagef("--data is about --feed loader")
 	case f.profile != "" && f.profile != profileKinds && f.profile != profileSteps:
 		return usagef("--profile=%s is not known; choose kinds or steps", f.profile)
 	case f.batch < 1 || f.batch > 1<<16:
@@ -192,7 +194,7 @@ func parsePeaks(text string) (*roofline.Peaks, error) {
 }
 
 func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
-	if err := f.check(); err != nil {
+	if err := f.check(cmd.Flags().Changed); err != nil {
 		return err
 	}
 	if f.mode == modeLoad {

@@ -20,7 +20,7 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/models.md anew")
+var update = flag.Bool("update", false, "rewrite the tables of docs/models.md")
 
 // docs/models.md has the models of the registry, and the measured speeds of docs/models.json,
 // in which every model must have one.

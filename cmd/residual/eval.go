@@ -161,19 +161,11 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
-	path, err := modelPath(path)
-	if err != nil {
-		return err
-	}
-	dev, err := f.device.open()
+	path, dev, c, err := f.images.open(cmd, path, &f.device)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	c, err := f.images.load(cmd, path, dev, f.device.on(dev))
-	if err != nil {
-		return err
-	}
 	r, err := f.evaluate(ctx, cmd, path, c, dev)
 	if ctx.Err() != nil {
 		return errors.New("interrupted: nothing was measured to the end")

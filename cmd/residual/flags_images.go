@@ -117,14 +117,23 @@ func fraction(text string) (float64, error) {
 	return v, err
 }
 
-// load opens a model file on a device, and says on standard error what had to be chosen.
-func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
-	c, notes, err := inference.LoadAs(path, f.config, dev, p)
+// open opens the model that a user names, a file or a run folder, on the device of the flags,
+// and says on standard error what had to be chosen. The caller closes the device. path is the
+// model's file.
+func (f *imageFlags) open(cmd *cobra.Command, name string, d *deviceFlags) (path string, dev engine.Device, c *inference.Classifier, err error) {
+	if path, err = modelPath(name); err != nil {
+		return "", nil, nil, err
+	}
+	if dev, err = d.open(); err != nil {
+		return "", nil, nil, err
+	}
+	c, notes, err := inference.LoadAs(path, f.config, dev, d.on(dev))
 	if err != nil {
-		return nil, asked(cmd, err)
+		dev.Close()
+		return "", nil, nil, asked(cmd, err)
 	}
 	sayChosen(cmd, path, chosen(c.Info(), notes))
-	return c, nil
+	return path, dev, c, nil
 }
 
 // chosen describes the network and the preparation that were chosen for a file of another

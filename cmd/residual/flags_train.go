@@ -22,6 +22,7 @@ import (
 // trainFlags are the flags of train. Settings that are not given take the values that suit the
 // data set and the model.
 type trainFlags struct {
+	cmd    *cobra.Command
 	config train.Config
 	device deviceFlags
 	files  dataFlags
@@ -39,6 +40,7 @@ type trainFlags struct {
 // change a setting.
 func (f *trainFlags) add(cmd *cobra.Command) {
 	fs, c, shown := cmd.Flags(), &f.config, tableDefaults()
+	f.cmd = cmd
 	fs.SortFlags = false
 	rows := settings.In(settings.Groups()...)
 	addSettings(fs, c, shown, nil, slices.DeleteFunc(rows, func(s settings.Setting) bool {
@@ -142,7 +144,7 @@ func (f *trainFlags) check(c train.Config) error {
 		return usagef("%s was trained on %s, which is not here; name the images to train on with --data", c.Weights, filepath.Base(r.Data))
 	}
 	if err := c.Check(); err != nil {
-		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}
+		return usageError{fmt.Errorf("%w; `%s --help` describes the flags", err, f.cmd.CommandPath())}
 	}
 	if err := room(8 * e.Count(models.Config{Blocks: r.Blocks})); err != nil { // weights and their gradients
 		return usagef("--model %s: %w; choose a smaller net", r.Model, err)

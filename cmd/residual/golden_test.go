@@ -89,7 +89,7 @@ func printed(t *testing.T, width int, lines [][]string) string {
 	return b.String()
 }
 
-// golden compares a text with a file of testdata/golden, which -update writes anew.
+// golden compares a text with a file of testdata/golden, which -update rewrites.
 func golden(t *testing.T, name, text string) {
 	t.Helper()
 	if *update {
@@ -103,7 +103,7 @@ func golden(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), text); d != "" {
-		t.Errorf("%s differs; `go test ./cmd/residual -run TestGolden -update` writes it anew (-want +got):\n%s", name, d)
+		t.Errorf("%s differs; `go test ./cmd/residual -run TestGolden -update` rewrites it (-want +got):\n%s", name, d)
 	}
 }
 

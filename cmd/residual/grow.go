@@ -29,7 +29,7 @@ func growCommand() *cobra.Command {
 batch norm or convolution is zero, come last in their stages. That the outputs are the
 same to the last bit, in fp32 and in bf16, is checked on the test data; a net that
 gives others is refused. With --epochs training goes on from there; the optimiser
-begins anew.`,
+starts again.`,
 		Example: `  residual grow runs/train-1 --blocks 3,4,6,3
   residual grow runs/train-1 --blocks 3,3,3 --epochs 5 --lr 0.02
   residual grow --resume runs/grow-1`,

@@ -140,8 +140,8 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 }
 
 func (r *importResult) text() string {
-	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",
-		r.Path, titleOf(r.Model), len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes), r.Model.Preparation())
+	text := fmt.Sprintf("%s: %s for %d %s, %s parameters, %s\nimages: %s\n",
+		r.Path, titleOf(r.Model), len(r.Model.Names()), r.Model.Task.Named(), report.Count(r.Parameters), report.Bytes(r.Bytes), r.Model.Preparation())
 	for _, n := range r.Notes {
 		text += n + "\n"
 	}

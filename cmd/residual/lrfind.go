@@ -68,6 +68,7 @@ rule is of use.`,
 	common(fs, "from", "to", "steps")
 	all := &cobra.Command{Use: "train"}
 	f.add(all)
+	f.cmd = cmd
 	all.Flags().VisitAll(func(flag *pflag.Flag) {
 		if !slices.Contains(notOfASearch, flag.Name) {
 			fs.AddFlag(flag)

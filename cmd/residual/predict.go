@@ -137,20 +137,12 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err := f.check(cmd); err != nil {
 		return err
 	}
-	model, err := modelPath(model)
-	if err != nil {
-		return err
-	}
-	dev, err := f.device.open()
+	model, dev, c, err := f.images.open(cmd, model, &f.device)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
 	f.computed = f.device.on(dev).String()
-	c, err := f.images.load(cmd, model, dev, f.device.on(dev))
-	if err != nil {
-		return err
-	}
 	if err := c.TakesImages(); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (p *helpPage) line(text, indent string) {
 }
 
 // prose writes paragraphs. Lines that begin with two spaces stay as they are; the others are
-// joined and broken anew.
+// joined and broken again.
 func (p *helpPage) prose(text string) {
 	filled := ""
 	flush := func() {

@@ -48,10 +48,13 @@ func TestTrainInterrupted(t *testing.T) {
 	if status != 1 || !strings.Contains(stdout.String(), "stopped in epoch 1 after batch 1") || !strings.Contains(stdout.String(), "residual eval "+last) {
 		t.Errorf("status %d, stdout:\n%s", status, stdout)
 	}
+	if strings.Contains(stdout.String(), "test acc") {
+		t.Errorf("an epoch that was not tested has a test accuracy:\n%s", stdout)
+	}
 	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {
 		t.Errorf("stderr:\n%s", stderr)
 	}
-	if !strings.HasSuffix(stdout.String(), "\nno epoch was completed, so the training can only be begun anew\n") {
+	if !strings.HasSuffix(stdout.String(), "\nno epoch was completed, so the training can only be started again\n") {
 		t.Errorf("nothing is said of going on:\n%s", stdout)
 	}
 	if status, text, problem := call("eval", last); status != 0 || !strings.Contains(text, "accuracy") {

@@ -316,8 +316,14 @@ func (v *trainView) totals(s train.Summary, epoch int) {
 			test += over(p.Untested, len(p.Index.Classes))
 		}
 	}
-	line := fmt.Sprintf("loss %.3f, train acc %.3f, test acc %s", s.Loss, s.Accuracy, test)
-	if !v.ofClasses() {
+	line := fmt.Sprintf("loss %.3f, train acc %.3f", s.Loss, s.Accuracy)
+	switch {
+	case s.Stopped != nil && !v.ofClasses(): // an epoch that was stopped was not tested
+		line = "loss " + shortNumber(s.Loss)
+	case s.Stopped != nil:
+	case v.ofClasses():
+		line += ", test acc " + test
+	default:
 		line = v.lastLine(s)
 	}
 	say(v.out, "\nepoch %d: %s\n", epoch, line)
@@ -346,7 +352,7 @@ func (v *trainView) stopped(s train.Summary) error {
 		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
 	}
 	if s.State == "" {
-		say(v.out, "%s\n", "no epoch was completed, so the training can only be begun anew")
+		say(v.out, "%s\n", "no epoch was completed, so the training can only be started again")
 	} else {
 		say(v.out, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}

@@ -14,6 +14,7 @@ import (
 var ownRecovers = map[string]string{
 	"cmd/residual/main.go":          "prints the last line of a program that fails",
 	"engine/cpu/pool.go":            "panics again with the same value, on the caller's goroutine",
+	"inference/queue.go":            "panics again with the same value, on the goroutines of the callers",
 	"internal/promptly/promptly.go": "panics again with the same value, on the caller's goroutine",
 	"nn/cut.go":                     "leaves a Forward at the cut, and panics again with any other value",
 	"data/photo/inspect.go":         "makes an error of a decoder's panic over a damaged file",

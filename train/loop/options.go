@@ -30,7 +30,7 @@ type Options struct {
 	// evaluation measures every image once.
 	Sampler data.Sampler
 
-	// Transform is applied to every training image anew in every epoch, and Mix mixes the
+	// Transform is applied to every training image again in every epoch, and Mix mixes the
 	// images of a batch: see data.LoaderConfig. With Mix the training uses soft labels (one
 	// probability per class), and a prediction is correct if it is the class with the
 	// highest one.

@@ -110,7 +110,8 @@ func (t *Trainer) traceLoss(p *stepProgram, target *graph.Node) (err error) {
 	return nil
 }
 
-// loss compares outputs with the teacher's.
+// loss compares outputs with the teacher's: by nn.DistillationLoss for classes, by the same
+// divergence of each label's probability for labels, and by the mean squared error for values.
 func (of *Teacher) loss(t task.Targets) nn.Loss {
 	temperature := cmp.Or(of.Temperature, DefaultTemperature)
 	switch t.Task.Named() {
@@ -121,7 +122,9 @@ func (of *Teacher) loss(t task.Targets) nn.Loss {
 			g := outputs.Graph
 			cooled := func(x *graph.Node) *graph.Node { return g.Apply(graph.Scale{Factor: 1 / temperature}, x) }
 			given := graph.Softplus.Of(cooled(teacher).Neg(), 0, 0).Neg().Exp() // σ(teacher/temperature)
-			return g.Apply(graph.Scale{Factor: temperature * temperature}, nn.BCEWithLogitsLoss{}.Forward(cooled(outputs), given))
+			bce := nn.BCEWithLogitsLoss{}.Forward
+			divergence := bce(cooled(outputs), given).Sub(bce(cooled(teacher), given)) // 0 where both answer alike
+			return g.Apply(graph.Scale{Factor: temperature * temperature}, divergence)
 		}
 	}
 	return nn.MSELoss{}.Forward

@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
@@ -75,4 +78,46 @@ func TestOwnLossTakesLabels(t *testing.T) {
 	if _, _, err := tr.Step(images, tensor.FromInts([]int64{1, 9, 0, 10}, 4), 0.1); err == nil {
 		t.Error("label 10 of 10 classes was taken")
 	}
+}
+
+// The loss of a teacher is 0 for outputs like its own, whatever the task.
+func TestTeacherLossIsADivergence(t *testing.T) {
+	logits := []float32{-3, 0.5, 2, 7, 0, -0.25}
+	for _, kind := range []task.Task{task.Classes, task.Labels, task.Values} {
+		loss := (&Teacher{Temperature: 3}).loss(task.Targets{Task: kind, Names: []string{"a", "b", "c"}})
+		same := lossOf(t, loss, logits, logits)
+		other := lossOf(t, loss, []float32{-3, 0.5, 2, 7, 0, 1}, logits)
+		if math.Abs(same) > 1e-6 || other < 1e-3 {
+			t.Errorf("%s: the loss is %v for the teacher's own outputs and %v for others", kind, same, other)
+		}
+	}
+}
+
+// lossOf computes a loss of outputs and targets [2, 3].
+func lossOf(t *testing.T, loss nn.Loss, outputs, targets []float32) float64 {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	g := graph.New(graph.Eval)
+	x, y := g.Input("outputs", tensor.Float32, 2, 3), g.Input("targets", tensor.Float32, 2, 3)
+	value, err := forward.TraceLoss(loss, x, y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{value}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, v := range map[*graph.Node][]float32{x: outputs, y: targets} {
+		if err := p.Feed(n, tensor.FromSlice(v, 2, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Run(0)
+	out := tensor.New()
+	p.Read(value, out)
+	return float64(out.Data()[0])
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/settings.md anew")
+var update = flag.Bool("update", false, "rewrite the tables of docs/settings.md")
 
 // config has fields of every kind, one of them in an embedded struct.
 type config struct {
@@ -157,17 +157,17 @@ func TestPage(t *testing.T) {
 func tables() string {
 	var b strings.Builder
 	for g := Data; g <= NoFlag; g++ {
-		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | kept | what it does |\n|---|---|---|---|---|---|---|\n", g)
+		fmt.Fprintf(&b, "\n## %v\n\n| flag | key | field | what it may be | default | fixed | what it does |\n|---|---|---|---|---|---|---|\n", g)
 		for _, s := range In(g) {
-			flag, compared, may, otherwise := "", "", s.Range.Text(), s.Otherwise
+			flag, fixed, may, otherwise := "", "", s.Range.Text(), s.Otherwise
 			if s.Flag() != "" {
 				flag = "`--" + s.Flag() + "`"
 			}
 			if s.Result {
-				compared = "yes"
+				fixed = "yes"
 			}
 			if s.Photos {
-				compared = strings.TrimPrefix(compared+", for your own images", ", ")
+				fixed = strings.TrimPrefix(fixed+", for your own images", ", ")
 			}
 			if s.Default != "" {
 				otherwise = "`" + s.Default + "`"
@@ -175,7 +175,7 @@ func tables() string {
 			if s.Recipe {
 				otherwise = strings.TrimPrefix(otherwise+", or by recipe", ", or ")
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, compared, s.Text())
+			fmt.Fprintf(&b, "| %s | `%s` | `%s` | %s | %s | %s | %s |\n", flag, s.Key, s.Field, may, otherwise, fixed, s.Text())
 		}
 	}
 	return b.String()

@@ -70,7 +70,7 @@ var table = []Setting{
 
 	{Field: "LastBatch", Key: "last_batch", Group: NoFlag, Result: true, Default: "even", Range: words("even", "short"), Help: "what the last batch of an epoch holds: even, so that the last two share their images where it would hold few, or short, what is left"},
 	{Field: "GradientNorm", Key: "gradient_norm", Group: NoFlag, Result: true, Range: said("true or false"), Help: "add the column grad_norm to the metrics: the L2 norm of the gradient of the first layer's weight"},
-	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "parts of the training that were a program's own, with their types; a record, which Resolved fills in. To resume the run its program gives the same values again"},
+	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "parts of the training that were a program's own, with their types. Resolved records them; to resume the run, its program must give the same values again"},
 }
 
 // ownImages says how users name their own images in place of a data set.

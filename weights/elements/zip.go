@@ -21,7 +21,7 @@ const (
 
 	cutShort    = "the file is cut short or damaged; copy or download it again"
 	zipDamaged  = "the file is damaged or was made to harm; copy, download or save it again"
-	storeInside = "save it anew without compression, as torch.save and numpy.savez do"
+	storeInside = "save it again without compression, as torch.save and numpy.savez do"
 )
 
 // ReadZip reads the directory of a zip archive of size bytes, in its order. It accepts
