@@ -33,8 +33,7 @@ var weights = flag.String("weights", "", "file of torchvision's resnet18; empty:
 // tensors, with another head.
 func newNet() nn.Module {
 	net := must(modelfile.Open(*weights, modelfile.Options{Identify: true})).Module
-	head := nn.Sequential{nn.NewLinear(512, 64), nn.ReLU{}, nn.Dropout{P: 0.2}, nn.NewLinear(64, 10)}
-	check(nn.ReplaceHead(net, head))
+	check(nn.ReplaceHead(net, nn.Sequential{nn.NewLinear(512, 64), nn.ReLU{}, nn.Dropout{P: 0.2}, nn.NewLinear(64, 10)}))
 	return net
 }
 
@@ -46,8 +45,9 @@ func main() {
 	defer os.RemoveAll(dir)
 	flag.Parse()
 	if *weights == "" {
-		*weights = filepath.Join(dir, "random.safetensors")
-		check(randomWeights(*weights))
+		*weights = filepath.Join(dir, "random.safetensors") // under torchvision's names
+		net := must(models.New("resnet18", models.Config{Blocks: []int{1, 1, 1, 1}}))
+		check(checkpoint.WriteFile(*weights, func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(net), nil) }))
 	}
 	photos := filepath.Join(dir, "photos") // generated here: a folder of JPEG files for each of ten classes
 	check(folder.Make(ctx, photos, folder.MakeConfig{PerClass: 20}))
@@ -67,13 +67,6 @@ func main() {
 	for _, p := range must(c.PredictFile(ctx, filepath.Join(photos, "trouser", "0000.jpg"), 3)) {
 		log.Printf("%s: %.2f", p.Class, p.Probability)
 	}
-}
-
-// randomWeights writes random weights under torchvision's names.
-func randomWeights(path string) error {
-	net := must(models.New("resnet18", models.Config{Blocks: []int{1, 1, 1, 1}}))
-	nn.Init(net, 1, nn.KaimingNormal)
-	return checkpoint.WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(net), nil) })
 }
 
 func must[T any](v T, err error) T {

@@ -14,6 +14,7 @@ var plainJSON = map[string]string{
 	"checkpoint/model.go":            "Metrics are texts that number.Append made",
 	"data/folder/imagecachemarks.go": "has no floating-point number",
 	"data/folder/imagecachefile.go":  "has no floating-point number",
+	"examples/12-serve/main.go":      "an inference.Prediction encodes its own number",
 	"exchange/claims.go":             "shows in an error what a JSON file says",
 	"hub/hub.go":                     "has no floating-point number",
 	"weights/safetensors/write.go":   "writes strings",

@@ -1,0 +1,7 @@
+package main
+
+func Example() {
+	main()
+	// Output:
+	// the weighted sampler finds more of the rare classes: true
+}
