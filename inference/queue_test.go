@@ -134,7 +134,10 @@ func TestQueueLeavingABatch(t *testing.T) {
 }
 
 // turnIsFree waits for the batch that is being computed.
-func (d *doubling) turnIsFree(q *queue) { q.turn.Lock(); q.turn.Unlock() } //nolint:staticcheck
+func (d *doubling) turnIsFree(q *queue) {
+	q.turn.Lock()
+	defer q.turn.Unlock()
+}
 
 // Images of different sizes are computed apart, the longest waiting first.
 func TestQueueOfSizes(t *testing.T) {

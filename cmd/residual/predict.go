@@ -137,7 +137,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err := f.check(cmd); err != nil {
 		return err
 	}
-	model, dev, c, err := f.images.open(cmd, model, &f.device)
+	_, dev, c, err := f.images.open(cmd, model, &f.device)
 	if err != nil {
 		return err
 	}
