@@ -104,14 +104,20 @@ func (a *csvAnswers) add(p prediction) error {
 		}
 		row = append(row, class, probability)
 	}
-	if a.cams {
+	return writeAnswer(a.w, row, a.cams, p)
+}
+
+// writeAnswer ends the row of an image, with the file of its heat map if there is a column for
+// it and with its error, and writes it at once.
+func writeAnswer(w *csv.Writer, row []string, cams bool, p prediction) error {
+	if cams {
 		row = append(row, p.CAM)
 	}
-	if err := a.w.Write(append(row, p.Error)); err != nil {
+	if err := w.Write(append(row, p.Error)); err != nil {
 		return err
 	}
-	a.w.Flush()
-	return a.w.Error()
+	w.Flush()
+	return w.Error()
 }
 
 func (a *csvAnswers) end() error {

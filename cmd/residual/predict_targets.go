@@ -144,14 +144,7 @@ func (a *tableAnswers) add(p prediction) error {
 		}
 		row = append(row, cell)
 	}
-	if a.cams {
-		row = append(row, p.CAM)
-	}
-	if err := a.w.Write(append(row, p.Error)); err != nil {
-		return err
-	}
-	a.w.Flush()
-	return a.w.Error()
+	return writeAnswer(a.w, row, a.cams, p)
 }
 
 func (a *tableAnswers) end() error {

@@ -15,7 +15,7 @@ import (
 // which saves first, and a measurement, which leaves nothing.
 func TestStatusOfSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("a program cannot send these signals to another one there")
+		t.Skip("Windows has no interrupt that one program sends to another")
 	}
 	self, err := os.Executable()
 	if err != nil {
