@@ -49,27 +49,35 @@ func (p *product) multiplyAddInt16(a, b, acc reg.VecPhysical) {
 	p.VPADDD(p.spareVec(), acc, acc)
 }
 
-// drainInt16 converts the sums to float32, multiplies them by the scales of their columns
-// and, if acc is set, adds c.
+// drainInt16 converts the sums to float32, multiplies them by the scales of their columns,
+// adds c if acc is set, and writes them. Each vector is written as soon as it is ready:
+// stores are the slowest part.
 func (p *product) drainInt16() {
 	scale := p.arg("scale")
 	for v := range p.vectors {
 		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
 	}
-	for r := range p.rows {
-		for v := range p.vectors {
-			p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
-			p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
-		}
-	}
 	acc := p.arg("acc")
 	p.TESTQ(acc, acc)
 	p.JZ(operand.LabelRef("write"))
 	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
 		p.load(m, p.avec(r), p.last(v))
 		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
+		p.store(p.acc(r, v), m, p.last(v))
 	})
+	p.JMP(operand.LabelRef("written"))
 	p.Label("write")
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.Label("written")
+}
+
+func (p *product) scaleSum(r, v int) {
+	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
+	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
 }
 
 // element is the Go type of the elements of a and b.

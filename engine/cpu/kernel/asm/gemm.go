@@ -317,8 +317,9 @@ func (p *product) write(name string) {
 	}
 	if p.kind == int16Pairs {
 		p.drainInt16()
+	} else {
+		p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
 	}
-	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
 	p.again("block")
 	p.done()
 }
