@@ -20,14 +20,15 @@ type width struct {
 	ahead   bool
 }
 
-// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16,
-// which have the size of a float32.
+// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16, or
+// four bytes, all of which have the size of a float32.
 type kind int
 
 const (
 	floats kind = iota
 	bf16Pairs
 	int16Pairs
+	int8Quads
 )
 
 // widthsOf returns the variants. All products of pairs prefetch, since one more
@@ -68,6 +69,7 @@ type product struct {
 	*emitter
 	width
 	kind     kind
+	drain    drain // of quads
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -81,11 +83,19 @@ func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
 
 func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v] }
 
+// panelBytes returns the size of a step of a panel.
+func (p *product) panelBytes() int {
+	if p.kind == int8Quads {
+		return quadWidths(p.isa)[0].vectors * p.bytes()
+	}
+	return 2 * p.bytes()
+}
+
 // avec returns the register for row r of a; rows alternate between two registers where
 // there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
-	if p.kind == int16Pairs && !p.vnni {
+	if p.integers() && !p.vnni {
 		return p.regs[i] // the other one is spareVec
 	}
 	if r%2 == 1 && (p.wide() || !p.masked || p.pairs()) {
@@ -94,8 +104,11 @@ func (p *product) avec(r int) reg.VecPhysical {
 	return p.regs[i]
 }
 
-// pairs reports whether a step in k is a pair.
+// pairs reports whether a step in k is a pair, or four bytes.
 func (p *product) pairs() bool { return p.kind != floats }
+
+// integers reports whether the elements are.
+func (p *product) integers() bool { return p.kind == int16Pairs || p.kind == int8Quads }
 
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
@@ -125,7 +138,7 @@ func (p *product) steps(n int) {
 			p.ADDQ(p.pace, p.next)
 			p.term(i)
 		}
-		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(2*n*p.bytes())))
+		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(n*p.panelBytes())))
 		return
 	}
 	for range n {
@@ -150,6 +163,10 @@ func (p *product) advance(a, b operand.Op) {
 // term adds the step that is the given number ahead of the current one; only pairs have
 // a number other than 0.
 func (p *product) term(ahead int) {
+	if p.kind == int8Quads {
+		p.quadTerm(ahead)
+		return
+	}
 	for _, part := range p.parts() {
 		for v := range p.vectors {
 			p.loadB(part, operand.Mem{Base: p.b, Disp: (2*ahead + v) * p.bytes()}, v)
@@ -220,20 +237,21 @@ func (p *product) begin() {
 			p.PREFETCHT0(m)
 		}
 	})
+	p.zeroSums()
+	p.Label("begun")
+}
+
+func (p *product) zeroSums() {
 	for r := range p.rows {
 		for v := range p.vectors {
 			p.zero(p.acc(r, v))
 		}
 	}
-	p.Label("begun")
 }
 
 // shift returns the binary logarithm of the size of an element of a and b.
 func (p *product) shift() uint8 {
-	if p.pairs() {
-		return 1
-	}
-	return 2
+	return [...]uint8{floats: 2, bf16Pairs: 1, int16Pairs: 1, int8Quads: 0}[p.kind]
 }
 
 // strides loads the strides, in bytes, which all segments share.
@@ -291,27 +309,7 @@ func (p *product) write(name string) {
 		p.maskParam()
 	}
 	p.begin()
-	a, b := p.bases()
-	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
-
-	p.Label("segment")
-	p.segment(seg, a, b)
-	p.Load(p.Param("k"), k)
-	p.SUBQ(operand.U8(2), k)
-	p.JLT(operand.LabelRef("last"))
-	p.Label("pair")
-	p.steps(2)
-	p.SUBQ(operand.U8(2), k)
-	p.JGE(operand.LabelRef("pair"))
-	p.CMPQ(k, operand.I8(-2))
-	p.JE(operand.LabelRef("next"))
-	p.Label("last")
-	p.term(0)
-	p.Label("next")
-	p.ADDQ(operand.U8(16), seg)
-	p.DECQ(nsegs)
-	p.JNZ(operand.LabelRef("segment"))
-
+	p.sum()
 	if p.masked && p.pairs() && !p.wide() {
 		p.maskParam() // the sums needed its register
 	}
@@ -324,6 +322,42 @@ func (p *product) write(name string) {
 	p.done()
 }
 
+// sum adds the terms of all segments.
+func (p *product) sum() {
+	a, b := p.bases()
+	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
+
+	p.Label("segment")
+	p.segment(seg, a, b)
+	p.Load(p.Param("k"), k)
+	if p.kind == int8Quads && !p.vnni { // whose steps are long
+		p.Label("step")
+		p.steps(1)
+		p.DECQ(k)
+		p.JNZ(operand.LabelRef("step"))
+	} else {
+		p.stepsByTwo(k)
+	}
+	p.ADDQ(operand.U8(16), seg)
+	p.DECQ(nsegs)
+	p.JNZ(operand.LabelRef("segment"))
+}
+
+// stepsByTwo adds k steps.
+func (p *product) stepsByTwo(k reg.GPVirtual) {
+	p.SUBQ(operand.U8(2), k)
+	p.JLT(operand.LabelRef("last"))
+	p.Label("pair")
+	p.steps(2)
+	p.SUBQ(operand.U8(2), k)
+	p.JGE(operand.LabelRef("pair"))
+	p.CMPQ(k, operand.I8(-2))
+	p.JE(operand.LabelRef("next"))
+	p.Label("last")
+	p.term(0)
+	p.Label("next")
+}
+
 // again continues with the next block, if there is one, by moving the parameters to its
 // rows. Doing this here and not in Go saves a fifth of the time if k is 16.
 func (p *product) again(block string) {
@@ -334,7 +368,13 @@ func (p *product) again(block string) {
 	first, c := p.arg("ars"), p.arg("crs")
 	p.IMUL3Q(operand.U8(uint8(p.rows)), first, first)
 	p.ADDQ(first, p.addr("first"))
-	p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	if p.drain == toBytes {
+		p.IMUL3Q(operand.U8(uint8(p.rows)), c, c)
+		res := p.arg("res")
+		p.unless("noResidual", res, func() { p.ADDQ(c, p.addr("res")) })
+	} else {
+		p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	}
 	p.ADDQ(c, p.addr("c"))
 	p.JMP(operand.LabelRef(block))
 	p.Label("end")

@@ -60,6 +60,7 @@ type emitter struct {
 	isa
 	lanesTable operand.Mem // AVX2: eight set lanes, then eight clear ones
 	rounding   operand.Mem // numbers that rounding needs
+	gather     operand.Mem // AVX-512: the order in which packed bytes are gathered
 	labels     int         // made so far
 }
 

@@ -34,6 +34,7 @@ func generate(dir string) {
 	}
 	for _, isa := range []isa{avx512vnni, avx512, avx2} {
 		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
+		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
 	}
 	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
 		log.Fatal(err)
