@@ -31,9 +31,12 @@ func generate(dir string) {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
+		write(dir, "tiles_"+isa.name+"_amd64", isa, tilesFile, tileSwitch(isa))
 	}
-	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
-		log.Fatal(err)
+	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile()} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 
