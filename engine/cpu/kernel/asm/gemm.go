@@ -20,9 +20,20 @@ type width struct {
 	ahead   bool
 }
 
-// widthsOf returns the variants. All products of bfloat16 prefetch, since one more
+// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16,
+// which have the size of a float32.
+type kind int
+
+const (
+	floats kind = iota
+	bf16Pairs
+	int16Pairs
+)
+
+// widthsOf returns the variants. All products of pairs prefetch, since one more
 // instruction in two steps costs nothing.
-func widthsOf(pairs bool) []width {
+func widthsOf(k kind) []width {
+	pairs := k != floats
 	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"OneVector", 1, true, pairs}}
 	if pairs {
 		return all
@@ -33,14 +44,14 @@ func widthsOf(pairs bool) []width {
 // gemmFile writes the product kernels, one for each row count and width, and the loop
 // that measures the machine's peak.
 func gemmFile(e *emitter) {
-	products(e, "gemm", false)
+	products(e, "gemm", floats)
 	peak(e, "peak", "multiply-adds", e.fma)
 }
 
-func products(e *emitter, name string, pairs bool) {
-	for _, w := range widthsOf(pairs) {
+func products(e *emitter, name string, k kind) {
+	for _, w := range widthsOf(k) {
 		for rows := 1; rows <= e.rows; rows++ {
-			(&product{emitter: e, width: w, pairs: pairs, rows: rows}).write(name)
+			(&product{emitter: e, width: w, kind: k, rows: rows}).write(name)
 		}
 	}
 }
@@ -51,12 +62,12 @@ func products(e *emitter, name string, pairs bool) {
 // strides s, 3s and 5s times 1, 2, 4 and 8, so that a step in k costs two
 // additions for a and one for b whatever the strides are.
 //
-// For bfloat16 a step in k is a pair, which has the size of a float32. The pairs of a row
-// of a follow each other, and rows of b have the full width of a panel.
+// For pairs a step in k is a pair. The pairs of a row of a follow each other, and rows of b
+// have the full width of a panel.
 type product struct {
 	*emitter
 	width
-	pairs    bool // of bfloat16
+	kind     kind
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -74,11 +85,17 @@ func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v
 // there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
-	if r%2 == 1 && (p.wide() || !p.masked || p.pairs) {
+	if p.kind == int16Pairs && !p.vnni {
+		return p.regs[i] // the other one is spareVec
+	}
+	if r%2 == 1 && (p.wide() || !p.masked || p.pairs()) {
 		i++
 	}
 	return p.regs[i]
 }
+
+// pairs reports whether a step in k is a pair.
+func (p *product) pairs() bool { return p.kind != floats }
 
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
@@ -102,7 +119,7 @@ func (p *product) row(r int) operand.Mem {
 
 // steps adds n steps to every element of the block and advances.
 func (p *product) steps(n int) {
-	if p.pairs {
+	if p.pairs() {
 		for i := range n {
 			p.PREFETCHT1(operand.Mem{Base: p.next})
 			p.ADDQ(p.pace, p.next)
@@ -141,7 +158,7 @@ func (p *product) term(ahead int) {
 			m := p.row(r).Offset(4 * ahead)
 			// With one vector a broadcast is used by a single multiply-add and is
 			// cheaper inside it: 0.99 of peak on Zen 4, where a separate one has 0.72.
-			if p.vectors == 1 && p.wide() && part == bothWords {
+			if p.vectors == 1 && p.wide() && part == bothWords && p.broadcasts() {
 				p.multiplyAddBroadcast(m, p.bvec(0), p.acc(r, 0))
 				continue
 			}
@@ -164,6 +181,14 @@ func (p *product) maskParam() {
 	p.VMOVUPS(operand.Mem{Base: p.arg("mask")}, p.maskReg())
 }
 
+// maskType is the Go type of that parameter.
+func (p *product) maskType() string {
+	if p.wide() {
+		return "uint16"
+	}
+	return "*int32"
+}
+
 // walkC visits the vectors of the block of c row by row.
 func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 	c, crs := p.arg("c"), p.arg("crs")
@@ -182,12 +207,14 @@ func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 // writing it at the end waits for its cache lines. With rows far apart, that wait was a
 // tenth of the time of entire networks.
 func (p *product) begin() {
-	acc := p.arg("acc")
-	p.TESTQ(acc, acc)
-	p.JZ(operand.LabelRef("clear"))
-	p.walkC(func(m operand.Mem, r, v int) { p.load(m, p.acc(r, v), p.last(v)) })
-	p.JMP(operand.LabelRef("begun"))
-	p.Label("clear")
+	if p.kind != int16Pairs { // which adds c at the end
+		acc := p.arg("acc")
+		p.TESTQ(acc, acc)
+		p.JZ(operand.LabelRef("clear"))
+		p.walkC(func(m operand.Mem, r, v int) { p.load(m, p.acc(r, v), p.last(v)) })
+		p.JMP(operand.LabelRef("begun"))
+		p.Label("clear")
+	}
 	p.walkC(func(m operand.Mem, r, v int) {
 		if m.Disp%cacheLine == 0 {
 			p.PREFETCHT0(m)
@@ -201,16 +228,9 @@ func (p *product) begin() {
 	p.Label("begun")
 }
 
-func (p *product) element() string {
-	if p.pairs {
-		return "uint16"
-	}
-	return "float32"
-}
-
 // shift returns the binary logarithm of the size of an element of a and b.
 func (p *product) shift() uint8 {
-	if p.pairs {
+	if p.pairs() {
 		return 1
 	}
 	return 2
@@ -220,7 +240,7 @@ func (p *product) shift() uint8 {
 func (p *product) strides() {
 	p.s[0] = p.arg("ars")
 	p.SHLQ(operand.U8(p.shift()), p.s[0])
-	if !p.pairs {
+	if !p.pairs() {
 		p.aks, p.bks = p.arg("aks"), p.arg("bks")
 		p.SHLQ(operand.U8(2), p.aks)
 		p.SHLQ(operand.U8(2), p.bks)
@@ -262,18 +282,8 @@ func (p *product) segment(seg, a, b reg.GPVirtual) {
 
 // write writes the kernel.
 func (p *product) write(name string) {
-	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc, blocks int"
-	if p.pairs {
-		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc, blocks int"
-	}
-	if p.ahead {
-		args += ", next *" + p.element() + ", pace int"
-	}
-	if p.masked {
-		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[p.wide()]
-	}
 	p.function(fmt.Sprintf("%s%s%d", name, p.name, p.rows),
-		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), args)
+		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), p.parameters())
 	p.partMask()
 	p.strides()
 	p.Label("block")
@@ -302,8 +312,11 @@ func (p *product) write(name string) {
 	p.DECQ(nsegs)
 	p.JNZ(operand.LabelRef("segment"))
 
-	if p.masked && p.pairs && !p.wide() {
+	if p.masked && p.pairs() && !p.wide() {
 		p.maskParam() // the sums needed its register
+	}
+	if p.kind == int16Pairs {
+		p.drainInt16()
 	}
 	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
 	p.again("block")
@@ -348,12 +361,17 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 
 // productSwitch returns the Go functions that call the product kernels by row count. They
 // have a switch because a call through a table would make every argument escape.
-func productSwitch(isa isa, name, element, strides string) string {
+func productSwitch(isa isa, name string, k kind, strides string) string {
 	var s strings.Builder
-	for _, w := range widthsOf(element != "float32") {
-		param, arg := "", ""
+	element := k.element()
+	scale, scaleArg := "", ""
+	if k == int16Pairs {
+		scale, scaleArg = ", scale *float32", ", scale"
+	}
+	for _, w := range widthsOf(k) {
+		param, arg := scale, scaleArg
 		if w.ahead {
-			param, arg = ", next *"+element+", pace int", ", next, pace"
+			param, arg = param+", next *"+element+", pace int", arg+", next, pace"
 		}
 		if w.masked {
 			mask := "uint16"
