@@ -101,12 +101,13 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 		}
 		b.initMoments(w.after.stats, rows, false)
 	}
-	prepare := b.packWinograd16(w, weight)
+	prepare, borrowed := b.packWinograd16(w, weight)
 	if !w.apart(b.pool.threads) {
 		b.areas.need(w.area())
 		return inOrder(prepare, func() { b.pool.run(len(w.groups), w.task) })
 	}
-	w.inputs = b.borrow(len(w.groups) * w.inputSize())
+	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
+	w.inputs = func() memory { return both()[borrowed:] }
 	b.areas.need(w.area())
 	return inOrder(prepare, func() {
 		b.pool.run(len(w.groups), w.transform)
@@ -137,8 +138,9 @@ func (w *winograd16) apart(threads int) bool {
 	return len(w.groups) < 2*threads || w.dst.batch == 1 && w.src.channels >= 128
 }
 
-// packWinograd16 reserves packed weights and returns the function that fills them.
-func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func()) {
+// packWinograd16 reserves packed weights. It returns the function that fills them and how
+// many elements of borrowed scratch they take.
+func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), borrowed int) {
 	weight.bf16 = true
 	cols, cin, points := w.k.Cols, w.src.channels, w.f.points()
 	filter := w.f.filter
@@ -147,7 +149,10 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func()) 
 	}
 	const taps, most = 9, kernel.TileChannels
 	size := ceil(w.panelSize(), 2)
-	n := w.panels * (size + w.scaleSize())
+	n := ceil(w.panels*(size+w.scaleSize()), 16) * 16
+	if !b.keeps(weight.value) {
+		borrowed = n
+	}
 	w.packed, prepare = b.packing(weight, w.f.m, n, w.panels, func(packed memory, q int) {
 		area := b.areas.get()
 		defer b.areas.put(area)
@@ -168,7 +173,7 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func()) 
 		}
 	})
 	b.areas.need((taps*cin+points*most)*cols + kernel.MixScratch)
-	return prepare
+	return prepare, borrowed
 }
 
 // transformed divides the memory of a group's transformed inputs into integers and inverse
