@@ -41,13 +41,13 @@ var setAVX512VNNI = func() Set {
 }()
 
 // setAVX512BF16 differs from setAVX512VNNI, or setAVX512 on a processor without VNNI, only
-// in the kernels on bfloat16.
+// in the kernels on bfloat16 and in the transforms that round to it.
 var setAVX512BF16 = func() Set {
 	s := setAVX512
 	if cpu.X86.HasAVX512VNNI {
 		s = setAVX512VNNI
 	}
-	s.ISA, s.BF16 = AVX512BF16, bf16AVX512BF16
+	s.ISA, s.BF16, s.Int16.Tiles = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16
 	return s
 }()
 
