@@ -39,24 +39,3 @@ func Write(w io.Writer, t *tensor.Tensor) error {
 	_, err := w.Write(buf)
 	return err
 }
-
-// WriteInts writes integers as elements of the stored type, little-endian. The caller has checked that
-// they are within its range.
-func WriteInts(w io.Writer, dtype string, ints []int64) error {
-	const piece = 64 << 10
-	size := int(bits[dtype] / 8)
-	buf := make([]byte, 0, min(piece, len(ints)*size))
-	for len(ints) > 0 {
-		n := min(len(ints), cap(buf)/size)
-		for _, v := range ints[:n] {
-			var b [8]byte
-			binary.LittleEndian.PutUint64(b[:], uint64(v))
-			buf = append(buf, b[:size]...)
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-		buf, ints = buf[:0], ints[n:]
-	}
-	return nil
-}

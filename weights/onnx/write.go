@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -253,7 +254,25 @@ func writeElements(w io.Writer, t *tensor.Tensor, small ElementType) error {
 	if small == 0 {
 		return elements.Write(w, t)
 	}
-	return elements.WriteInts(w, kinds[small].dtype, t.Ints())
+	return writeInts(w, kinds[small].size(), t.Ints())
+}
+
+// writeInts writes integers in the given number of bytes, little-endian. They are within range.
+func writeInts(w io.Writer, size int, ints []int64) error {
+	buf := make([]byte, 0, min(64<<10, len(ints)*size))
+	for len(ints) > 0 {
+		n := min(len(ints), cap(buf)/size)
+		for _, v := range ints[:n] {
+			var b [8]byte
+			binary.LittleEndian.PutUint64(b[:], uint64(v))
+			buf = append(buf, b[:size]...)
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+		buf, ints = buf[:0], ints[n:]
+	}
+	return nil
 }
 
 func appendInt(b []byte, number protowire.Number, v int64) []byte {
