@@ -260,7 +260,11 @@ func layoutsOf(g *graph.Graph, live []bool) map[*graph.Variable]Layout {
 			weight, layout = 0, LinearWeight
 		}
 		if weight >= 0 {
-			if l, ok := n.Inputs[weight].Op.(*graph.Leaf); ok {
+			w := n.Inputs[weight]
+			if _, ok := w.Op.(graph.FakeQuantize); ok {
+				w = w.Inputs[0]
+			}
+			if l, ok := w.Op.(*graph.Leaf); ok {
 				layouts[l.Variable] = layout
 			}
 		}

@@ -181,7 +181,7 @@ func elementwise(op graph.Op) bool {
 	switch op.(type) {
 	case graph.ReLU, graph.ReLUGrad, graph.Sigmoid, graph.SigmoidGrad, graph.Tanh, graph.TanhGrad,
 		graph.Add, graph.Mul, graph.Scale, graph.RunningStats, graph.Unary, graph.UnaryGrad,
-		graph.Binary, graph.BinaryGrad, graph.Where:
+		graph.Binary, graph.BinaryGrad, graph.Where, graph.FakeQuantize, graph.FakeQuantizeGrad:
 		return true
 	}
 	return false

@@ -17,6 +17,9 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
+	if f, ok := b.quantising(s); ok {
+		return f, nil
+	}
 	in := make([]activation, len(s.In))
 	for i, v := range s.In {
 		in[i] = b.act(v)
