@@ -60,6 +60,8 @@ var setAVX512 = Set{
 	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
 	BF16:           bf16AVX512,
+	Int16:          portableInt16,
+	Int8:           portableInt8,
 }
 
 var setAVX2 = Set{
@@ -85,6 +87,8 @@ var setAVX2 = Set{
 	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
 	BF16:           bf16AVX2,
+	Int16:          portableInt16,
+	Int8:           portableInt8,
 }
 
 var bf16AVX512BF16 = BF16{

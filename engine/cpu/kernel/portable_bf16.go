@@ -5,7 +5,7 @@ var portableBF16 = BF16{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
 	DotFetch:            dotFetchPortable,
-	PackPairs:           packPairsPortable,
+	PackPairs:           packPairsPortable[uint16],
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
 	Transpose:           transposePortable,
@@ -82,7 +82,7 @@ func dot4(sum *[4]float32, a, b []uint16) {
 	*sum = [4]float32{s0, s1, s2, s3}
 }
 
-func packPairsPortable(dst, src []uint16, rows, n, ld, cols int) {
+func packPairsPortable[T uint16 | int16](dst, src []T, rows, n, ld, cols int) {
 	for k := 0; k < rows; k += 2 {
 		pair := dst[k*cols:][:2*cols]
 		clear(pair)
