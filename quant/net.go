@@ -10,7 +10,8 @@ import (
 // names. Forward adds the module with the layers of the scheme quantised.
 type Net struct {
 	nn.Module
-	Scheme *Scheme `nn:"-"`
+	Scheme      *Scheme     `nn:"-"`
+	Calibration Calibration `nn:"-"`
 }
 
 // Forward implements nn.Module. It panics with a tensor.Misuse if the scheme does not fit.
