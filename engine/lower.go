@@ -40,14 +40,14 @@ func lower(g *graph.Graph, store *Store, precision Precision, outputs []*graph.N
 		}
 	}
 	for _, n := range outputs {
-		lo.values[n].Keep = true
+		lo.value(n).Keep = true
 	}
 	for _, a := range g.Assignments {
 		to, err := store.value(a.Variable)
 		if err != nil {
 			return nil, err
 		}
-		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.values[a.Value], to.Layout, tensor.Float32), To: to})
+		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.value(a.Value), to.Layout, tensor.Float32), To: to})
 	}
 	return lo, nil
 }
@@ -90,9 +90,17 @@ func (lo *lowering) as(v *Value, l Layout, t tensor.DType) *Value {
 	return c
 }
 
-func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.values[n.Inputs[i]] }
+// value returns the value of n. It computes one that no step needed so far.
+func (lo *lowering) value(n *graph.Node) *Value {
+	if lo.values[n] == nil {
+		lo.compute(n)
+	}
+	return lo.values[n]
+}
 
-// act returns input i as an activation.
+func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.value(n.Inputs[i]) }
+
+// act returns input i as an activation in floating point.
 func (lo *lowering) act(n *graph.Node, i int) *Value {
 	v := lo.in(n, i)
 	l := defaultLayout(v.Shape)
@@ -115,6 +123,8 @@ func (lo *lowering) node(n *graph.Node) {
 	case graph.Conv2d, graph.Linear, graph.Conv2dGradInput, graph.LinearGradInput,
 		graph.Conv2dGradWeight, graph.LinearGradWeight:
 		lo.convolution(n)
+	case graph.FakeQuantize:
+		lo.fakeQuantize(n, op)
 	case graph.BatchNormStats, graph.BatchNorm, graph.BatchNormReduce, graph.BatchNormGrad:
 		lo.batchNorm(n)
 	default:
@@ -133,6 +143,9 @@ func (lo *lowering) convolution(n *graph.Node) {
 		return lo.as(v, v.Layout, lo.precision.operand())
 	}
 	forward := func(win Window, wl Layout) {
+		if lo.integers(n, win, wl) {
+			return
+		}
 		s := &Conv{Window: win, X: factor(0), W: lo.as(lo.in(n, 1), wl, tensor.Float32), Y: lo.newValue(n.Shape, defaultLayout(n.Shape))}
 		if len(n.Inputs) == 3 {
 			s.Bias = lo.in(n, 2)
@@ -202,13 +215,17 @@ func (lo *lowering) compute(n *graph.Node) {
 	}
 	for i := range n.Inputs {
 		v := lo.in(n, i)
-		if rowMajor {
+		if lo.staysBytes(n.Op, v, i, layout) {
+			if elementwise(n.Op) {
+				layout = v.Layout
+			}
+		} else if rowMajor {
 			v = lo.as(v, RowMajor, tensor.Float32)
 		} else if elementwise(n.Op) {
 			if i == 0 {
 				layout = v.Layout
 			}
-			v = lo.as(v, layout, v.DType)
+			v = lo.as(v, layout, lo.floating(v, layout))
 		} else if l := defaultLayout(v.Shape); i == indexOf(n.Op) {
 			v = lo.as(v, l, v.DType)
 		} else {
@@ -217,6 +234,7 @@ func (lo *lowering) compute(n *graph.Node) {
 		s.In = append(s.In, v)
 	}
 	s.Out = lo.newValue(n.Shape, layout)
+	lo.retype(s)
 	lo.add(n, s, s.Out)
 }
 
