@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -40,14 +38,14 @@ func lower(g *graph.Graph, store *Store, precision Precision, outputs []*graph.N
 		}
 	}
 	for _, n := range outputs {
-		lo.value(n).Keep = true
+		lo.valueOf(n).Keep = true
 	}
 	for _, a := range g.Assignments {
 		to, err := store.value(a.Variable)
 		if err != nil {
 			return nil, err
 		}
-		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.value(a.Value), to.Layout, tensor.Float32), To: to})
+		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.valueOf(a.Value), to.Layout, tensor.Float32), To: to})
 	}
 	return lo, nil
 }
@@ -90,15 +88,15 @@ func (lo *lowering) as(v *Value, l Layout, t tensor.DType) *Value {
 	return c
 }
 
-// value returns the value of n. It computes one that no step needed so far.
-func (lo *lowering) value(n *graph.Node) *Value {
+// valueOf returns the value of n. It computes one that no step needed so far.
+func (lo *lowering) valueOf(n *graph.Node) *Value {
 	if lo.values[n] == nil {
 		lo.compute(n)
 	}
 	return lo.values[n]
 }
 
-func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.value(n.Inputs[i]) }
+func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.valueOf(n.Inputs[i]) }
 
 // act returns input i as an activation in floating point.
 func (lo *lowering) act(n *graph.Node, i int) *Value {
@@ -252,47 +250,4 @@ func indexOf(op graph.Op) int {
 func (lo *lowering) add(n *graph.Node, s Step, out *Value) {
 	lo.steps = append(lo.steps, s)
 	lo.values[n] = out
-}
-
-// layoutsOf returns the layout of every live variable. It depends on how the variable is
-// used: weights of convolutions and of linear layers have layouts of their own.
-func layoutsOf(g *graph.Graph, live []bool) map[*graph.Variable]Layout {
-	layouts := map[*graph.Variable]Layout{}
-	for _, n := range g.Nodes {
-		if !live[n.ID] {
-			continue
-		}
-		if l, ok := n.Op.(*graph.Leaf); ok {
-			layouts[l.Variable] = defaultLayout(n.Shape)
-			continue
-		}
-		weight, layout := -1, ConvWeight
-		switch n.Op.(type) {
-		case graph.Conv2d:
-			weight = 1
-		case graph.Linear:
-			weight, layout = 1, LinearWeight
-		case graph.Conv2dGradInput:
-			weight = 0
-		case graph.LinearGradInput:
-			weight, layout = 0, LinearWeight
-		}
-		if weight >= 0 {
-			w := n.Inputs[weight]
-			if _, ok := w.Op.(graph.FakeQuantize); ok {
-				w = w.Inputs[0]
-			}
-			if l, ok := w.Op.(*graph.Leaf); ok {
-				layouts[l.Variable] = layout
-			}
-		}
-	}
-	return layouts
-}
-
-func nameOf(v *graph.Variable) string {
-	if v.Name != "" {
-		return v.Name
-	}
-	return fmt.Sprintf("unnamed%v", v.Value.Shape())
 }

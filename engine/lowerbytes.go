@@ -41,16 +41,15 @@ func (lo *lowering) integers(n *graph.Node, win Window, wl Layout) bool {
 	if !ok || x.DType != tensor.Uint8 || x.Zero != 0 || x.Layout != defaultLayout(x.Shape) {
 		return false
 	}
-	leaf, ok := w.Inputs[0].Op.(*graph.Leaf)
-	if !ok || round.Zero != 0 || round.Low < math.MinInt8 || round.High > math.MaxInt8 || len(round.Scale) > 1 && round.Axis != 0 {
+	if _, ok = w.Inputs[0].Op.(*graph.Leaf); !ok || round.Zero != 0 || round.Low < math.MinInt8 || round.High > math.MaxInt8 || len(round.Scale) > 1 && round.Axis != 0 {
 		return false
 	}
 	terms := w.Shape[1:].Numel()
 	if w.Shape[1]%4 != 0 || terms > math.MaxInt32/(math.MaxUint8*-math.MinInt8) {
 		return false
 	}
-	v, err := lo.store.value(leaf.Variable)
-	if err != nil || v.Layout != wl {
+	v := lo.valueOf(w.Inputs[0])
+	if v.Layout != wl {
 		return false
 	}
 	s := &Conv{Window: win, X: x, W: v, Round: &round, Y: lo.newValue(n.Shape, defaultLayout(n.Shape))}

@@ -82,7 +82,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 			p.grads = append(p.grads, nil)
 			continue
 		}
-		grad := lo.as(lo.value(u.Gradient), v.Layout, tensor.Float32)
+		grad := lo.as(lo.valueOf(u.Gradient), v.Layout, tensor.Float32)
 		grad.Keep = true
 		p.grads = append(p.grads, grad)
 	}
