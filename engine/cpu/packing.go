@@ -57,7 +57,7 @@ type packedWeights struct {
 // them and a function that fills them by calling pack in parallel tasks. A program
 // without updates packs a variable again only when the store's version has changed.
 func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
-	if !b.Static || w.value.Place != engine.Persistent {
+	if !b.keeps(w.value) {
 		packed = b.borrow(n)
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
@@ -80,6 +80,12 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 			own.done, own.version = true, *b.Version
 		}
 	}
+}
+
+// keeps reports whether packed weights are kept from one run to the next. Otherwise they are
+// at the beginning of the scratch that the step borrows.
+func (b *binder) keeps(weight *engine.Value) bool {
+	return b.Static && weight.Place == engine.Persistent
 }
 
 // packer writes the weights of all taps to panel q of group g.

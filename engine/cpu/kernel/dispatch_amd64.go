@@ -41,13 +41,13 @@ var setAVX512VNNI = func() Set {
 }()
 
 // setAVX512BF16 differs from setAVX512VNNI, or setAVX512 on a processor without VNNI, only
-// in the kernels on bfloat16.
+// in the kernels on bfloat16 and in the transforms that round to it.
 var setAVX512BF16 = func() Set {
 	s := setAVX512
 	if cpu.X86.HasAVX512VNNI {
 		s = setAVX512VNNI
 	}
-	s.ISA, s.BF16 = AVX512BF16, bf16AVX512BF16
+	s.ISA, s.BF16, s.Int16.Tiles = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16
 	return s
 }()
 
@@ -117,6 +117,7 @@ var bf16AVX512BF16 = BF16{
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512BF16,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512BF16,
 	MeanM2:              meanM2BF16AVX512BF16,
 	ScaleShift:          scaleShiftBF16AVX512BF16,
@@ -140,6 +141,7 @@ var bf16AVX512 = BF16{
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512,
 	MeanM2:              meanM2BF16AVX512,
 	ScaleShift:          scaleShiftBF16AVX512,
@@ -163,6 +165,7 @@ var bf16AVX2 = BF16{
 	Patches:             patchesAVX2,
 	Narrow:              narrowAVX2,
 	Widen:               widenAVX2,
+	Combine:             combineAVX2,
 	Finish:              finishAVX2,
 	MeanM2:              meanM2BF16AVX2,
 	ScaleShift:          scaleShiftBF16AVX2,

@@ -12,6 +12,7 @@ var int16AVX512VNNI = Int16{
 	PackPairs:      packPairsInt16AVX512,
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX512VNNI,
+	Tiles:          tilesAVX512,
 }
 
 var int16AVX512 = Int16{
@@ -22,6 +23,7 @@ var int16AVX512 = Int16{
 	PackPairs:      packPairsInt16AVX512,
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX512,
+	Tiles:          tilesAVX512,
 }
 
 var int16AVX2 = Int16{
@@ -32,6 +34,7 @@ var int16AVX2 = Int16{
 	PackPairs:      packPairsInt16AVX2,
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX2,
+	Tiles:          tilesAVX2,
 }
 
 func dotInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
