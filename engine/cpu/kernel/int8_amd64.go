@@ -2,40 +2,50 @@
 
 package kernel
 
-import "unsafe"
+var int8AVX512VNNI = func() Int8 {
+	s := int8AVX512
+	s.Unit = "VPDPBUSD"
+	s.Dot, s.DotBytes, s.DotBF16, s.DotFloat, s.PeakDot = dotInt8AVX512VNNI, dotBytesAVX512VNNI, dotToBF16AVX512VNNI, dotToFloatAVX512VNNI, peakDotInt8AVX512VNNI
+	return s
+}()
 
-var int8AVX512VNNI = Int8{
-	Unit: "VPDPBUSD", Rows: 7, Cols: 64,
-	Dot:         dotInt8AVX512VNNI,
-	DotBytes:    dotBytesAVX512VNNI,
-	DotBF16:     dotToBF16AVX512VNNI,
-	DotFloat:    dotToFloatAVX512VNNI,
+var int8AVX512 = Int8{
+	Unit: "AVX-512 VPMADDWD", Rows: 7, Cols: 64,
+	Dot:         dotInt8AVX512,
+	DotBytes:    dotBytesAVX512,
+	DotBF16:     dotToBF16AVX512,
+	DotFloat:    dotToFloatAVX512,
 	PackQuads:   packQuadsPortable,
-	Bytes:       bytesPortable,
-	BF16:        toBF16Portable,
-	Float:       toFloatPortable,
-	MaxPool:     maxPoolBytesPortable,
-	SumRows:     sumRowsBytesPortable,
-	Narrow:      narrowBytesPortable[uint16],
-	NarrowFloat: narrowBytesPortable[float32],
-	Widen:       widenBytesPortable[uint16],
-	WidenFloat:  widenBytesPortable[float32],
-	PeakDot:     peakDotInt8AVX512VNNI,
+	Bytes:       bytesAVX512,
+	BF16:        toBF16AVX512,
+	Float:       toFloatAVX512,
+	MaxPool:     maxPoolInt8AVX512,
+	SumRows:     sumBytesAVX512,
+	Narrow:      narrowBF16ToBytesAVX512,
+	NarrowFloat: narrowFloatToBytesAVX512,
+	Widen:       widenBytesToBF16AVX512,
+	WidenFloat:  widenBytesToFloatAVX512,
+	PeakDot:     peakDotInt8AVX512,
 }
 
-var int8AVX512 = func() Int8 {
-	s := int8AVX512VNNI
-	s.Unit = "AVX-512 VPMADDWD"
-	s.Dot, s.DotBytes, s.DotBF16, s.DotFloat, s.PeakDot = dotInt8AVX512, dotBytesAVX512, dotToBF16AVX512, dotToFloatAVX512, peakDotInt8AVX512
-	return s
-}()
-
-var int8AVX2 = func() Int8 {
-	s := int8AVX512VNNI
-	s.Unit, s.Rows, s.Cols = "AVX2 VPMADDWD", 6, 16
-	s.Dot, s.DotBytes, s.DotBF16, s.DotFloat, s.PeakDot = dotInt8AVX2, dotBytesAVX2, dotToBF16AVX2, dotToFloatAVX2, peakDotInt8AVX2
-	return s
-}()
+var int8AVX2 = Int8{
+	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
+	Dot:         dotInt8AVX2,
+	DotBytes:    dotBytesAVX2,
+	DotBF16:     dotToBF16AVX2,
+	DotFloat:    dotToFloatAVX2,
+	PackQuads:   packQuadsPortable,
+	Bytes:       bytesAVX2,
+	BF16:        toBF16AVX2,
+	Float:       toFloatAVX2,
+	MaxPool:     maxPoolInt8AVX2,
+	SumRows:     sumBytesAVX2,
+	Narrow:      narrowBF16ToBytesAVX2,
+	NarrowFloat: narrowFloatToBytesAVX2,
+	Widen:       widenBytesToBF16AVX2,
+	WidenFloat:  widenBytesToFloatAVX2,
+	PeakDot:     peakDotInt8AVX2,
+}
 
 // quadBlock has the arguments of a call of a product kernel of 8-bit integers.
 type quadBlock struct {
@@ -222,18 +232,6 @@ func (e Epilogue) from(offset int) Epilogue {
 		e.BF16 = e.BF16[offset:]
 	}
 	return e
-}
-
-// finishSums makes results of sums, by their type.
-func finishSums[T uint8 | uint16 | float32](isa ISA, y []T, ldy int, x []int32, ldx int, rows, n int, e Epilogue) {
-	switch p := unsafe.Pointer(&y); unsafe.Sizeof(y[0]) {
-	case 1:
-		bytesPortable(*(*[]uint8)(p), ldy, x, ldx, rows, n, e)
-	case 2:
-		toBF16Portable(*(*[]uint16)(p), ldy, x, ldx, rows, n, e)
-	default:
-		toFloatPortable(*(*[]float32)(p), ldy, x, ldx, rows, n, e)
-	}
 }
 
 func dotInt8AVX512VNNI(c []int32, crs int, a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, accumulate bool) {

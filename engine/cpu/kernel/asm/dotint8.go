@@ -240,7 +240,7 @@ func (p *product) drainBytes() {
 		} else {
 			for v := range p.vectors {
 				p.VPMAXSD(s, p.acc(r, v), p.acc(r, v))
-				p.storeBytes(p.acc(r, v), operand.Mem{Base: y, Disp: v * p.lanes}, p.last(v))
+				p.storeBytes(p.acc(r, v), operand.Mem{Base: y, Disp: v * p.lanes}, p.last(v), nil)
 			}
 		}
 		if r < p.rows-1 {
@@ -251,24 +251,6 @@ func (p *product) drainBytes() {
 
 // bits255 is the largest result of 8 bits, as float32.
 const bits255 = 0x437f0000
-
-// loadBytes reads as many bytes as a vector has lanes, and widens them.
-func (e *emitter) loadBytes(m operand.Mem, v reg.VecPhysical, masked bool) {
-	if masked {
-		e.VPMOVZXBD_Z(m, reg.K1, v)
-		return
-	}
-	e.VPMOVZXBD(m, v)
-}
-
-// storeBytes writes the lowest bytes of the lanes.
-func (e *emitter) storeBytes(v reg.VecPhysical, m operand.Mem, masked bool) {
-	if masked {
-		e.VPMOVDB(v, reg.K1, m)
-		return
-	}
-	e.VPMOVDB(v, m)
-}
 
 // packBytes puts the lanes of four vectors as bytes, limited to 0..255 and to at least
 // those of least, into the first. Packing works within 128 bits, so that groups of four

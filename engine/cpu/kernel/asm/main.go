@@ -27,6 +27,7 @@ func generate(dir string) {
 		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 		write(dir, "combine_"+isa.name+"_amd64", isa, combineFile, "")
+		write(dir, "bytes_"+isa.name+"_amd64", isa, bytesFile, "")
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
