@@ -162,6 +162,6 @@ func (p *byteProduct) ahead(first, from int) (f bytePrefetch) {
 	for _, c := range p.chunks[:min(p.each, len(p.chunks))] {
 		steps += len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows) * p.together
 	}
-	f.pace = ceil(len(f.data), max(steps, 1))
+	f.pace = min(64, ceil(len(f.data), max(steps, 1))) // a line at most
 	return f
 }
