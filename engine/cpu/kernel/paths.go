@@ -34,7 +34,7 @@ func (s *Set) Paths() []Path {
 
 // suffixes are the endings of the names of kernels, by instruction set.
 var suffixes = []struct{ suffix, unit string }{
-	{"AMX", "AMX"}, {"AVX512BF16", "AVX512_BF16"}, {"AVX512", "AVX-512"}, {"AVX2", "AVX2"},
+	{"AMX", "AMX"}, {"AVX512BF16", "AVX512_BF16"}, {"AVX512VNNI", "AVX512_VNNI"}, {"AVX512", "AVX-512"}, {"AVX2", "AVX2"},
 }
 
 // written names the instruction sets that the given kernels are written for.

@@ -7,7 +7,7 @@ import (
 
 // dotFile writes the product kernels of bfloat16.
 func dotFile(e *emitter) {
-	products(e, "dot", true)
+	products(e, "dot", bf16Pairs)
 	if e.bf16 {
 		peak(e, "peakDotAll", "multiply-adds of pairs", func(a, b, acc reg.VecPhysical) { e.VDPBF16PS(a, b, acc) })
 	}
@@ -24,7 +24,7 @@ const (
 )
 
 func (p *product) parts() []part {
-	if p.pairs && !p.bf16 {
+	if p.kind == bf16Pairs && !p.bf16 {
 		return []part{second, first}
 	}
 	return []part{bothWords}
@@ -33,7 +33,7 @@ func (p *product) parts() []part {
 // partMask sets K2 to the second words of pairs. These are bfloat16 in the upper half of
 // the lanes, so masking alone makes them float32.
 func (p *product) partMask() {
-	if p.pairs && !p.bf16 && p.wide() {
+	if p.kind == bf16Pairs && !p.bf16 && p.wide() {
 		bits := p.GP32()
 		p.MOVL(operand.U32(0xaaaaaaaa), bits)
 		p.KMOVD(bits, reg.K2)
@@ -45,7 +45,7 @@ func (p *product) loadB(part part, m operand.Mem, v int) {
 	b := p.bvec(v)
 	switch {
 	case part == bothWords:
-		p.load(m, b, p.last(v) && !p.pairs)
+		p.load(m, b, p.last(v) && !p.pairs())
 	case part == second && p.wide():
 		p.VMOVDQU16_Z(m, reg.K2, b)
 	case part == second:
@@ -81,20 +81,30 @@ func (p *product) loadA(part part, m operand.Mem, a reg.VecPhysical) {
 
 // multiplyAdd adds the products of a and b; of a pair the second comes first.
 func (p *product) multiplyAdd(a, b, acc reg.VecPhysical) {
-	if p.pairs && p.bf16 {
+	switch {
+	case p.kind == int16Pairs:
+		p.multiplyAddInt16(a, b, acc)
+	case p.kind == bf16Pairs && p.bf16:
 		p.VDPBF16PS(a, b, acc)
-		return
+	default:
+		p.fma(a, b, acc)
 	}
-	p.fma(a, b, acc)
 }
 
 // multiplyAddBroadcast is multiplyAdd with one element, or pair, of a for all lanes.
 func (p *product) multiplyAddBroadcast(a operand.Mem, b, acc reg.VecPhysical) {
-	if p.pairs {
+	switch p.kind {
+	case int16Pairs:
+		p.addVNNI(dotWords, true, a, b, acc)
+	case bf16Pairs:
 		p.VDPBF16PS_BCST(a, b, acc)
-		return
+	default:
+		p.VFMADD231PS_BCST(a, b, acc)
 	}
-	p.VFMADD231PS_BCST(a, b, acc)
 }
+
+// broadcasts reports whether multiplyAddBroadcast exists; words cannot be broadcast by the
+// instruction that multiplies them.
+func (p *product) broadcasts() bool { return p.kind != int16Pairs || p.vnni }
 
 func (e *emitter) fma(a, b, acc reg.VecPhysical) { e.VFMADD231PS(a, b, acc) }

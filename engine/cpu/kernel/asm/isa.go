@@ -18,6 +18,7 @@ type isa struct {
 	regs   []reg.VecPhysical
 	rows   int  // of the product kernel's block; it is two vectors wide
 	bf16   bool // AVX512_BF16 as well
+	vnni   bool // AVX512_VNNI as well
 }
 
 var avx512 = isa{
@@ -32,6 +33,9 @@ var avx512 = isa{
 
 // avx512bf16 differs from avx512 only in the kernels on bfloat16.
 var avx512bf16 = isa{name: "avx512bf16", suffix: "AVX512BF16", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, bf16: true}
+
+// avx512vnni differs from avx512 only in the products of integers.
+var avx512vnni = isa{name: "avx512vnni", suffix: "AVX512VNNI", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, vnni: true}
 
 var avx2 = isa{
 	name: "avx2", suffix: "AVX2", lanes: 8, rows: 6,
@@ -56,6 +60,7 @@ type emitter struct {
 	isa
 	lanesTable operand.Mem // AVX2: eight set lanes, then eight clear ones
 	rounding   operand.Mem // numbers that rounding needs
+	gather     operand.Mem // AVX-512: the order in which packed bytes are gathered
 	labels     int         // made so far
 }
 
