@@ -272,13 +272,38 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
 	packed := w.packed()
 	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
+		for end := pixels * (p + 1) / w.f.points(); fetched < end && w.dst.batch > 1; fetched++ {
+			w.fetch(g, fetched, q*cols)
+		}
 		for c := range w.chunks() {
 			from := c * kernel.TileChannels
 			k := min(kernel.TileChannels, w.depth-from)
 			w.k.Dot(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[(p*w.depth+from)*cols:],
 				scales[(p*w.chunks()+c)*cols:], k, g.rows(), cols, c > 0)
 		}
+	}
+}
+
+// fetch prefetches the cache lines of a pixel of a group's results, and of what is added to
+// them, in a panel of columns. The processor does not, since it reads and writes them in
+// short stretches.
+func (w *winograd16) fetch(g tileGroup, pixel, lo int) {
+	m := w.f.m
+	y, x := w.tile(g.first + pixel/(m*m))
+	y, x = y+pixel%(m*m)/m, x+pixel%m
+	if y >= w.dst.h || x >= w.dst.w {
+		return
+	}
+	at := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
+	w.k.Tiles.Fetch(w.dst.data[at:], g.images, w.dst.channels)
+	added := w.base
+	if w.after != nil {
+		added = w.after.residual.bf16
+	}
+	if added != nil {
+		w.k.Tiles.Fetch(added[at:], g.images, w.dst.channels)
 	}
 }
 
