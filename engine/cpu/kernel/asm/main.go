@@ -30,6 +30,7 @@ func generate(dir string) {
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
+		write(dir, "round_"+isa.name+"_amd64", isa, roundFile, roundSwitch(isa))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
