@@ -31,6 +31,7 @@ type bf16Product struct {
 	chunks  []chunk
 	lines   *padded // the padded copy of a single image, or nil
 	rows    *rowTable
+	strips  *strips
 	offs    [][]int // for patches: where each tap of a chunk begins, or -1
 
 	panels   int // per group
@@ -77,7 +78,10 @@ func (p *bf16Product) tapSize() int {
 }
 
 func (p *bf16Product) panelSize() int {
-	if p.patches {
+	switch {
+	case p.strips != nil:
+		return p.strips.win.KH * p.strips.panelRows() * p.bf16.Cols
+	case p.patches:
 		return p.sum * p.bf16.Cols
 	}
 	return p.taps * p.sum * p.bf16.Cols
@@ -96,6 +100,9 @@ func (p *bf16Product) offsets(c *chunk) []int {
 }
 
 func (p *bf16Product) tasks() int {
+	if p.strips != nil {
+		return p.strips.count * p.strips.images
+	}
 	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
@@ -243,9 +250,12 @@ func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool
 		}
 		b.initMoments(p.after.stats, rows, false)
 	}
-	w := weights{value: weight, backward: backward, bf16: true, patches: p.patches}
+	w := weights{value: weight, backward: backward, bf16: true, patches: p.patches, strips: p.strips != nil}
 	fill := p.packForward
-	if backward {
+	switch {
+	case p.strips != nil:
+		fill = p.packStrips
+	case backward:
 		fill = p.packBackward
 	}
 	values, size, panels := b.mem(weight), p.panelSize(), p.groups*p.panels

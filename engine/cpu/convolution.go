@@ -72,7 +72,7 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 	}
 	b.divide(p, runs, n)
 	var frame func()
-	if !b.byRows(p, s) {
+	if !b.byStrips(p, s) && !b.byRows(p, s) {
 		frame = b.bf16Lines(p, s)
 	}
 	return inOrder(prepare, frame, b.bf16Product(p, s.W, false), finish)

@@ -27,6 +27,7 @@ type weights struct {
 	backward bool
 	bf16     bool
 	patches  bool
+	strips   bool
 }
 
 // packKey identifies packed weights by their variable, the direction, the algorithm and
@@ -36,6 +37,7 @@ type packKey struct {
 	backward bool
 	bf16     bool // rounded to bfloat16
 	patches  bool // all taps of a filter as one sum
+	strips   bool // all taps of a row of a filter as one
 	tiling   int  // m of Winograd's tiling, or 0
 	cols     int
 }
@@ -57,7 +59,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols}
 	own, ok := b.Derived[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
