@@ -81,7 +81,12 @@ type BF16 struct {
 	Patches func(dst, src []uint16, offs []int, rows, c, ld, dld int)
 
 	Narrow func(dst []uint16, src []float32) // dst = src, rounded
-	Widen  func(dst []float32, src []uint16) // dst = src
+
+	// NarrowThree rounds three planes, such as the colours of an image, to pixels: for
+	// i < n and c < 3, dst[3*i+c] = src[c*ld+i], rounded.
+	NarrowThree func(dst []uint16, src []float32, ld, n int)
+
+	Widen func(dst []float32, src []uint16) // dst = src
 
 	// Finish computes y = x*scale + shift + res for rows of n values, then
 	// max(0, y) if relu is set, and rounds. NaN stays NaN. Rows of x lie ldx
@@ -98,7 +103,9 @@ type BF16 struct {
 	BNReduce   func(sumDy, sumDyX []float32, dy, y, x []uint16, mean []float32, rows, n, ld int)
 	BNGrad     func(dx, dres []uint16, sumDx []float32, dy, y, x []uint16, a, b, d []float32, rows, n, ld int)
 	SumRows    func(sum []float32, x []uint16, rows, n, ld int)
-	MaxPool    func(dst, x []uint16, offs []int, n int)
+
+	// MaxPool is that of Set. Of zeros, 0 is larger than -0.
+	MaxPool func(dst, x []uint16, offs []int, n int)
 
 	// MaxPoolGrad adds dy[i] to dx[dxOffs[o]+i] for the first o where x[xOffs[o]+i]
 	// is y[i], the output of MaxPool, or NaN. dxOffs must be at least n apart.

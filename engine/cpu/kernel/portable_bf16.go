@@ -14,6 +14,7 @@ var portableBF16 = BF16{
 	Transpose:           transposePortable,
 	Patches:             patchesPortable,
 	Narrow:              narrowPortable,
+	NarrowThree:         narrowThreePortable,
 	Widen:               widenPortable,
 	Finish:              finishPortable,
 	MeanM2:              meanM2Portable[uint16],
@@ -21,7 +22,7 @@ var portableBF16 = BF16{
 	BNReduce:            bnReducePortable[uint16],
 	BNGrad:              bnGradPortable[uint16],
 	SumRows:             sumRowsPortable[uint16],
-	MaxPool:             maxPoolPortable[uint16],
+	MaxPool:             maxPoolBF16Portable,
 	MaxPoolGrad:         maxPoolGradBF16Portable,
 	PeakDot:             peakPortable,
 }
@@ -30,6 +31,14 @@ func narrowPortable(dst []uint16, src []float32) {
 	dst = dst[:len(src)]
 	for i, v := range src {
 		dst[i] = narrow(v)
+	}
+}
+
+func narrowThreePortable(dst []uint16, src []float32, ld, n int) {
+	for i := range n {
+		for c := range 3 {
+			dst[3*i+c] = narrow(src[c*ld+i])
+		}
 	}
 }
 

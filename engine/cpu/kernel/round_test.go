@@ -117,3 +117,26 @@ func TestDotRows(t *testing.T) {
 		}
 	})
 }
+
+// TestNarrowThree compares every pixel with the rounded planes.
+func TestNarrowThree(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng := rand.New(rand.NewPCG(3, 30))
+		for n := range 70 {
+			ld := n + rng.IntN(4)
+			_, src := bf16Numbers(t, rng, 2*ld+n)
+			for i := range src {
+				if rng.IntN(3) > 0 {
+					src[i] = rng.Float32() - 0.5
+				}
+			}
+			got := guardedBF16(t, 3*n)
+			set.BF16.NarrowThree(got, src, ld, n)
+			for i, v := range got {
+				if want := narrow(src[i%3*ld+i/3]); v != want {
+					t.Fatalf("%d pixels: word %d is %#04x, want %#04x", n, i, v, want)
+				}
+			}
+		}
+	})
+}
