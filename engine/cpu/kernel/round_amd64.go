@@ -2,7 +2,10 @@
 
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // roundBlock has the arguments of one call of a product kernel that rounds its sums, for
 // several register blocks with the same number of rows.
@@ -67,6 +70,9 @@ func dotRound(isa ISA, most int, y []uint16, ldy int, a []uint16, ars int, b []u
 	if len(next) == 0 {
 		next, pace = a, 0
 	}
+	if aliased(2 * ars) {
+		most = min(most, aliasedRows)
+	}
 	p := roundBlock{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: ldy, ars: ars}
 	for r, at := 0, 0; r < rows; {
 		p.y, p.first = &y[r*ldy], r*ars
@@ -85,6 +91,14 @@ func dotRound(isa ISA, most int, y []uint16, ldy int, a []uint16, ars int, b []u
 		at += p.blocks * len(segs) * (k / 4) * pace
 	}
 }
+
+// aliasedRows is the most rows of a block whose distance is a multiple of a page. Their cache
+// lines all belong in one set of the first-level cache, which has place for 8 to 12. With more
+// rows every line would come from the second-level cache at every step.
+const aliasedRows = 7
+
+// aliased reports whether rows so many bytes apart share a set of the first-level cache.
+func aliased(distance int) bool { return distance != 0 && distance%4096 == 0 }
 
 // begin sets the rows of the call that begins at row r, as that of block does.
 func (p *roundBlock) begin(r, rows, most int) int {
@@ -111,6 +125,9 @@ func dotRowsAVX2(y []uint16, ldy int, table []*uint16, ld, at int, b []uint16, s
 func dotRows(isa ISA, most int, y []uint16, ldy int, table []*uint16, ld, at int, b []uint16, segs, k, rows int, f Finish, next []uint16, pace int) {
 	if len(next) == 0 {
 		next, pace = b, 0
+	}
+	if rows > 1 && aliased(int(uintptr(unsafe.Pointer(table[1]))-uintptr(unsafe.Pointer(table[0])))) {
+		most = min(most, aliasedRows)
 	}
 	p := roundBlock{b: &b[0], nsegs: segs, k: k, crs: ldy, ars: ld, first: at}
 	for r, fetched := 0, 0; r < rows; {
