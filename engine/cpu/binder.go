@@ -21,6 +21,7 @@ type binder struct {
 	fixed   map[*engine.Value]bool // results that depend only on variables
 	shared  int                    // scratch elements that steps share, since they run one after the other
 	private int                    // elements that steps allocate for themselves
+	outside []uint16               // zeros, see zeros
 }
 
 // executable is a program bound to this device; it implements engine.Executable.
