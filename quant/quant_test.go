@@ -97,20 +97,22 @@ func TestCandidatesOfResNet18(t *testing.T) {
 	for _, v := range values {
 		names[v.Name] = v.Readers
 	}
-	if len(values) != 17+3 || len(names) != len(values) {
+	if len(values) != 17+3+8 || len(names) != len(values) {
 		t.Errorf("%d values with %d names", len(values), len(names))
 	}
 	if got, want := names["layer2.0.conv1.weight:input"], []string{"layer2.0.conv1.weight", "layer2.0.downsample.0.weight"}; !slices.Equal(got, want) {
 		t.Errorf("layer 2 is read by %q", got)
 	}
-	if _, ok := names["layer2.0.downsample.0.weight:output"]; !ok {
-		t.Errorf("no output of the downsampling in %v", names)
+	for _, name := range []string{"layer2.0.downsample.0.weight:output", "layer2.0.conv2.weight:sum", "layer4.1.conv2.weight:sum"} {
+		if _, ok := names[name]; !ok {
+			t.Errorf("no %s in %v", name, names)
+		}
 	}
 }
 
 // The graph of a scheme computes about what the float net computes, and differs from it.
 func TestQuantisedNets(t *testing.T) {
-	for _, name := range []string{"resnet18", "resnet50", "d2l-resnet18", "cifar-resnet20", "preresnet18"} {
+	for _, name := range []string{"resnet18", "resnet50", "d2l-resnet18", "cifar-preresnet20"} {
 		channels := 3
 		if strings.HasPrefix(name, "d2l") {
 			channels = 1

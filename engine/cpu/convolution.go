@@ -4,6 +4,9 @@ import "github.com/residual-ml/residual/engine"
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
+	if s.Round != nil {
+		return b.convBytes(s)
+	}
 	if isDepthwise(s.Window, s.X, s.Y) {
 		return b.depthwiseConv(s)
 	}
@@ -81,7 +84,10 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 		src: b.act(s.X).bf16, dst: b.act(s.Y), after: after,
 	}
 	b.divide(p, runs, n)
-	frame := b.bf16Lines(p, s)
+	var frame func()
+	if !b.byStrips(p, s) && !b.byRows(p, s) {
+		frame = b.bf16Lines(p, s)
+	}
 	return inOrder(prepare, frame, b.bf16Product(p, s.W, false), finish)
 }
 

@@ -43,7 +43,7 @@ type Device struct {
 	pool   *pool
 	direct bool
 	forced *tiling // set by tests
-	images imageUpload
+	images *imageUpload
 }
 
 // New returns a CPU device. It fails if this machine or this build cannot run the
@@ -65,7 +65,7 @@ func New(o Options) (*Device, error) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	d := &Device{set: kernel.For(isa), pool: newPool(threads), direct: o.Direct}
-	d.images.work = d.images.task
+	d.images = newImageUpload(d.set, threads)
 	return d, nil
 }
 
@@ -92,6 +92,21 @@ func (d *Device) Computes(p engine.Precision) error {
 		return errors.New("the CPU does not compute in tf32, which is for GPUs; use fp32 or bf16")
 	}
 	return nil
+}
+
+// kernels returns the kernels for a precision. AMX adds bfloat16 products in another order than
+// other processors, and integers of 16 bits round its factors, so that a program of integers
+// uses neither for these products.
+func (d *Device) kernels(p engine.Precision) *kernel.Set {
+	if p != engine.INT8 {
+		return d.set
+	}
+	if d.set.ISA == kernel.AMX {
+		return kernel.For(kernel.AVX512BF16)
+	}
+	set := *d.set
+	set.Int16.ForBF16 = false
+	return &set
 }
 
 // Err returns an error if the device is closed. The CPU does not fail otherwise.

@@ -9,7 +9,7 @@ var int16AVX512VNNI = Int16{
 	ForBF16:        true,
 	Dot:            dotInt16AVX512VNNI,
 	DotFetch:       dotFetchInt16AVX512VNNI,
-	DotRows:        dotRowsAVX512VNNI,
+	DotRows:        dotRowsInt16AVX512VNNI,
 	ScaleRows:      scaleRowsAVX512,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX512,
@@ -22,7 +22,7 @@ var int16AVX512 = Int16{
 	Unit: "AVX-512 VPMADDWD", Rows: 14, Cols: 32,
 	Dot:            dotInt16AVX512,
 	DotFetch:       dotFetchInt16AVX512,
-	DotRows:        dotRowsAVX512,
+	DotRows:        dotRowsInt16AVX512,
 	ScaleRows:      scaleRowsPortable,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX512,
@@ -35,7 +35,7 @@ var int16AVX2 = Int16{
 	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
 	Dot:            dotInt16AVX2,
 	DotFetch:       dotFetchInt16AVX2,
-	DotRows:        dotRowsAVX2,
+	DotRows:        dotRowsInt16AVX2,
 	ScaleRows:      scaleRowsPortable,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX2,
@@ -68,24 +68,24 @@ func dotFetchInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scal
 	dotInt16(AVX2, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
-func dotRowsAVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+func dotRowsInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
 	if k <= 0 {
-		dotRows(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+		dotRowsInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
 		return
 	}
 	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate, nil, 0)
 }
 
-func dotRowsAVX512(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
-	dotRows(AVX512, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+func dotRowsInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	dotRowsInt16(AVX512, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
 }
 
-func dotRowsAVX2(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
-	dotRows(AVX2, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+func dotRowsInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	dotRowsInt16(AVX2, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
 }
 
-// dotRows computes DotRows with blocks of sums in memory.
-func dotRows(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+// dotRowsInt16 computes DotRows with blocks of sums in memory.
+func dotRowsInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
 	const most = 14
 	var sums [most * 32]float32
 	for r := 0; r < rows; r += most {

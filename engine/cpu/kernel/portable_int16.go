@@ -7,7 +7,7 @@ var portableInt16 = Int16{
 	Unit: "plain Go", Rows: 4, Cols: 16,
 	Dot:            dotInt16Portable,
 	DotFetch:       dotFetchInt16Portable,
-	DotRows:        dotRowsPortable,
+	DotRows:        dotRowsInt16Portable,
 	ScaleRows:      scaleRowsPortable,
 	PackPairs:      packPairsPortable[int16],
 	PackPairsFloat: packPairsScaledPortable,
@@ -56,8 +56,8 @@ func dotFetchInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, 
 	dotInt16Portable(c, crs, a, ars, b, scale, k, rows, cols, accumulate)
 }
 
-// dotRowsPortable computes row by row.
-func dotRowsPortable(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+// dotRowsInt16Portable computes row by row.
+func dotRowsInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
 	var sums [portableCols]float32
 	for r := range rows {
 		var row []int16
