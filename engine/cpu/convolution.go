@@ -4,6 +4,9 @@ import "github.com/residual-ml/residual/engine"
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
+	if s.Round != nil {
+		return b.convBytes(s)
+	}
 	if isDepthwise(s.Window, s.X, s.Y) {
 		return b.depthwiseConv(s)
 	}

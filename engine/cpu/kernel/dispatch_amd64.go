@@ -36,7 +36,7 @@ var sets = func() (s [len(names)]*Set) {
 // setAVX512VNNI differs from setAVX512 only in the products of integers.
 var setAVX512VNNI = func() Set {
 	s := setAVX512
-	s.ISA, s.Int16 = AVX512VNNI, int16AVX512VNNI
+	s.ISA, s.Int16, s.Int8 = AVX512VNNI, int16AVX512VNNI, int8AVX512VNNI
 	return s
 }()
 
@@ -75,7 +75,7 @@ var setAVX512 = Set{
 	PeakFMA:        peakFMAAVX512,
 	BF16:           bf16AVX512,
 	Int16:          int16AVX512,
-	Int8:           portableInt8,
+	Int8:           int8AVX512,
 }
 
 var setAVX2 = Set{
@@ -102,7 +102,7 @@ var setAVX2 = Set{
 	PeakFMA:        peakFMAAVX2,
 	BF16:           bf16AVX2,
 	Int16:          int16AVX2,
-	Int8:           portableInt8,
+	Int8:           int8AVX2,
 }
 
 var bf16AVX512BF16 = BF16{
@@ -117,6 +117,7 @@ var bf16AVX512BF16 = BF16{
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512BF16,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512BF16,
 	MeanM2:              meanM2BF16AVX512BF16,
 	ScaleShift:          scaleShiftBF16AVX512BF16,
@@ -140,6 +141,7 @@ var bf16AVX512 = BF16{
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512,
 	MeanM2:              meanM2BF16AVX512,
 	ScaleShift:          scaleShiftBF16AVX512,
@@ -163,6 +165,7 @@ var bf16AVX2 = BF16{
 	Patches:             patchesAVX2,
 	Narrow:              narrowAVX2,
 	Widen:               widenAVX2,
+	Combine:             combineAVX2,
 	Finish:              finishAVX2,
 	MeanM2:              meanM2BF16AVX2,
 	ScaleShift:          scaleShiftBF16AVX2,

@@ -77,38 +77,47 @@ next:
 	MOVQ      scale+88(FP), DX
 	VMOVUPS   (DX), Y12
 	VMOVUPS   32(DX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
 	MOVQ      acc+72(FP), DX
 	TESTQ     DX, DX
 	JZ        write
 	MOVQ      c+0(FP), DX
 	MOVQ      crs+48(FP), BX
 	SHLQ      $0x02, BX
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (DX), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (DX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(DX), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(DX)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
-	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x01, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x04, BX, BX
-	ADDQ    BX, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (DX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(DX)
+
+written:
+	MOVQ   blocks+80(FP), DX
+	DECQ   DX
+	JZ     end
+	MOVQ   DX, blocks+80(FP)
+	MOVQ   ars+56(FP), DX
+	MOVQ   crs+48(FP), BX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, first+64(FP)
+	IMUL3Q $0x04, BX, BX
+	ADDQ   BX, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -206,50 +215,65 @@ next:
 	MOVQ      scale+88(FP), BX
 	VMOVUPS   (BX), Y12
 	VMOVUPS   32(BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
 	MOVQ      acc+72(FP), BX
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
 	MOVQ      crs+48(FP), SI
 	SHLQ      $0x02, SI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (BX), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (BX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(BX), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
 	ADDQ      SI, BX
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
 	VMOVUPS   (BX), Y14
 	VADDPS    Y14, Y2, Y2
+	VMOVUPS   Y2, (BX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
 	VMOVUPS   32(BX), Y14
 	VADDPS    Y14, Y3, Y3
+	VMOVUPS   Y3, 32(BX)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
-	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x02, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x08, SI, SI
-	ADDQ    SI, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (BX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
+	ADDQ      SI, BX
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VMOVUPS   Y2, (BX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VMOVUPS   Y3, 32(BX)
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x08, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -366,62 +390,83 @@ next:
 	MOVQ      scale+88(FP), BX
 	VMOVUPS   (BX), Y12
 	VMOVUPS   32(BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
 	MOVQ      acc+72(FP), BX
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
 	MOVQ      crs+48(FP), SI
 	SHLQ      $0x02, SI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (BX), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (BX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(BX), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
 	ADDQ      SI, BX
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
 	VMOVUPS   (BX), Y14
 	VADDPS    Y14, Y2, Y2
+	VMOVUPS   Y2, (BX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
 	VMOVUPS   32(BX), Y14
 	VADDPS    Y14, Y3, Y3
+	VMOVUPS   Y3, 32(BX)
 	ADDQ      SI, BX
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
 	VMOVUPS   (BX), Y14
 	VADDPS    Y14, Y4, Y4
+	VMOVUPS   Y4, (BX)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
 	VMOVUPS   32(BX), Y14
 	VADDPS    Y14, Y5, Y5
+	VMOVUPS   Y5, 32(BX)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
-	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x03, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x0c, SI, SI
-	ADDQ    SI, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (BX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
+	ADDQ      SI, BX
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VMOVUPS   Y2, (BX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VMOVUPS   Y3, 32(BX)
+	ADDQ      SI, BX
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VMOVUPS   Y4, (BX)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VMOVUPS   Y5, 32(BX)
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x03, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x0c, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -558,74 +603,101 @@ next:
 	MOVQ      scale+88(FP), SI
 	VMOVUPS   (SI), Y12
 	VMOVUPS   32(SI), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
 	MOVQ      acc+72(FP), SI
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
 	MOVQ      crs+48(FP), DI
 	SHLQ      $0x02, DI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (SI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y2, Y2
+	VMOVUPS   Y2, (SI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y3, Y3
+	VMOVUPS   Y3, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y4, Y4
+	VMOVUPS   Y4, (SI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y5, Y5
+	VMOVUPS   Y5, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y6, Y6
+	VMOVUPS   Y6, (SI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y7, Y7
+	VMOVUPS   Y7, 32(SI)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), SI
-	MOVQ    crs+48(FP), DI
-	SHLQ    $0x02, DI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	MOVQ    blocks+80(FP), SI
-	DECQ    SI
-	JZ      end
-	MOVQ    SI, blocks+80(FP)
-	MOVQ    ars+56(FP), SI
-	MOVQ    crs+48(FP), DI
-	IMUL3Q  $0x04, SI, SI
-	ADDQ    SI, first+64(FP)
-	IMUL3Q  $0x10, DI, DI
-	ADDQ    DI, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (SI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VMOVUPS   Y2, (SI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VMOVUPS   Y3, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VMOVUPS   Y4, (SI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VMOVUPS   Y5, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
+	VMOVUPS   Y6, (SI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
+	VMOVUPS   Y7, 32(SI)
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x04, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x10, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -781,86 +853,119 @@ next:
 	MOVQ      scale+88(FP), SI
 	VMOVUPS   (SI), Y12
 	VMOVUPS   32(SI), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
 	MOVQ      acc+72(FP), SI
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
 	MOVQ      crs+48(FP), DI
 	SHLQ      $0x02, DI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (SI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y2, Y2
+	VMOVUPS   Y2, (SI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y3, Y3
+	VMOVUPS   Y3, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y4, Y4
+	VMOVUPS   Y4, (SI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y5, Y5
+	VMOVUPS   Y5, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y6, Y6
+	VMOVUPS   Y6, (SI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y7, Y7
+	VMOVUPS   Y7, 32(SI)
 	ADDQ      DI, SI
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
 	VMOVUPS   (SI), Y14
 	VADDPS    Y14, Y8, Y8
+	VMOVUPS   Y8, (SI)
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
 	VMOVUPS   32(SI), Y14
 	VADDPS    Y14, Y9, Y9
+	VMOVUPS   Y9, 32(SI)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), SI
-	MOVQ    crs+48(FP), DI
-	SHLQ    $0x02, DI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    DI, SI
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	MOVQ    blocks+80(FP), SI
-	DECQ    SI
-	JZ      end
-	MOVQ    SI, blocks+80(FP)
-	MOVQ    ars+56(FP), SI
-	MOVQ    crs+48(FP), DI
-	IMUL3Q  $0x05, SI, SI
-	ADDQ    SI, first+64(FP)
-	IMUL3Q  $0x14, DI, DI
-	ADDQ    DI, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (SI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VMOVUPS   Y2, (SI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VMOVUPS   Y3, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VMOVUPS   Y4, (SI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VMOVUPS   Y5, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
+	VMOVUPS   Y6, (SI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
+	VMOVUPS   Y7, 32(SI)
+	ADDQ      DI, SI
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
+	VMOVUPS   Y8, (SI)
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
+	VMOVUPS   Y9, 32(SI)
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x05, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x14, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1036,98 +1141,137 @@ next:
 	MOVQ      scale+88(FP), DI
 	VMOVUPS   (DI), Y12
 	VMOVUPS   32(DI), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y12, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y13, Y11, Y11
 	MOVQ      acc+72(FP), DI
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
 	MOVQ      crs+48(FP), R8
 	SHLQ      $0x02, R8
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y0, Y0
+	VMOVUPS   Y0, (DI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y1, Y1
+	VMOVUPS   Y1, 32(DI)
 	ADDQ      R8, DI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y2, Y2
+	VMOVUPS   Y2, (DI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y3, Y3
+	VMOVUPS   Y3, 32(DI)
 	ADDQ      R8, DI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y4, Y4
+	VMOVUPS   Y4, (DI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y5, Y5
+	VMOVUPS   Y5, 32(DI)
 	ADDQ      R8, DI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y6, Y6
+	VMOVUPS   Y6, (DI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y7, Y7
+	VMOVUPS   Y7, 32(DI)
 	ADDQ      R8, DI
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y8, Y8
+	VMOVUPS   Y8, (DI)
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y9, Y9
+	VMOVUPS   Y9, 32(DI)
 	ADDQ      R8, DI
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y12, Y10, Y10
 	VMOVUPS   (DI), Y14
 	VADDPS    Y14, Y10, Y10
+	VMOVUPS   Y10, (DI)
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y13, Y11, Y11
 	VMOVUPS   32(DI), Y14
 	VADDPS    Y14, Y11, Y11
+	VMOVUPS   Y11, 32(DI)
+	JMP       written
 
 write:
-	MOVQ    c+0(FP), DI
-	MOVQ    crs+48(FP), R8
-	SHLQ    $0x02, R8
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	ADDQ    R8, DI
-	VMOVUPS Y2, (DI)
-	VMOVUPS Y3, 32(DI)
-	ADDQ    R8, DI
-	VMOVUPS Y4, (DI)
-	VMOVUPS Y5, 32(DI)
-	ADDQ    R8, DI
-	VMOVUPS Y6, (DI)
-	VMOVUPS Y7, 32(DI)
-	ADDQ    R8, DI
-	VMOVUPS Y8, (DI)
-	VMOVUPS Y9, 32(DI)
-	ADDQ    R8, DI
-	VMOVUPS Y10, (DI)
-	VMOVUPS Y11, 32(DI)
-	MOVQ    blocks+80(FP), DI
-	DECQ    DI
-	JZ      end
-	MOVQ    DI, blocks+80(FP)
-	MOVQ    ars+56(FP), DI
-	MOVQ    crs+48(FP), R8
-	IMUL3Q  $0x06, DI, DI
-	ADDQ    DI, first+64(FP)
-	IMUL3Q  $0x18, R8, R8
-	ADDQ    R8, c+0(FP)
-	JMP     block
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VMOVUPS   Y0, (DI)
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VMOVUPS   Y1, 32(DI)
+	ADDQ      R8, DI
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VMOVUPS   Y2, (DI)
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VMOVUPS   Y3, 32(DI)
+	ADDQ      R8, DI
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VMOVUPS   Y4, (DI)
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VMOVUPS   Y5, 32(DI)
+	ADDQ      R8, DI
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
+	VMOVUPS   Y6, (DI)
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
+	VMOVUPS   Y7, 32(DI)
+	ADDQ      R8, DI
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
+	VMOVUPS   Y8, (DI)
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
+	VMOVUPS   Y9, 32(DI)
+	ADDQ      R8, DI
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y12, Y10, Y10
+	VMOVUPS   Y10, (DI)
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y13, Y11, Y11
+	VMOVUPS   Y11, 32(DI)
+
+written:
+	MOVQ   blocks+80(FP), DI
+	DECQ   DI
+	JZ     end
+	MOVQ   DI, blocks+80(FP)
+	MOVQ   ars+56(FP), DI
+	MOVQ   crs+48(FP), R8
+	IMUL3Q $0x06, DI, DI
+	ADDQ   DI, first+64(FP)
+	IMUL3Q $0x18, R8, R8
+	ADDQ   R8, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1210,38 +1354,47 @@ next:
 	MOVQ       scale+88(FP), DX
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS 32(DX), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
 	MOVQ       acc+72(FP), DX
 	TESTQ      DX, DX
 	JZ         write
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (DX), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (DX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(DX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(DX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (DX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(DX)
-	MOVQ       blocks+80(FP), DX
-	DECQ       DX
-	JZ         end
-	MOVQ       DX, blocks+80(FP)
-	MOVQ       ars+56(FP), DX
-	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x01, DX, DX
-	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x04, BX, BX
-	ADDQ       BX, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), DX
+	DECQ   DX
+	JZ     end
+	MOVQ   DX, blocks+80(FP)
+	MOVQ   ars+56(FP), DX
+	MOVQ   crs+48(FP), BX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, first+64(FP)
+	IMUL3Q $0x04, BX, BX
+	ADDQ   BX, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1343,50 +1496,65 @@ next:
 	MOVQ       scale+88(FP), BX
 	VMOVUPS    (BX), Y12
 	VMASKMOVPS 32(BX), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y13, Y3, Y3
 	MOVQ       acc+72(FP), BX
 	TESTQ      BX, BX
 	JZ         write
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (BX), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (BX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(BX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    (BX), Y14
 	VADDPS     Y14, Y2, Y2
+	VMOVUPS    Y2, (BX)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS 32(BX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, 32(BX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (BX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    Y2, (BX)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
-	MOVQ       blocks+80(FP), BX
-	DECQ       BX
-	JZ         end
-	MOVQ       BX, blocks+80(FP)
-	MOVQ       ars+56(FP), BX
-	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x02, BX, BX
-	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x08, SI, SI
-	ADDQ       SI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x08, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1507,62 +1675,83 @@ next:
 	MOVQ       scale+88(FP), BX
 	VMOVUPS    (BX), Y12
 	VMASKMOVPS 32(BX), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y13, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
-	VCVTDQ2PS  Y5, Y5
-	VMULPS     Y13, Y5, Y5
 	MOVQ       acc+72(FP), BX
 	TESTQ      BX, BX
 	JZ         write
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (BX), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (BX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(BX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    (BX), Y14
 	VADDPS     Y14, Y2, Y2
+	VMOVUPS    Y2, (BX)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS 32(BX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    (BX), Y14
 	VADDPS     Y14, Y4, Y4
+	VMOVUPS    Y4, (BX)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS 32(BX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y15, 32(BX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (BX)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    Y2, (BX)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    Y4, (BX)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS Y5, Y15, 32(BX)
-	MOVQ       blocks+80(FP), BX
-	DECQ       BX
-	JZ         end
-	MOVQ       BX, blocks+80(FP)
-	MOVQ       ars+56(FP), BX
-	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x03, BX, BX
-	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x0c, SI, SI
-	ADDQ       SI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x03, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x0c, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1703,74 +1892,101 @@ next:
 	MOVQ       scale+88(FP), SI
 	VMOVUPS    (SI), Y12
 	VMASKMOVPS 32(SI), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y13, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
-	VCVTDQ2PS  Y5, Y5
-	VMULPS     Y13, Y5, Y5
-	VCVTDQ2PS  Y6, Y6
-	VMULPS     Y12, Y6, Y6
-	VCVTDQ2PS  Y7, Y7
-	VMULPS     Y13, Y7, Y7
 	MOVQ       acc+72(FP), SI
 	TESTQ      SI, SI
 	JZ         write
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (SI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y2, Y2
+	VMOVUPS    Y2, (SI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y4, Y4
+	VMOVUPS    Y4, (SI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y6, Y6
+	VMOVUPS    Y6, (SI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y7, Y7
+	VMASKMOVPS Y7, Y15, 32(SI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (SI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    Y2, (SI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS Y3, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    Y4, (SI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS Y5, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    Y6, (SI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS Y7, Y15, 32(SI)
-	MOVQ       blocks+80(FP), SI
-	DECQ       SI
-	JZ         end
-	MOVQ       SI, blocks+80(FP)
-	MOVQ       ars+56(FP), SI
-	MOVQ       crs+48(FP), DI
-	IMUL3Q     $0x04, SI, SI
-	ADDQ       SI, first+64(FP)
-	IMUL3Q     $0x10, DI, DI
-	ADDQ       DI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x04, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x10, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -1930,86 +2146,119 @@ next:
 	MOVQ       scale+88(FP), SI
 	VMOVUPS    (SI), Y12
 	VMASKMOVPS 32(SI), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y13, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
-	VCVTDQ2PS  Y5, Y5
-	VMULPS     Y13, Y5, Y5
-	VCVTDQ2PS  Y6, Y6
-	VMULPS     Y12, Y6, Y6
-	VCVTDQ2PS  Y7, Y7
-	VMULPS     Y13, Y7, Y7
-	VCVTDQ2PS  Y8, Y8
-	VMULPS     Y12, Y8, Y8
-	VCVTDQ2PS  Y9, Y9
-	VMULPS     Y13, Y9, Y9
 	MOVQ       acc+72(FP), SI
 	TESTQ      SI, SI
 	JZ         write
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (SI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y2, Y2
+	VMOVUPS    Y2, (SI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y4, Y4
+	VMOVUPS    Y4, (SI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y6, Y6
+	VMOVUPS    Y6, (SI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y7, Y7
+	VMASKMOVPS Y7, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y8, Y8
+	VMULPS     Y12, Y8, Y8
 	VMOVUPS    (SI), Y14
 	VADDPS     Y14, Y8, Y8
+	VMOVUPS    Y8, (SI)
+	VCVTDQ2PS  Y9, Y9
+	VMULPS     Y13, Y9, Y9
 	VMASKMOVPS 32(SI), Y15, Y14
 	VADDPS     Y14, Y9, Y9
+	VMASKMOVPS Y9, Y15, 32(SI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (SI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    Y2, (SI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS Y3, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    Y4, (SI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS Y5, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    Y6, (SI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS Y7, Y15, 32(SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y8, Y8
+	VMULPS     Y12, Y8, Y8
 	VMOVUPS    Y8, (SI)
+	VCVTDQ2PS  Y9, Y9
+	VMULPS     Y13, Y9, Y9
 	VMASKMOVPS Y9, Y15, 32(SI)
-	MOVQ       blocks+80(FP), SI
-	DECQ       SI
-	JZ         end
-	MOVQ       SI, blocks+80(FP)
-	MOVQ       ars+56(FP), SI
-	MOVQ       crs+48(FP), DI
-	IMUL3Q     $0x05, SI, SI
-	ADDQ       SI, first+64(FP)
-	IMUL3Q     $0x14, DI, DI
-	ADDQ       DI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x05, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x14, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2189,98 +2438,137 @@ next:
 	MOVQ       scale+88(FP), DI
 	VMOVUPS    (DI), Y12
 	VMASKMOVPS 32(DI), Y15, Y13
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y13, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y13, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
-	VCVTDQ2PS  Y5, Y5
-	VMULPS     Y13, Y5, Y5
-	VCVTDQ2PS  Y6, Y6
-	VMULPS     Y12, Y6, Y6
-	VCVTDQ2PS  Y7, Y7
-	VMULPS     Y13, Y7, Y7
-	VCVTDQ2PS  Y8, Y8
-	VMULPS     Y12, Y8, Y8
-	VCVTDQ2PS  Y9, Y9
-	VMULPS     Y13, Y9, Y9
-	VCVTDQ2PS  Y10, Y10
-	VMULPS     Y12, Y10, Y10
-	VCVTDQ2PS  Y11, Y11
-	VMULPS     Y13, Y11, Y11
 	MOVQ       acc+72(FP), DI
 	TESTQ      DI, DI
 	JZ         write
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y0, Y0
+	VMOVUPS    Y0, (DI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y2, Y2
+	VMOVUPS    Y2, (DI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y4, Y4
+	VMOVUPS    Y4, (DI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y6, Y6
+	VMOVUPS    Y6, (DI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y7, Y7
+	VMASKMOVPS Y7, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y8, Y8
+	VMULPS     Y12, Y8, Y8
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y8, Y8
+	VMOVUPS    Y8, (DI)
+	VCVTDQ2PS  Y9, Y9
+	VMULPS     Y13, Y9, Y9
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y9, Y9
+	VMASKMOVPS Y9, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y10, Y10
+	VMULPS     Y12, Y10, Y10
 	VMOVUPS    (DI), Y14
 	VADDPS     Y14, Y10, Y10
+	VMOVUPS    Y10, (DI)
+	VCVTDQ2PS  Y11, Y11
+	VMULPS     Y13, Y11, Y11
 	VMASKMOVPS 32(DI), Y15, Y14
 	VADDPS     Y14, Y11, Y11
+	VMASKMOVPS Y11, Y15, 32(DI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMOVUPS    Y0, (DI)
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y13, Y1, Y1
 	VMASKMOVPS Y1, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMOVUPS    Y2, (DI)
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y13, Y3, Y3
 	VMASKMOVPS Y3, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMOVUPS    Y4, (DI)
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y13, Y5, Y5
 	VMASKMOVPS Y5, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y6, Y6
+	VMULPS     Y12, Y6, Y6
 	VMOVUPS    Y6, (DI)
+	VCVTDQ2PS  Y7, Y7
+	VMULPS     Y13, Y7, Y7
 	VMASKMOVPS Y7, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y8, Y8
+	VMULPS     Y12, Y8, Y8
 	VMOVUPS    Y8, (DI)
+	VCVTDQ2PS  Y9, Y9
+	VMULPS     Y13, Y9, Y9
 	VMASKMOVPS Y9, Y15, 32(DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y10, Y10
+	VMULPS     Y12, Y10, Y10
 	VMOVUPS    Y10, (DI)
+	VCVTDQ2PS  Y11, Y11
+	VMULPS     Y13, Y11, Y11
 	VMASKMOVPS Y11, Y15, 32(DI)
-	MOVQ       blocks+80(FP), DI
-	DECQ       DI
-	JZ         end
-	MOVQ       DI, blocks+80(FP)
-	MOVQ       ars+56(FP), DI
-	MOVQ       crs+48(FP), R8
-	IMUL3Q     $0x06, DI, DI
-	ADDQ       DI, first+64(FP)
-	IMUL3Q     $0x18, R8, R8
-	ADDQ       R8, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), DI
+	DECQ   DI
+	JZ     end
+	MOVQ   DI, blocks+80(FP)
+	MOVQ   ars+56(FP), DI
+	MOVQ   crs+48(FP), R8
+	IMUL3Q $0x06, DI, DI
+	ADDQ   DI, first+64(FP)
+	IMUL3Q $0x18, R8, R8
+	ADDQ   R8, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2352,33 +2640,39 @@ next:
 	VMOVUPS    (DX), Y15
 	MOVQ       scale+88(FP), DX
 	VMASKMOVPS (DX), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
 	MOVQ       acc+72(FP), DX
 	TESTQ      DX, DX
 	JZ         write
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (DX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (DX)
-	MOVQ       blocks+80(FP), DX
-	DECQ       DX
-	JZ         end
-	MOVQ       DX, blocks+80(FP)
-	MOVQ       ars+56(FP), DX
-	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x01, DX, DX
-	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x04, BX, BX
-	ADDQ       BX, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), DX
+	DECQ   DX
+	JZ     end
+	MOVQ   DX, blocks+80(FP)
+	MOVQ   ars+56(FP), DX
+	MOVQ   crs+48(FP), BX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, first+64(FP)
+	IMUL3Q $0x04, BX, BX
+	ADDQ   BX, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2462,40 +2756,49 @@ next:
 	VMOVUPS    (BX), Y15
 	MOVQ       scale+88(FP), BX
 	VMASKMOVPS (BX), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y12, Y1, Y1
 	MOVQ       acc+72(FP), BX
 	TESTQ      BX, BX
 	JZ         write
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (BX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS (BX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, (BX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS Y1, Y15, (BX)
-	MOVQ       blocks+80(FP), BX
-	DECQ       BX
-	JZ         end
-	MOVQ       BX, blocks+80(FP)
-	MOVQ       ars+56(FP), BX
-	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x02, BX, BX
-	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x08, SI, SI
-	ADDQ       SI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x08, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2591,47 +2894,59 @@ next:
 	VMOVUPS    (BX), Y15
 	MOVQ       scale+88(FP), BX
 	VMASKMOVPS (BX), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y12, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
 	MOVQ       acc+72(FP), BX
 	TESTQ      BX, BX
 	JZ         write
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (BX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS (BX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS (BX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y15, (BX)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	ADDQ       SI, BX
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS Y2, Y15, (BX)
-	MOVQ       blocks+80(FP), BX
-	DECQ       BX
-	JZ         end
-	MOVQ       BX, blocks+80(FP)
-	MOVQ       ars+56(FP), BX
-	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x03, BX, BX
-	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x0c, SI, SI
-	ADDQ       SI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), BX
+	DECQ   BX
+	JZ     end
+	MOVQ   BX, blocks+80(FP)
+	MOVQ   ars+56(FP), BX
+	MOVQ   crs+48(FP), SI
+	IMUL3Q $0x03, BX, BX
+	ADDQ   BX, first+64(FP)
+	IMUL3Q $0x0c, SI, SI
+	ADDQ   SI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2740,54 +3055,69 @@ next:
 	VMOVUPS    (SI), Y15
 	MOVQ       scale+88(FP), SI
 	VMASKMOVPS (SI), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y12, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y12, Y3, Y3
 	MOVQ       acc+72(FP), SI
 	TESTQ      SI, SI
 	JZ         write
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, (SI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS Y1, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS Y2, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS Y3, Y15, (SI)
-	MOVQ       blocks+80(FP), SI
-	DECQ       SI
-	JZ         end
-	MOVQ       SI, blocks+80(FP)
-	MOVQ       ars+56(FP), SI
-	MOVQ       crs+48(FP), DI
-	IMUL3Q     $0x04, SI, SI
-	ADDQ       SI, first+64(FP)
-	IMUL3Q     $0x10, DI, DI
-	ADDQ       DI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x04, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x10, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -2908,61 +3238,79 @@ next:
 	VMOVUPS    (SI), Y15
 	MOVQ       scale+88(FP), SI
 	VMASKMOVPS (SI), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y12, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y12, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
 	MOVQ       acc+72(FP), SI
 	TESTQ      SI, SI
 	JZ         write
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMASKMOVPS (SI), Y15, Y14
 	VADDPS     Y14, Y4, Y4
+	VMASKMOVPS Y4, Y15, (SI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS Y1, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS Y2, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS Y3, Y15, (SI)
 	ADDQ       DI, SI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMASKMOVPS Y4, Y15, (SI)
-	MOVQ       blocks+80(FP), SI
-	DECQ       SI
-	JZ         end
-	MOVQ       SI, blocks+80(FP)
-	MOVQ       ars+56(FP), SI
-	MOVQ       crs+48(FP), DI
-	IMUL3Q     $0x05, SI, SI
-	ADDQ       SI, first+64(FP)
-	IMUL3Q     $0x14, DI, DI
-	ADDQ       DI, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), SI
+	DECQ   SI
+	JZ     end
+	MOVQ   SI, blocks+80(FP)
+	MOVQ   ars+56(FP), SI
+	MOVQ   crs+48(FP), DI
+	IMUL3Q $0x05, SI, SI
+	ADDQ   SI, first+64(FP)
+	IMUL3Q $0x14, DI, DI
+	ADDQ   DI, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER
@@ -3096,68 +3444,89 @@ next:
 	VMOVUPS    (DI), Y15
 	MOVQ       scale+88(FP), DI
 	VMASKMOVPS (DI), Y15, Y12
-	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y12, Y0, Y0
-	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y12, Y1, Y1
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y12, Y2, Y2
-	VCVTDQ2PS  Y3, Y3
-	VMULPS     Y12, Y3, Y3
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y12, Y4, Y4
-	VCVTDQ2PS  Y5, Y5
-	VMULPS     Y12, Y5, Y5
 	MOVQ       acc+72(FP), DI
 	TESTQ      DI, DI
 	JZ         write
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y4, Y4
+	VMASKMOVPS Y4, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y12, Y5, Y5
 	VMASKMOVPS (DI), Y15, Y14
 	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y15, (DI)
+	JMP        written
 
 write:
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
+	VCVTDQ2PS  Y0, Y0
+	VMULPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y12, Y1, Y1
 	VMASKMOVPS Y1, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y12, Y2, Y2
 	VMASKMOVPS Y2, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y12, Y3, Y3
 	VMASKMOVPS Y3, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y12, Y4, Y4
 	VMASKMOVPS Y4, Y15, (DI)
 	ADDQ       R8, DI
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y12, Y5, Y5
 	VMASKMOVPS Y5, Y15, (DI)
-	MOVQ       blocks+80(FP), DI
-	DECQ       DI
-	JZ         end
-	MOVQ       DI, blocks+80(FP)
-	MOVQ       ars+56(FP), DI
-	MOVQ       crs+48(FP), R8
-	IMUL3Q     $0x06, DI, DI
-	ADDQ       DI, first+64(FP)
-	IMUL3Q     $0x18, R8, R8
-	ADDQ       R8, c+0(FP)
-	JMP        block
+
+written:
+	MOVQ   blocks+80(FP), DI
+	DECQ   DI
+	JZ     end
+	MOVQ   DI, blocks+80(FP)
+	MOVQ   ars+56(FP), DI
+	MOVQ   crs+48(FP), R8
+	IMUL3Q $0x06, DI, DI
+	ADDQ   DI, first+64(FP)
+	IMUL3Q $0x18, R8, R8
+	ADDQ   R8, c+0(FP)
+	JMP    block
 
 end:
 	VZEROUPPER

@@ -20,14 +20,24 @@ type width struct {
 	ahead   bool
 }
 
-// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16,
-// which have the size of a float32.
+// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16, or
+// four bytes, all of which have the size of a float32.
 type kind int
 
 const (
 	floats kind = iota
 	bf16Pairs
 	int16Pairs
+	int8Quads
+)
+
+// drain is what a product of 8-bit integers does with its sums: it writes them as int32, or
+// as 8 bits as an Epilogue says.
+type drain int
+
+const (
+	toInt32 drain = iota
+	toBytes
 )
 
 // widthsOf returns the variants. All products of pairs prefetch, since one more
@@ -68,6 +78,7 @@ type product struct {
 	*emitter
 	width
 	kind     kind
+	drain    drain // of quads
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -81,11 +92,19 @@ func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
 
 func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v] }
 
+// panelBytes returns the size of a step of a panel.
+func (p *product) panelBytes() int {
+	if p.kind == int8Quads {
+		return p.quads * p.bytes()
+	}
+	return 2 * p.bytes()
+}
+
 // avec returns the register for row r of a; rows alternate between two registers where
 // there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
-	if p.kind == int16Pairs && !p.vnni {
+	if p.integers() && !p.vnni {
 		return p.regs[i] // the other one is spareVec
 	}
 	if r%2 == 1 && (p.wide() || !p.masked || p.pairs()) {
@@ -94,8 +113,11 @@ func (p *product) avec(r int) reg.VecPhysical {
 	return p.regs[i]
 }
 
-// pairs reports whether a step in k is a pair.
+// pairs reports whether a step in k is a pair, or four bytes.
 func (p *product) pairs() bool { return p.kind != floats }
+
+// integers reports whether the elements are.
+func (p *product) integers() bool { return p.kind == int16Pairs || p.kind == int8Quads }
 
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
@@ -125,7 +147,7 @@ func (p *product) steps(n int) {
 			p.ADDQ(p.pace, p.next)
 			p.term(i)
 		}
-		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(2*n*p.bytes())))
+		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(n*p.panelBytes())))
 		return
 	}
 	for range n {
@@ -150,6 +172,10 @@ func (p *product) advance(a, b operand.Op) {
 // term adds the step that is the given number ahead of the current one; only pairs have
 // a number other than 0.
 func (p *product) term(ahead int) {
+	if p.kind == int8Quads {
+		p.quadTerm(ahead)
+		return
+	}
 	for _, part := range p.parts() {
 		for v := range p.vectors {
 			p.loadB(part, operand.Mem{Base: p.b, Disp: (2*ahead + v) * p.bytes()}, v)
@@ -220,20 +246,78 @@ func (p *product) begin() {
 			p.PREFETCHT0(m)
 		}
 	})
+	p.zeroSums()
+	p.Label("begun")
+}
+
+func (p *product) zeroSums() {
 	for r := range p.rows {
 		for v := range p.vectors {
 			p.zero(p.acc(r, v))
 		}
 	}
-	p.Label("begun")
+}
+
+// element is the Go type of the elements of a and b.
+func (k kind) element() string {
+	return [...]string{floats: "float32", bf16Pairs: "uint16", int16Pairs: "int16"}[k]
+}
+
+// parameters returns the parameters of a product kernel.
+func (p *product) parameters() string {
+	var s strings.Builder
+	element := p.kind.element()
+	fmt.Fprintf(&s, "c *float32, a, b *%s, segs *int, nsegs, k, crs, ars", element)
+	if p.kind == floats {
+		s.WriteString(", aks, bks")
+	}
+	s.WriteString(", first, acc, blocks int")
+	if p.kind == int16Pairs {
+		s.WriteString(", scale *float32")
+	}
+	if p.ahead {
+		fmt.Fprintf(&s, ", next *%s, pace int", element)
+	}
+	if p.masked {
+		s.WriteString(", mask " + p.maskType())
+	}
+	return s.String()
+}
+
+// drainInt16 converts the sums to float32, multiplies them by the scales of their columns,
+// adds c if acc is set, and writes them. Each vector is written as soon as it is ready:
+// stores are the slowest part.
+func (p *product) drainInt16() {
+	scale := p.arg("scale")
+	for v := range p.vectors {
+		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+	}
+	acc := p.arg("acc")
+	p.TESTQ(acc, acc)
+	p.JZ(operand.LabelRef("write"))
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.load(m, p.avec(r), p.last(v))
+		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.JMP(operand.LabelRef("written"))
+	p.Label("write")
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.Label("written")
+}
+
+func (p *product) scaleSum(r, v int) {
+	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
+	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
 }
 
 // shift returns the binary logarithm of the size of an element of a and b.
 func (p *product) shift() uint8 {
-	if p.pairs() {
-		return 1
-	}
-	return 2
+	return [...]uint8{floats: 2, bf16Pairs: 1, int16Pairs: 1, int8Quads: 0}[p.kind]
 }
 
 // strides loads the strides, in bytes, which all segments share.
@@ -291,12 +375,42 @@ func (p *product) write(name string) {
 		p.maskParam()
 	}
 	p.begin()
+	p.sum()
+	if p.masked && p.pairs() && !p.wide() {
+		p.maskParam() // the sums needed its register
+	}
+	if p.kind == int16Pairs {
+		p.drainInt16()
+	} else {
+		p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
+	}
+	p.again("block")
+	p.done()
+}
+
+// sum adds the terms of all segments.
+func (p *product) sum() {
 	a, b := p.bases()
 	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
 
 	p.Label("segment")
 	p.segment(seg, a, b)
 	p.Load(p.Param("k"), k)
+	if p.kind == int8Quads && !p.vnni { // whose steps are long
+		p.Label("step")
+		p.steps(1)
+		p.DECQ(k)
+		p.JNZ(operand.LabelRef("step"))
+	} else {
+		p.stepsByTwo(k)
+	}
+	p.ADDQ(operand.U8(16), seg)
+	p.DECQ(nsegs)
+	p.JNZ(operand.LabelRef("segment"))
+}
+
+// stepsByTwo adds k steps.
+func (p *product) stepsByTwo(k reg.GPVirtual) {
 	p.SUBQ(operand.U8(2), k)
 	p.JLT(operand.LabelRef("last"))
 	p.Label("pair")
@@ -308,19 +422,6 @@ func (p *product) write(name string) {
 	p.Label("last")
 	p.term(0)
 	p.Label("next")
-	p.ADDQ(operand.U8(16), seg)
-	p.DECQ(nsegs)
-	p.JNZ(operand.LabelRef("segment"))
-
-	if p.masked && p.pairs() && !p.wide() {
-		p.maskParam() // the sums needed its register
-	}
-	if p.kind == int16Pairs {
-		p.drainInt16()
-	}
-	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
-	p.again("block")
-	p.done()
 }
 
 // again continues with the next block, if there is one, by moving the parameters to its
@@ -333,7 +434,13 @@ func (p *product) again(block string) {
 	first, c := p.arg("ars"), p.arg("crs")
 	p.IMUL3Q(operand.U8(uint8(p.rows)), first, first)
 	p.ADDQ(first, p.addr("first"))
-	p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	if p.drain == toBytes {
+		p.IMUL3Q(operand.U8(uint8(p.rows)), c, c)
+		res := p.arg("res")
+		p.unless("noResidual", res, func() { p.ADDQ(c, p.addr("res")) })
+	} else {
+		p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	}
 	p.ADDQ(c, p.addr("c"))
 	p.JMP(operand.LabelRef(block))
 	p.Label("end")
@@ -357,34 +464,4 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 	e.DECQ(count)
 	e.JNZ(operand.LabelRef("loop"))
 	e.done()
-}
-
-// productSwitch returns the Go functions that call the product kernels by row count. They
-// have a switch because a call through a table would make every argument escape.
-func productSwitch(isa isa, name string, k kind, strides string) string {
-	var s strings.Builder
-	element := k.element()
-	scale, scaleArg := "", ""
-	if k == int16Pairs {
-		scale, scaleArg = ", scale *float32", ", scale"
-	}
-	for _, w := range widthsOf(k) {
-		param, arg := scale, scaleArg
-		if w.ahead {
-			param, arg = param+", next *"+element+", pace int", arg+", next, pace"
-		}
-		if w.masked {
-			mask := "uint16"
-			if !isa.wide() {
-				mask = "*int32"
-			}
-			param, arg = param+", mask "+mask, arg+", mask"
-		}
-		fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *block[%[4]s]%[5]s) {\n\tswitch p.rows {\n", name, w.name, isa.suffix, element, param)
-		for rows := 1; rows <= isa.rows; rows++ {
-			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc, p.blocks%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
-		}
-		s.WriteString("\t}\n}\n")
-	}
-	return s.String()
 }

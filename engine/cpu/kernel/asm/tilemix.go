@@ -145,8 +145,8 @@ func (x *tiler) inputRow(r int, factors, spill, row reg.GPVirtual, apart strides
 		})
 }
 
-// drain has the operands of the end of an output transform.
-type drain struct {
+// tileDrain has the operands of the end of an output transform.
+type tileDrain struct {
 	dst, res, off         reg.GPVirtual
 	inverse, scale, shift reg.VecPhysical
 	floor                 reg.VecPhysical
@@ -164,7 +164,7 @@ func (x *tiler) output(name string) {
 			"gets a scale and a shift of its column"+doc+" and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.",
 			"dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int")
 		x.begin()
-		d := &drain{dst: x.arg("dst"), off: x.GP64(), residual: residual, inverse: x.take(), scale: x.take(), shift: x.take(), floor: x.take()}
+		d := &tileDrain{dst: x.arg("dst"), off: x.GP64(), residual: residual, inverse: x.take(), scale: x.take(), shift: x.take(), floor: x.take()}
 		if residual {
 			d.res = x.arg("res")
 		}
@@ -174,7 +174,7 @@ func (x *tiler) output(name string) {
 }
 
 // finish computes a pixel from one value and writes it.
-func (x *tiler) finish(d *drain, pixel int, v reg.VecPhysical) {
+func (x *tiler) finish(d *tileDrain, pixel int, v reg.VecPhysical) {
 	y, t, u := x.take(), x.take(), x.take()
 	at := x.GP64()
 	x.VMULPS(d.inverse, v, y)
@@ -197,7 +197,7 @@ func (x *tiler) outputFloat(name string) {
 	x.function("tile"+name+"Float", "transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.",
 		"dst **float32, src *float32, apart int, inverse, spill *float32, width, images, ny, nx int")
 	x.begin()
-	d := &drain{dst: x.arg("dst"), off: x.GP64(), inverse: x.take()}
+	d := &tileDrain{dst: x.arg("dst"), off: x.GP64(), inverse: x.take()}
 	x.products(d, x.bytes(), func(i, j int, v reg.VecPhysical) {
 		y, at := x.take(), x.GP64()
 		x.VMULPS(d.inverse, v, y)
@@ -209,7 +209,7 @@ func (x *tiler) outputFloat(name string) {
 
 // products transforms the vectors, one or two, of every image and calls sink with the results. width
 // is the size of a vector in the result.
-func (x *tiler) products(d *drain, width int, sink func(i, j int, v reg.VecPhysical)) {
+func (x *tiler) products(d *tileDrain, width int, sink func(i, j int, v reg.VecPhysical)) {
 	t, m := x.ins, len(x.outs)
 	src, spill, inverse, half := x.arg("src"), x.arg("spill"), x.arg("inverse"), x.GP64()
 	one := x.arg("apart")
