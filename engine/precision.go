@@ -39,6 +39,9 @@ func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"}
 
 // String returns the name that ParsePrecision accepts.
 func (p Precision) String() string {
+	if p == Auto {
+		return "auto"
+	}
 	return [...]string{"fp32", "bf16", "tf32", "int8"}[p]
 }
 

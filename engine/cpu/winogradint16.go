@@ -119,14 +119,14 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 // and so few that transformed inputs and products stay in the second-level cache.
 func (w *winograd16) groupRows() int {
 	switch c := w.src.channels; {
+	case c <= 32 || c >= 512:
+		return 64
 	case c <= 64:
 		return 16
 	case c <= 128:
 		return 28
 	case w.dst.batch == 1:
 		return 16
-	case c >= 512:
-		return 64
 	}
 	return 32
 }
@@ -270,15 +270,53 @@ func (w *winograd16) panel(at, q int, v []int16, inverse []float32, area memory)
 // multiply computes the products of all points with one panel.
 func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32) {
 	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
-	packed := w.packed()
+	packed, n := w.packed(), ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2)*w.k.Cols/2
 	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+	single := w.dst.batch == 1 // whose weights come from memory, and whose results are in the cache
+	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
+		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single; fetched++ {
+			w.fetch(g, fetched, q*cols)
+		}
 		for c := range w.chunks() {
 			from := c * kernel.TileChannels
 			k := min(kernel.TileChannels, w.depth-from)
-			w.k.Dot(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[(p*w.depth+from)*cols:],
-				scales[(p*w.chunks()+c)*cols:], k, g.rows(), cols, c > 0)
+			at := (p*w.depth + from) * cols
+			next, pace := panel[min(at+k*cols, len(panel)-1):], 0
+			if single {
+				pace = ceil(4*cols, ceil(g.rows(), w.k.Rows))
+			}
+			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
+				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, pace)
 		}
+	}
+}
+
+// lineWords is the number of bfloat16 in a cache line.
+const lineWords = 32
+
+// fetch prefetches the cache lines of a pixel of a group's results, and of what is added to
+// them, in a panel of columns. The processor does not, since it reads and writes them in
+// short stretches.
+func (w *winograd16) fetch(g tileGroup, pixel, lo int) {
+	m := w.f.m
+	y, x := w.tile(g.first + pixel/(m*m))
+	y, x = y+pixel%(m*m)/m, x+pixel%m
+	if y >= w.dst.h || x >= w.dst.w {
+		return
+	}
+	at := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
+	rows, ld := g.images, w.dst.channels
+	if w.panels == 1 { // the images of a pixel lie together
+		rows, ld = ceil(rows*ld, lineWords), lineWords
+	}
+	w.k.Tiles.Fetch(w.dst.data[at:], rows, ld)
+	added := w.base
+	if w.after != nil {
+		added = w.after.residual.bf16
+	}
+	if added != nil {
+		w.k.Tiles.Fetch(added[at:], rows, ld)
 	}
 }
 
