@@ -12,7 +12,7 @@ import (
 //	q = min(max(round(x/scale) + Zero, Low), High)
 //	y = (q - Zero)·scale
 //
-// where round rounds half to even. NaN becomes the number of Low. scale is Scale[0], or, if Scale
+// where round rounds half to even. NaN becomes the number of High. scale is Scale[0], or, if Scale
 // has several elements, Scale[c] for index c along dimension Axis. FakeQuantize is the
 // specification of computing in integers: a convolution of two such values is a sum of products of
 // the integers q - Zero, times both scales.
@@ -93,10 +93,10 @@ func (o FakeQuantize) Channel(s tensor.Shape, strides []int) func(i int) int {
 // Integer returns q for x, with scale number c.
 func (o FakeQuantize) Integer(x float64, c int) int {
 	q := o.steps(x, c)
-	if !(q >= float64(o.Low)) {
-		return o.Low
+	if !(q <= float64(o.High)) {
+		return o.High
 	}
-	return int(min(q, float64(o.High)))
+	return int(max(q, float64(o.Low)))
 }
 
 // steps is q without its limits.

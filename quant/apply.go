@@ -1,6 +1,8 @@
 package quant
 
 import (
+	"slices"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -50,33 +52,27 @@ func (a *application) inputs(op graph.Op, in []*graph.Node) []*graph.Node {
 	if w := weightOf(op, in); w != nil {
 		l, ok := a.layers[w]
 		if !ok {
-			return in
+			return a.others(op, in)
 		}
 		out := append([]*graph.Node{a.round(in[0], l.Input), a.g.Apply(graph.Int8(l.Weight...), in[1])}, in[2:]...)
 		return out
 	}
-	if _, ok := op.(graph.Add); !ok {
-		return in
-	}
-	out := make([]*graph.Node, len(in))
-	for i, n := range in {
-		out[i] = a.term(n)
-	}
-	return out
+	return a.others(op, in)
 }
 
-// term returns what a sum reads instead of n: what the layers read that read n, or, if n is the
-// output of a layer with a grid, n rounded to that.
-func (a *application) term(n *graph.Node) *graph.Node {
-	if r := a.first[n]; a.alive(r) {
-		return r
-	}
-	if w := layerBehind(n); w != nil {
-		if l, ok := a.layers[w]; ok && l.Output != nil {
-			return a.round(n, *l.Output)
+// others returns the inputs of an operation that is no layer of the scheme: what layers read
+// instead of them, or, in a sum, the rounded output of a layer with a grid for it.
+func (a *application) others(op graph.Op, in []*graph.Node) []*graph.Node {
+	_, sum := op.(graph.Add)
+	out := slices.Clone(in)
+	for i, n := range in {
+		if r := a.first[n]; a.alive(r) {
+			out[i] = r
+		} else if l, ok := a.layers[layerBehind(n)]; ok && sum && l.Output != nil {
+			out[i] = a.round(n, *l.Output)
 		}
 	}
-	return n
+	return out
 }
 
 // round returns n rounded to a grid; it is the same node for every call.

@@ -21,9 +21,10 @@
 //
 // Weights are symmetric integers from -127 to 127 with one scale for each output channel.
 // Activations are integers from 0 to 255 with one scale. A layer is only quantised if its input is
-// not negative, as behind a ReLU, so that 0 stands for 0. The sum of a residual block
-// adds the block's input as the block's layers read it; if the shortcut is a layer itself,
-// its output may be quantised with a zero point.
+// not negative, as behind a ReLU, so that 0 stands for 0. Once a
+// layer has read a value, other operations read the rounded value, too: the sum of a residual
+// block adds the block's input as the block's layers read it. If the shortcut is a layer
+// itself, its output may be quantised with a zero point.
 package quant
 
 import (

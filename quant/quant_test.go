@@ -112,7 +112,7 @@ func TestCandidatesOfResNet18(t *testing.T) {
 
 // The graph of a scheme computes about what the float net computes, and differs from it.
 func TestQuantisedNets(t *testing.T) {
-	for _, name := range []string{"resnet18", "resnet50", "d2l-resnet18", "cifar-resnet20", "preresnet18"} {
+	for _, name := range []string{"resnet18", "resnet50", "d2l-resnet18", "cifar-preresnet20"} {
 		channels := 3
 		if strings.HasPrefix(name, "d2l") {
 			channels = 1

@@ -111,7 +111,7 @@ func (p *bf16Product) task(i int) {
 	f := p.fetches(at, len(segs), min(first+p.together, p.panels)-first)
 	for q := first; q < min(first+p.together, p.panels); q++ {
 		lo, n := g*p.n+q*p.bf16.Cols, min(p.bf16.Cols, p.n-q*p.bf16.Cols)
-		if p.dst.bf16 == nil {
+		if p.dst.full != nil {
 			p.direct(at, lo, n, a, ars, packed[(g*p.panels+q)*size:], segs)
 			continue
 		}

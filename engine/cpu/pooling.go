@@ -46,7 +46,9 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	x, y := b.act(in), b.act(out)
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
-			if x.bf16 != nil {
+			if x.bytes != nil {
+				b.set.Int8.MaxPool(y.bytes[p*pixel:], x.bytes, wins[p], pixel)
+			} else if x.bf16 != nil {
 				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16, wins[p], pixel)
 			} else {
 				b.set.MaxPool(y.full[p*pixel:], x.full, wins[p], pixel)

@@ -4,7 +4,7 @@ package kernel
 
 // block has the arguments of one call of a product kernel, which computes several
 // register blocks with the same number of rows.
-type block[T stored] struct {
+type block[T stored | int16 | uint8] struct {
 	c             *float32
 	a, b          *T
 	segs          *int

@@ -41,4 +41,7 @@ type Int16 struct {
 	// PeakDot runs independent multiply-adds of 16-bit integers on registers alone,
 	// for the given number of iterations, and returns the number of operations.
 	PeakDot func(iterations int) (ops float64)
+
+	// Tiles has the transforms of Winograd's convolution around the products.
+	Tiles Tiles
 }

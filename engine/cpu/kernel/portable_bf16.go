@@ -12,6 +12,7 @@ var portableBF16 = BF16{
 	Patches:             patchesPortable,
 	Narrow:              narrowPortable,
 	Widen:               widenPortable,
+	Combine:             combinePortable,
 	Finish:              finishPortable,
 	MeanM2:              meanM2Portable[uint16],
 	ScaleShift:          scaleShiftPortable[uint16],

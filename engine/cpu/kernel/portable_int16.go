@@ -10,6 +10,7 @@ var portableInt16 = Int16{
 	PackPairs:      packPairsPortable[int16],
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakInt16Portable,
+	Tiles:          portableTiles,
 }
 
 // dotInt16Portable computes 4 columns at a time, whose sums stay in registers.
