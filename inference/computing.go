@@ -16,8 +16,8 @@ import (
 // the device computes it, and otherwise the one that the device prefers.
 func PreferredFor(m nn.Module, dev engine.Device) engine.Precision {
 	if _, scheme := quant.Unwrap(m); scheme != nil {
-		if p, err := engine.ParsePrecision("int8", dev); err == nil && dev.Computes(p) == nil {
-			return p
+		if dev.Computes(engine.INT8) == nil {
+			return engine.INT8
 		}
 	}
 	return dev.Preferred()
