@@ -258,7 +258,7 @@ func TestErrors(t *testing.T) {
 	}
 	nameless := *m
 	nameless.Info.Dataset = ""
-	if _, err := ptq.OpenImages(ctx, inference.New(&nameless, dev, engine.FP32), ptq.Source{}); err == nil || !strings.Contains(err.Error(), "{Data}") {
+	if _, err := ptq.OpenImages(ctx, inference.New(&nameless, dev, engine.FP32), ptq.Source{}); err == nil || !strings.Contains(err.Error(), "name images like those") {
 		t.Errorf("a model without a data set: %v", err)
 	}
 	other := *images
