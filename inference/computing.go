@@ -16,10 +16,8 @@ import (
 // PreferredFor returns the precision that engine.Auto stands for: int8 for a quantised model or graph where
 // the device computes it, and otherwise the one that the device prefers.
 func PreferredFor(m nn.Module, dev engine.Device) engine.Precision {
-	if quantised(m) {
-		if p, err := engine.ParsePrecision("int8", dev); err == nil && dev.Computes(p) == nil {
-			return p
-		}
+	if quantised(m) && dev.Computes(engine.INT8) == nil {
+		return engine.INT8
 	}
 	return dev.Preferred()
 }
