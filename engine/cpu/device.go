@@ -95,12 +95,18 @@ func (d *Device) Computes(p engine.Precision) error {
 }
 
 // kernels returns the kernels for a precision. AMX adds bfloat16 products in another order than
-// other processors, so a program of integers does not use it.
+// other processors, and integers of 16 bits round its factors, so that a program of integers
+// uses neither for these products.
 func (d *Device) kernels(p engine.Precision) *kernel.Set {
-	if p == engine.INT8 && d.set.ISA == kernel.AMX {
+	if p != engine.INT8 {
+		return d.set
+	}
+	if d.set.ISA == kernel.AMX {
 		return kernel.For(kernel.AVX512BF16)
 	}
-	return d.set
+	set := *d.set
+	set.Int16.ForBF16 = false
+	return &set
 }
 
 // Err returns an error if the device is closed. The CPU does not fail otherwise.

@@ -84,6 +84,12 @@ func evaluateIn(t *testing.T, precision engine.Precision, f *tiling, g *graph.Gr
 	}
 	defer d.Close()
 	d.forced = f
+	return evaluateOn(t, d, precision, g, feeds, outputs)
+}
+
+// evaluateOn computes outputs on a device, in the second of two runs.
+func evaluateOn(t *testing.T, d *Device, precision engine.Precision, g *graph.Graph, feeds map[*graph.Node]*tensor.Tensor, outputs []*graph.Node) [][]float32 {
+	t.Helper()
 	p, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: outputs, Precision: precision})
 	if err != nil {
 		t.Fatal(err)

@@ -7,212 +7,212 @@ package kernel
 // dotInt16Full1AVX512VNNI computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full2AVX512VNNI computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full3AVX512VNNI computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full4AVX512VNNI computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full5AVX512VNNI computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full6AVX512VNNI computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full7AVX512VNNI computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full8AVX512VNNI computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full9AVX512VNNI computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full10AVX512VNNI computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full11AVX512VNNI computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full12AVX512VNNI computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full13AVX512VNNI computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Full14AVX512VNNI computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Full14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+func dotInt16Full14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 
 // dotInt16Tail1AVX512VNNI computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail2AVX512VNNI computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail3AVX512VNNI computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail4AVX512VNNI computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail5AVX512VNNI computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail6AVX512VNNI computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail7AVX512VNNI computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail8AVX512VNNI computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail9AVX512VNNI computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail10AVX512VNNI computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail11AVX512VNNI computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail12AVX512VNNI computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail13AVX512VNNI computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16Tail14AVX512VNNI computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotInt16Tail14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16Tail14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector1AVX512VNNI computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector2AVX512VNNI computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector3AVX512VNNI computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector4AVX512VNNI computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector5AVX512VNNI computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector6AVX512VNNI computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector7AVX512VNNI computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector8AVX512VNNI computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector9AVX512VNNI computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector10AVX512VNNI computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector11AVX512VNNI computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector12AVX512VNNI computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector13AVX512VNNI computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // dotInt16OneVector14AVX512VNNI computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotInt16OneVector14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+func dotInt16OneVector14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 
 // peakInt16AVX512VNNI does 56 vector multiply-adds of pairs an iteration.
 //
@@ -220,103 +220,103 @@ func dotInt16OneVector14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, ns
 func peakInt16AVX512VNNI(iterations int)
 
 // dotInt16FullAVX512VNNI calls the kernel of p.rows rows.
-func dotInt16FullAVX512VNNI(p *block[int16], scale *float32, next *int16, pace int) {
+func dotInt16FullAVX512VNNI(p *block[int16], scale, rowScale *float32, next *int16, pace int) {
 	switch p.rows {
 	case 1:
-		dotInt16Full1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 2:
-		dotInt16Full2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 3:
-		dotInt16Full3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 4:
-		dotInt16Full4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 5:
-		dotInt16Full5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 6:
-		dotInt16Full6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 7:
-		dotInt16Full7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 8:
-		dotInt16Full8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 9:
-		dotInt16Full9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 10:
-		dotInt16Full10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 11:
-		dotInt16Full11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 12:
-		dotInt16Full12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 13:
-		dotInt16Full13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	case 14:
-		dotInt16Full14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace)
+		dotInt16Full14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace)
 	}
 }
 
 // dotInt16TailAVX512VNNI calls the kernel of p.rows rows.
-func dotInt16TailAVX512VNNI(p *block[int16], scale *float32, next *int16, pace int, mask uint16) {
+func dotInt16TailAVX512VNNI(p *block[int16], scale, rowScale *float32, next *int16, pace int, mask uint16) {
 	switch p.rows {
 	case 1:
-		dotInt16Tail1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 2:
-		dotInt16Tail2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 3:
-		dotInt16Tail3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 4:
-		dotInt16Tail4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 5:
-		dotInt16Tail5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 6:
-		dotInt16Tail6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 7:
-		dotInt16Tail7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 8:
-		dotInt16Tail8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 9:
-		dotInt16Tail9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 10:
-		dotInt16Tail10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 11:
-		dotInt16Tail11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 12:
-		dotInt16Tail12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 13:
-		dotInt16Tail13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 14:
-		dotInt16Tail14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16Tail14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	}
 }
 
 // dotInt16OneVectorAVX512VNNI calls the kernel of p.rows rows.
-func dotInt16OneVectorAVX512VNNI(p *block[int16], scale *float32, next *int16, pace int, mask uint16) {
+func dotInt16OneVectorAVX512VNNI(p *block[int16], scale, rowScale *float32, next *int16, pace int, mask uint16) {
 	switch p.rows {
 	case 1:
-		dotInt16OneVector1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector1AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 2:
-		dotInt16OneVector2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector2AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 3:
-		dotInt16OneVector3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector3AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 4:
-		dotInt16OneVector4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector4AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 5:
-		dotInt16OneVector5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector5AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 6:
-		dotInt16OneVector6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector6AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 7:
-		dotInt16OneVector7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector7AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 8:
-		dotInt16OneVector8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector8AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 9:
-		dotInt16OneVector9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector9AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 10:
-		dotInt16OneVector10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector10AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 11:
-		dotInt16OneVector11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector11AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 12:
-		dotInt16OneVector12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector12AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 13:
-		dotInt16OneVector13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector13AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	case 14:
-		dotInt16OneVector14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, next, pace, mask)
+		dotInt16OneVector14AVX512VNNI(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, scale, rowScale, next, pace, mask)
 	}
 }

@@ -4,13 +4,13 @@
 
 #include "textflag.h"
 
-// func dotInt16Full1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full1AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full1AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), AX
-	MOVQ pace+104(FP), CX
+	MOVQ next+104(FP), AX
+	MOVQ pace+112(FP), CX
 
 block:
 	MOVQ       c+0(FP), DX
@@ -66,13 +66,52 @@ last:
 	VPDPWSSD     Z30, Z29, Z1
 
 next:
-	ADDQ      $0x10, R8
-	DECQ      R9
-	JNZ       segment
-	MOVQ      scale+88(FP), DX
-	VMOVUPS   (DX), Z28
-	VMOVUPS   64(DX), Z29
-	MOVQ      acc+72(FP), DX
+	ADDQ        $0x10, R8
+	DECQ        R9
+	JNZ         segment
+	MOVQ        scale+88(FP), DX
+	VMOVUPS     (DX), Z28
+	VMOVUPS     64(DX), Z29
+	MOVQ        acc+72(FP), DX
+	MOVQ        rowScale+96(FP), BX
+	TESTQ       BX, BX
+	JZ          columnsOnly
+	TESTQ       DX, DX
+	JZ          writeRows
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS     (DX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (BX), Z1, Z1
+	VMOVUPS     64(DX), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS     Z0, (DX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (BX), Z1, Z1
+	VMOVUPS     Z1, 64(DX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DX, DX
 	JZ        write
 	MOVQ      c+0(FP), DX
@@ -102,6 +141,7 @@ write:
 	VMOVUPS   Z1, 64(DX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DX
 	DECQ   DX
 	JZ     end
@@ -112,19 +152,25 @@ written:
 	ADDQ   DX, first+64(FP)
 	IMUL3Q $0x04, BX, BX
 	ADDQ   BX, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DX
+	TESTQ  DX, DX
+	JZ     noRowScale
+	ADDQ   $0x04, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full2AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full2AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
 	MOVQ       c+0(FP), BX
@@ -194,13 +240,74 @@ last:
 	VPDPWSSD     Z31, Z29, Z3
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS   64(BX), Z29
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS     (BX), Z28
+	VMOVUPS     64(BX), Z29
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     64(BX), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     (BX), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     64(BX), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     Z1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     Z3, 64(BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -248,6 +355,7 @@ write:
 	VMOVUPS   Z3, 64(BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -258,19 +366,25 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x08, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x08, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full3AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full3AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
 	MOVQ       c+0(FP), BX
@@ -354,13 +468,96 @@ last:
 	VPDPWSSD     Z30, Z29, Z5
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS   64(BX), Z29
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS     (BX), Z28
+	VMOVUPS     64(BX), Z29
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     64(BX), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     (BX), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     64(BX), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(SI), Z4, Z4
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (BX)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(SI), Z5, Z5
+	VMOVUPS     64(BX), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     Z1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     Z3, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(SI), Z4, Z4
+	VMOVUPS     Z4, (BX)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(SI), Z5, Z5
+	VMOVUPS     Z5, 64(BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -426,6 +623,7 @@ write:
 	VMOVUPS   Z5, 64(BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -436,20 +634,26 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x0c, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x0c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full4AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full4AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
 	MOVQ       c+0(FP), SI
@@ -547,13 +751,118 @@ last:
 	VPDPWSSD     Z31, Z29, Z7
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS   (SI), Z28
-	VMOVUPS   64(SI), Z29
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS     (SI), Z28
+	VMOVUPS     64(SI), Z29
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     64(SI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     64(SI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     64(SI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     64(SI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     Z1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     Z3, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     Z5, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     Z7, 64(SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -637,6 +946,7 @@ write:
 	VMOVUPS   Z7, 64(SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -647,20 +957,26 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x10, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x10, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full5AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full5AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
 	MOVQ       c+0(FP), SI
@@ -772,13 +1088,140 @@ last:
 	VPDPWSSD     Z30, Z29, Z9
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS   (SI), Z28
-	VMOVUPS   64(SI), Z29
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS     (SI), Z28
+	VMOVUPS     64(SI), Z29
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     64(SI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     64(SI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     64(SI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     64(SI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(DI), Z8, Z8
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (SI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(DI), Z9, Z9
+	VMOVUPS     64(SI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     Z1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     Z3, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     Z5, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     Z7, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(DI), Z8, Z8
+	VMOVUPS     Z8, (SI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(DI), Z9, Z9
+	VMOVUPS     Z9, 64(SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -880,6 +1323,7 @@ write:
 	VMOVUPS   Z9, 64(SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -890,21 +1334,27 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x14, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x14, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full6AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full6AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -1030,13 +1480,162 @@ last:
 	VPDPWSSD     Z31, Z29, Z11
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -1156,6 +1755,7 @@ write:
 	VMOVUPS   Z11, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -1166,21 +1766,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x18, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x18, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full7AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full7AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -1320,13 +1926,184 @@ last:
 	VPDPWSSD     Z30, Z29, Z13
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -1464,6 +2241,7 @@ write:
 	VMOVUPS   Z13, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -1474,21 +2252,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x1c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x1c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full8AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full8AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -1644,13 +2428,206 @@ last:
 	VPDPWSSD     Z31, Z29, Z15
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -1806,6 +2783,7 @@ write:
 	VMOVUPS   Z15, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -1816,21 +2794,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x20, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x20, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full9AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full9AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -2000,13 +2984,228 @@ last:
 	VPDPWSSD     Z30, Z29, Z17
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -2180,6 +3379,7 @@ write:
 	VMOVUPS   Z17, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -2190,21 +3390,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x24, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x24, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full10AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full10AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -2388,13 +3594,250 @@ last:
 	VPDPWSSD     Z31, Z29, Z19
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -2586,6 +4029,7 @@ write:
 	VMOVUPS   Z19, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -2596,21 +4040,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x28, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x28, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full11AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full11AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -2808,13 +4258,272 @@ last:
 	VPDPWSSD     Z30, Z29, Z21
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -3024,6 +4733,7 @@ write:
 	VMOVUPS   Z21, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -3034,21 +4744,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x2c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x2c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full12AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full12AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -3260,13 +4976,294 @@ last:
 	VPDPWSSD     Z31, Z29, Z23
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -3494,6 +5491,7 @@ write:
 	VMOVUPS   Z23, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -3504,21 +5502,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x30, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x30, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full13AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full13AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -3744,13 +5748,316 @@ last:
 	VPDPWSSD     Z30, Z29, Z25
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z25, Z25
+	VMOVUPS     Z25, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     Z25, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -3996,6 +6303,7 @@ write:
 	VMOVUPS   Z25, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -4006,21 +6314,27 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x34, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x34, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Full14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int)
+// func dotInt16Full14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Full14AVX512VNNI(SB), NOSPLIT, $0-112
+TEXT ·dotInt16Full14AVX512VNNI(SB), NOSPLIT, $0-120
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
 	MOVQ       c+0(FP), DI
@@ -4260,13 +6574,338 @@ last:
 	VPDPWSSD     Z31, Z29, Z27
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS   64(DI), Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS     64(DI), Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     64(DI), Z30
+	VADDPS      Z30, Z25, Z25
+	VMOVUPS     Z25, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z26, Z26
+	VMULPS      Z28, Z26, Z26
+	VMULPS.BCST 52(R8), Z26, Z26
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z26, Z26
+	VMOVUPS     Z26, (DI)
+	VCVTDQ2PS   Z27, Z27
+	VMULPS      Z29, Z27, Z27
+	VMULPS.BCST 52(R8), Z27, Z27
+	VMOVUPS     64(DI), Z31
+	VADDPS      Z31, Z27, Z27
+	VMOVUPS     Z27, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     Z25, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z26, Z26
+	VMULPS      Z28, Z26, Z26
+	VMULPS.BCST 52(R8), Z26, Z26
+	VMOVUPS     Z26, (DI)
+	VCVTDQ2PS   Z27, Z27
+	VMULPS      Z29, Z27, Z27
+	VMULPS.BCST 52(R8), Z27, Z27
+	VMOVUPS     Z27, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -4530,6 +7169,7 @@ write:
 	VMOVUPS   Z27, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -4540,22 +7180,28 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x38, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x38, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail1AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail1AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), AX
-	MOVQ pace+104(FP), CX
+	MOVQ next+104(FP), AX
+	MOVQ pace+112(FP), CX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
@@ -4609,13 +7255,52 @@ last:
 	VPDPWSSD     Z30, Z29, Z1
 
 next:
-	ADDQ      $0x10, R8
-	DECQ      R9
-	JNZ       segment
-	MOVQ      scale+88(FP), DX
-	VMOVUPS   (DX), Z28
-	VMOVUPS.Z 64(DX), K1, Z29
-	MOVQ      acc+72(FP), DX
+	ADDQ        $0x10, R8
+	DECQ        R9
+	JNZ         segment
+	MOVQ        scale+88(FP), DX
+	VMOVUPS     (DX), Z28
+	VMOVUPS.Z   64(DX), K1, Z29
+	MOVQ        acc+72(FP), DX
+	MOVQ        rowScale+96(FP), BX
+	TESTQ       BX, BX
+	JZ          columnsOnly
+	TESTQ       DX, DX
+	JZ          writeRows
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS     (DX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (BX), Z1, Z1
+	VMOVUPS.Z   64(DX), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS     Z0, (DX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (BX), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DX, DX
 	JZ        write
 	MOVQ      c+0(FP), DX
@@ -4645,6 +7330,7 @@ write:
 	VMOVUPS   Z1, K1, 64(DX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DX
 	DECQ   DX
 	JZ     end
@@ -4655,22 +7341,28 @@ written:
 	ADDQ   DX, first+64(FP)
 	IMUL3Q $0x04, BX, BX
 	ADDQ   BX, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DX
+	TESTQ  DX, DX
+	JZ     noRowScale
+	ADDQ   $0x04, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail2AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail2AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
@@ -4738,13 +7430,74 @@ last:
 	VPDPWSSD     Z31, Z29, Z3
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS.Z 64(BX), K1, Z29
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS     (BX), Z28
+	VMOVUPS.Z   64(BX), K1, Z29
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS.Z   64(BX), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     (BX), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS.Z   64(BX), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     Z1, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     Z3, K1, 64(BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -4792,6 +7545,7 @@ write:
 	VMOVUPS   Z3, K1, 64(BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -4802,22 +7556,28 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x08, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x08, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail3AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail3AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
@@ -4899,13 +7659,96 @@ last:
 	VPDPWSSD     Z30, Z29, Z5
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS.Z 64(BX), K1, Z29
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS     (BX), Z28
+	VMOVUPS.Z   64(BX), K1, Z29
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS.Z   64(BX), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     (BX), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS.Z   64(BX), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(SI), Z4, Z4
+	VMOVUPS     (BX), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (BX)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(SI), Z5, Z5
+	VMOVUPS.Z   64(BX), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, (BX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (SI), Z1, Z1
+	VMOVUPS     Z1, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(SI), Z2, Z2
+	VMOVUPS     Z2, (BX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(SI), Z3, Z3
+	VMOVUPS     Z3, K1, 64(BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(SI), Z4, Z4
+	VMOVUPS     Z4, (BX)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(SI), Z5, Z5
+	VMOVUPS     Z5, K1, 64(BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -4971,6 +7814,7 @@ write:
 	VMOVUPS   Z5, K1, 64(BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -4981,23 +7825,29 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x0c, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x0c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail4AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail4AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
@@ -5093,13 +7943,118 @@ last:
 	VPDPWSSD     Z31, Z29, Z7
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS   (SI), Z28
-	VMOVUPS.Z 64(SI), K1, Z29
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS     (SI), Z28
+	VMOVUPS.Z   64(SI), K1, Z29
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS.Z   64(SI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS.Z   64(SI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS.Z   64(SI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS.Z   64(SI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     Z1, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     Z3, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     Z5, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     Z7, K1, 64(SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -5183,6 +8138,7 @@ write:
 	VMOVUPS   Z7, K1, 64(SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -5193,23 +8149,29 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x10, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x10, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail5AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail5AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
@@ -5319,13 +8281,140 @@ last:
 	VPDPWSSD     Z30, Z29, Z9
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS   (SI), Z28
-	VMOVUPS.Z 64(SI), K1, Z29
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS     (SI), Z28
+	VMOVUPS.Z   64(SI), K1, Z29
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS.Z   64(SI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS.Z   64(SI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS.Z   64(SI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     (SI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS.Z   64(SI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(DI), Z8, Z8
+	VMOVUPS     (SI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (SI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(DI), Z9, Z9
+	VMOVUPS.Z   64(SI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VMOVUPS     Z1, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(DI), Z2, Z2
+	VMOVUPS     Z2, (SI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(DI), Z3, Z3
+	VMOVUPS     Z3, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(DI), Z4, Z4
+	VMOVUPS     Z4, (SI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(DI), Z5, Z5
+	VMOVUPS     Z5, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(DI), Z6, Z6
+	VMOVUPS     Z6, (SI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(DI), Z7, Z7
+	VMOVUPS     Z7, K1, 64(SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(DI), Z8, Z8
+	VMOVUPS     Z8, (SI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(DI), Z9, Z9
+	VMOVUPS     Z9, K1, 64(SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -5427,6 +8516,7 @@ write:
 	VMOVUPS   Z9, K1, 64(SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -5437,24 +8527,30 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x14, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x14, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail6AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail6AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -5578,13 +8674,162 @@ last:
 	VPDPWSSD     Z31, Z29, Z11
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -5704,6 +8949,7 @@ write:
 	VMOVUPS   Z11, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -5714,24 +8960,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x18, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x18, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail7AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail7AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -5869,13 +9121,184 @@ last:
 	VPDPWSSD     Z30, Z29, Z13
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -6013,6 +9436,7 @@ write:
 	VMOVUPS   Z13, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -6023,24 +9447,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x1c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x1c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail8AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail8AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -6194,13 +9624,206 @@ last:
 	VPDPWSSD     Z31, Z29, Z15
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -6356,6 +9979,7 @@ write:
 	VMOVUPS   Z15, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -6366,24 +9990,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x20, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x20, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail9AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail9AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -6551,13 +10181,228 @@ last:
 	VPDPWSSD     Z30, Z29, Z17
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -6731,6 +10576,7 @@ write:
 	VMOVUPS   Z17, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -6741,24 +10587,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x24, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x24, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail10AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail10AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -6940,13 +10792,250 @@ last:
 	VPDPWSSD     Z31, Z29, Z19
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -7138,6 +11227,7 @@ write:
 	VMOVUPS   Z19, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -7148,24 +11238,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x28, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x28, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail11AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail11AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -7361,13 +11457,272 @@ last:
 	VPDPWSSD     Z30, Z29, Z21
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -7577,6 +11932,7 @@ write:
 	VMOVUPS   Z21, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -7587,24 +11943,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x2c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x2c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail12AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail12AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -7814,13 +12176,294 @@ last:
 	VPDPWSSD     Z31, Z29, Z23
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -8048,6 +12691,7 @@ write:
 	VMOVUPS   Z23, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -8058,24 +12702,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x30, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x30, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail13AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail13AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -8299,13 +12949,316 @@ last:
 	VPDPWSSD     Z30, Z29, Z25
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z25, Z25
+	VMOVUPS     Z25, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     Z25, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -8551,6 +13504,7 @@ write:
 	VMOVUPS   Z25, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -8561,24 +13515,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x34, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x34, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16Tail14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16Tail14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16Tail14AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16Tail14AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -8816,13 +13776,338 @@ last:
 	VPDPWSSD     Z31, Z29, Z27
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS   (DI), Z28
-	VMOVUPS.Z 64(DI), K1, Z29
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS     (DI), Z28
+	VMOVUPS.Z   64(DI), K1, Z29
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     (DI), Z30
+	VADDPS      Z30, Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS.Z   64(DI), K1, Z30
+	VADDPS      Z30, Z25, Z25
+	VMOVUPS     Z25, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z26, Z26
+	VMULPS      Z28, Z26, Z26
+	VMULPS.BCST 52(R8), Z26, Z26
+	VMOVUPS     (DI), Z31
+	VADDPS      Z31, Z26, Z26
+	VMOVUPS     Z26, (DI)
+	VCVTDQ2PS   Z27, Z27
+	VMULPS      Z29, Z27, Z27
+	VMULPS.BCST 52(R8), Z27, Z27
+	VMOVUPS.Z   64(DI), K1, Z31
+	VADDPS      Z31, Z27, Z27
+	VMOVUPS     Z27, K1, 64(DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, (DI)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z29, Z1, Z1
+	VMULPS.BCST (R8), Z1, Z1
+	VMOVUPS     Z1, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 4(R8), Z2, Z2
+	VMOVUPS     Z2, (DI)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VMULPS.BCST 4(R8), Z3, Z3
+	VMOVUPS     Z3, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 8(R8), Z4, Z4
+	VMOVUPS     Z4, (DI)
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z29, Z5, Z5
+	VMULPS.BCST 8(R8), Z5, Z5
+	VMOVUPS     Z5, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 12(R8), Z6, Z6
+	VMOVUPS     Z6, (DI)
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z29, Z7, Z7
+	VMULPS.BCST 12(R8), Z7, Z7
+	VMOVUPS     Z7, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 16(R8), Z8, Z8
+	VMOVUPS     Z8, (DI)
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z29, Z9, Z9
+	VMULPS.BCST 16(R8), Z9, Z9
+	VMOVUPS     Z9, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 20(R8), Z10, Z10
+	VMOVUPS     Z10, (DI)
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z29, Z11, Z11
+	VMULPS.BCST 20(R8), Z11, Z11
+	VMOVUPS     Z11, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 24(R8), Z12, Z12
+	VMOVUPS     Z12, (DI)
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z29, Z13, Z13
+	VMULPS.BCST 24(R8), Z13, Z13
+	VMOVUPS     Z13, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z14, Z14
+	VMULPS      Z28, Z14, Z14
+	VMULPS.BCST 28(R8), Z14, Z14
+	VMOVUPS     Z14, (DI)
+	VCVTDQ2PS   Z15, Z15
+	VMULPS      Z29, Z15, Z15
+	VMULPS.BCST 28(R8), Z15, Z15
+	VMOVUPS     Z15, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z16, Z16
+	VMULPS      Z28, Z16, Z16
+	VMULPS.BCST 32(R8), Z16, Z16
+	VMOVUPS     Z16, (DI)
+	VCVTDQ2PS   Z17, Z17
+	VMULPS      Z29, Z17, Z17
+	VMULPS.BCST 32(R8), Z17, Z17
+	VMOVUPS     Z17, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z18, Z18
+	VMULPS      Z28, Z18, Z18
+	VMULPS.BCST 36(R8), Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VCVTDQ2PS   Z19, Z19
+	VMULPS      Z29, Z19, Z19
+	VMULPS.BCST 36(R8), Z19, Z19
+	VMOVUPS     Z19, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z20, Z20
+	VMULPS      Z28, Z20, Z20
+	VMULPS.BCST 40(R8), Z20, Z20
+	VMOVUPS     Z20, (DI)
+	VCVTDQ2PS   Z21, Z21
+	VMULPS      Z29, Z21, Z21
+	VMULPS.BCST 40(R8), Z21, Z21
+	VMOVUPS     Z21, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z22, Z22
+	VMULPS      Z28, Z22, Z22
+	VMULPS.BCST 44(R8), Z22, Z22
+	VMOVUPS     Z22, (DI)
+	VCVTDQ2PS   Z23, Z23
+	VMULPS      Z29, Z23, Z23
+	VMULPS.BCST 44(R8), Z23, Z23
+	VMOVUPS     Z23, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z24, Z24
+	VMULPS      Z28, Z24, Z24
+	VMULPS.BCST 48(R8), Z24, Z24
+	VMOVUPS     Z24, (DI)
+	VCVTDQ2PS   Z25, Z25
+	VMULPS      Z29, Z25, Z25
+	VMULPS.BCST 48(R8), Z25, Z25
+	VMOVUPS     Z25, K1, 64(DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z26, Z26
+	VMULPS      Z28, Z26, Z26
+	VMULPS.BCST 52(R8), Z26, Z26
+	VMOVUPS     Z26, (DI)
+	VCVTDQ2PS   Z27, Z27
+	VMULPS      Z29, Z27, Z27
+	VMULPS.BCST 52(R8), Z27, Z27
+	VMOVUPS     Z27, K1, 64(DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -9086,6 +14371,7 @@ write:
 	VMOVUPS   Z27, K1, 64(DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -9096,22 +14382,28 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x38, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x38, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector1AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector1AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector1AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), AX
-	MOVQ pace+104(FP), CX
+	MOVQ next+104(FP), AX
+	MOVQ pace+112(FP), CX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
@@ -9154,12 +14446,41 @@ last:
 	VPDPWSSD.BCST (DX), Z28, Z0
 
 next:
-	ADDQ      $0x10, R8
-	DECQ      R9
-	JNZ       segment
-	MOVQ      scale+88(FP), DX
-	VMOVUPS.Z (DX), K1, Z28
-	MOVQ      acc+72(FP), DX
+	ADDQ        $0x10, R8
+	DECQ        R9
+	JNZ         segment
+	MOVQ        scale+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z28
+	MOVQ        acc+72(FP), DX
+	MOVQ        rowScale+96(FP), BX
+	TESTQ       BX, BX
+	JZ          columnsOnly
+	TESTQ       DX, DX
+	JZ          writeRows
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS.Z   (DX), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DX
+	MOVQ        crs+48(FP), SI
+	SHLQ        $0x02, SI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VMOVUPS     Z0, K1, (DX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DX, DX
 	JZ        write
 	MOVQ      c+0(FP), DX
@@ -9181,6 +14502,7 @@ write:
 	VMOVUPS   Z0, K1, (DX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DX
 	DECQ   DX
 	JZ     end
@@ -9191,22 +14513,28 @@ written:
 	ADDQ   DX, first+64(FP)
 	IMUL3Q $0x04, BX, BX
 	ADDQ   BX, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DX
+	TESTQ  DX, DX
+	JZ     noRowScale
+	ADDQ   $0x04, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector2AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector2AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector2AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
@@ -9255,12 +14583,53 @@ last:
 	VPDPWSSD.BCST (BX)(AX*1), Z28, Z1
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS.Z (BX), K1, Z28
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS.Z   (BX), K1, Z28
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS.Z   (BX), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(SI), Z1, Z1
+	VMOVUPS.Z   (BX), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(SI), Z1, Z1
+	VMOVUPS     Z1, K1, (BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -9292,6 +14661,7 @@ write:
 	VMOVUPS   Z1, K1, (BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -9302,22 +14672,28 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x08, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x08, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector3AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector3AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector3AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	MOVQ next+96(FP), CX
-	MOVQ pace+104(FP), DX
+	MOVQ next+104(FP), CX
+	MOVQ pace+112(FP), DX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
 	SHLQ       $0x02, SI
@@ -9372,12 +14748,65 @@ last:
 	VPDPWSSD.BCST (BX)(AX*2), Z28, Z2
 
 next:
-	ADDQ      $0x10, R9
-	DECQ      R10
-	JNZ       segment
-	MOVQ      scale+88(FP), BX
-	VMOVUPS.Z (BX), K1, Z28
-	MOVQ      acc+72(FP), BX
+	ADDQ        $0x10, R9
+	DECQ        R10
+	JNZ         segment
+	MOVQ        scale+88(FP), BX
+	VMOVUPS.Z   (BX), K1, Z28
+	MOVQ        acc+72(FP), BX
+	MOVQ        rowScale+96(FP), SI
+	TESTQ       SI, SI
+	JZ          columnsOnly
+	TESTQ       BX, BX
+	JZ          writeRows
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS.Z   (BX), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(SI), Z1, Z1
+	VMOVUPS.Z   (BX), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(SI), Z2, Z2
+	VMOVUPS.Z   (BX), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (BX)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), BX
+	MOVQ        crs+48(FP), DI
+	SHLQ        $0x02, DI
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (SI), Z0, Z0
+	VMOVUPS     Z0, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(SI), Z1, Z1
+	VMOVUPS     Z1, K1, (BX)
+	ADDQ        DI, BX
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(SI), Z2, Z2
+	VMOVUPS     Z2, K1, (BX)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     BX, BX
 	JZ        write
 	MOVQ      c+0(FP), BX
@@ -9419,6 +14848,7 @@ write:
 	VMOVUPS   Z2, K1, (BX)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), BX
 	DECQ   BX
 	JZ     end
@@ -9429,23 +14859,29 @@ written:
 	ADDQ   BX, first+64(FP)
 	IMUL3Q $0x0c, SI, SI
 	ADDQ   SI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), BX
+	TESTQ  BX, BX
+	JZ     noRowScale
+	ADDQ   $0x0c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector4AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector4AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector4AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
@@ -9506,12 +14942,77 @@ last:
 	VPDPWSSD.BCST (SI)(CX*1), Z28, Z3
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS.Z (SI), K1, Z28
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z28
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS.Z   (SI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(DI), Z1, Z1
+	VMOVUPS.Z   (SI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(DI), Z2, Z2
+	VMOVUPS.Z   (SI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(DI), Z3, Z3
+	VMOVUPS.Z   (SI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(DI), Z1, Z1
+	VMOVUPS     Z1, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(DI), Z2, Z2
+	VMOVUPS     Z2, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(DI), Z3, Z3
+	VMOVUPS     Z3, K1, (SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -9563,6 +15064,7 @@ write:
 	VMOVUPS   Z3, K1, (SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -9573,23 +15075,29 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x10, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x10, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector5AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector5AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector5AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+96(FP), DX
-	MOVQ pace+104(FP), BX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), SI
 	MOVQ       crs+48(FP), DI
 	SHLQ       $0x02, DI
@@ -9656,12 +15164,89 @@ last:
 	VPDPWSSD.BCST (SI)(AX*4), Z28, Z4
 
 next:
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNZ       segment
-	MOVQ      scale+88(FP), SI
-	VMOVUPS.Z (SI), K1, Z28
-	MOVQ      acc+72(FP), SI
+	ADDQ        $0x10, R10
+	DECQ        R11
+	JNZ         segment
+	MOVQ        scale+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z28
+	MOVQ        acc+72(FP), SI
+	MOVQ        rowScale+96(FP), DI
+	TESTQ       DI, DI
+	JZ          columnsOnly
+	TESTQ       SI, SI
+	JZ          writeRows
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS.Z   (SI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(DI), Z1, Z1
+	VMOVUPS.Z   (SI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(DI), Z2, Z2
+	VMOVUPS.Z   (SI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(DI), Z3, Z3
+	VMOVUPS.Z   (SI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(DI), Z4, Z4
+	VMOVUPS.Z   (SI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (SI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), SI
+	MOVQ        crs+48(FP), R8
+	SHLQ        $0x02, R8
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (DI), Z0, Z0
+	VMOVUPS     Z0, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(DI), Z1, Z1
+	VMOVUPS     Z1, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(DI), Z2, Z2
+	VMOVUPS     Z2, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(DI), Z3, Z3
+	VMOVUPS     Z3, K1, (SI)
+	ADDQ        R8, SI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(DI), Z4, Z4
+	VMOVUPS     Z4, K1, (SI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     SI, SI
 	JZ        write
 	MOVQ      c+0(FP), SI
@@ -9723,6 +15308,7 @@ write:
 	VMOVUPS   Z4, K1, (SI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), SI
 	DECQ   SI
 	JZ     end
@@ -9733,24 +15319,30 @@ written:
 	ADDQ   SI, first+64(FP)
 	IMUL3Q $0x14, DI, DI
 	ADDQ   DI, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), SI
+	TESTQ  SI, SI
+	JZ     noRowScale
+	ADDQ   $0x14, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector6AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector6AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector6AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -9823,12 +15415,101 @@ last:
 	VPDPWSSD.BCST (DI)(DX*1), Z28, Z5
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -9900,6 +15581,7 @@ write:
 	VMOVUPS   Z5, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -9910,24 +15592,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x18, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x18, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector7AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector7AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector7AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -10006,12 +15694,113 @@ last:
 	VPDPWSSD.BCST (DI)(CX*2), Z28, Z6
 
 next:
-	ADDQ      $0x10, R11
-	DECQ      R12
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -10093,6 +15882,7 @@ write:
 	VMOVUPS   Z6, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -10103,24 +15893,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x1c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x1c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector8AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector8AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector8AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -10207,12 +16003,125 @@ last:
 	VPDPWSSD.BCST (R8)(CX*2), Z28, Z7
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -10304,6 +16213,7 @@ write:
 	VMOVUPS   Z7, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -10314,24 +16224,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x20, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x20, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector9AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector9AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector9AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -10424,12 +16340,137 @@ last:
 	VPDPWSSD.BCST (DI)(AX*8), Z28, Z8
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -10531,6 +16572,7 @@ write:
 	VMOVUPS   Z8, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -10541,24 +16583,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x24, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x24, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector10AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector10AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector10AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -10657,12 +16705,149 @@ last:
 	VPDPWSSD.BCST (R8)(AX*8), Z28, Z9
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -10774,6 +16959,7 @@ write:
 	VMOVUPS   Z9, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -10784,24 +16970,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x28, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x28, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector11AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector11AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector11AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -10906,12 +17098,161 @@ last:
 	VPDPWSSD.BCST (DI)(DX*2), Z28, Z10
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -11033,6 +17374,7 @@ write:
 	VMOVUPS   Z10, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -11043,24 +17385,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x2c, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x2c, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector12AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector12AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector12AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -11171,12 +17519,173 @@ last:
 	VPDPWSSD.BCST (R8)(DX*2), Z28, Z11
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -11308,6 +17817,7 @@ write:
 	VMOVUPS   Z11, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -11318,24 +17828,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x30, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x30, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector13AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector13AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector13AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -11452,12 +17968,185 @@ last:
 	VPDPWSSD.BCST (DI)(CX*4), Z28, Z12
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 48(R8), Z12, Z12
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 48(R8), Z12, Z12
+	VMOVUPS     Z12, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -11599,6 +18288,7 @@ write:
 	VMOVUPS   Z12, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -11609,24 +18299,30 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x34, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x34, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotInt16OneVector14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, next *int16, pace int, mask uint16)
+// func dotInt16OneVector14AVX512VNNI(c *float32, a *int16, b *int16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, scale *float32, rowScale *float32, next *int16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
-TEXT ·dotInt16OneVector14AVX512VNNI(SB), NOSPLIT, $0-114
+TEXT ·dotInt16OneVector14AVX512VNNI(SB), NOSPLIT, $0-122
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+96(FP), BX
-	MOVQ pace+104(FP), SI
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
 
 block:
-	KMOVW      mask+112(FP), K1
+	KMOVW      mask+120(FP), K1
 	MOVQ       c+0(FP), DI
 	MOVQ       crs+48(FP), R8
 	SHLQ       $0x02, R8
@@ -11749,12 +18445,197 @@ last:
 	VPDPWSSD.BCST (R8)(CX*4), Z28, Z13
 
 next:
-	ADDQ      $0x10, R12
-	DECQ      R13
-	JNZ       segment
-	MOVQ      scale+88(FP), DI
-	VMOVUPS.Z (DI), K1, Z28
-	MOVQ      acc+72(FP), DI
+	ADDQ        $0x10, R12
+	DECQ        R13
+	JNZ         segment
+	MOVQ        scale+88(FP), DI
+	VMOVUPS.Z   (DI), K1, Z28
+	MOVQ        acc+72(FP), DI
+	MOVQ        rowScale+96(FP), R8
+	TESTQ       R8, R8
+	JZ          columnsOnly
+	TESTQ       DI, DI
+	JZ          writeRows
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 48(R8), Z12, Z12
+	VMOVUPS.Z   (DI), K1, Z30
+	VADDPS      Z30, Z12, Z12
+	VMOVUPS     Z12, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z28, Z13, Z13
+	VMULPS.BCST 52(R8), Z13, Z13
+	VMOVUPS.Z   (DI), K1, Z31
+	VADDPS      Z31, Z13, Z13
+	VMOVUPS     Z13, K1, (DI)
+	JMP         writtenRows
+
+writeRows:
+	MOVQ        c+0(FP), DI
+	MOVQ        crs+48(FP), R9
+	SHLQ        $0x02, R9
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z28, Z0, Z0
+	VMULPS.BCST (R8), Z0, Z0
+	VMOVUPS     Z0, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z28, Z1, Z1
+	VMULPS.BCST 4(R8), Z1, Z1
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z28, Z2, Z2
+	VMULPS.BCST 8(R8), Z2, Z2
+	VMOVUPS     Z2, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z3, Z3
+	VMULPS      Z28, Z3, Z3
+	VMULPS.BCST 12(R8), Z3, Z3
+	VMOVUPS     Z3, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z4, Z4
+	VMULPS      Z28, Z4, Z4
+	VMULPS.BCST 16(R8), Z4, Z4
+	VMOVUPS     Z4, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z28, Z5, Z5
+	VMULPS.BCST 20(R8), Z5, Z5
+	VMOVUPS     Z5, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z28, Z6, Z6
+	VMULPS.BCST 24(R8), Z6, Z6
+	VMOVUPS     Z6, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z28, Z7, Z7
+	VMULPS.BCST 28(R8), Z7, Z7
+	VMOVUPS     Z7, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z28, Z8, Z8
+	VMULPS.BCST 32(R8), Z8, Z8
+	VMOVUPS     Z8, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z28, Z9, Z9
+	VMULPS.BCST 36(R8), Z9, Z9
+	VMOVUPS     Z9, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z28, Z10, Z10
+	VMULPS.BCST 40(R8), Z10, Z10
+	VMOVUPS     Z10, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z28, Z11, Z11
+	VMULPS.BCST 44(R8), Z11, Z11
+	VMOVUPS     Z11, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z28, Z12, Z12
+	VMULPS.BCST 48(R8), Z12, Z12
+	VMOVUPS     Z12, K1, (DI)
+	ADDQ        R9, DI
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z28, Z13, Z13
+	VMULPS.BCST 52(R8), Z13, Z13
+	VMOVUPS     Z13, K1, (DI)
+
+writtenRows:
+	JMP drained
+
+columnsOnly:
 	TESTQ     DI, DI
 	JZ        write
 	MOVQ      c+0(FP), DI
@@ -11906,6 +18787,7 @@ write:
 	VMOVUPS   Z13, K1, (DI)
 
 written:
+drained:
 	MOVQ   blocks+80(FP), DI
 	DECQ   DI
 	JZ     end
@@ -11916,7 +18798,13 @@ written:
 	ADDQ   DI, first+64(FP)
 	IMUL3Q $0x38, R8, R8
 	ADDQ   R8, c+0(FP)
-	JMP    block
+	MOVQ   rowScale+96(FP), DI
+	TESTQ  DI, DI
+	JZ     noRowScale
+	ADDQ   $0x38, rowScale+96(FP)
+
+noRowScale:
+	JMP block
 
 end:
 	VZEROUPPER

@@ -26,6 +26,22 @@ type Int16 struct {
 	// those of Dot. If next is empty, nothing is prefetched.
 	DotFetch func(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int)
 
+	// DotRows is Dot with a scale for each row besides: before c is added, element
+	// r, j is also multiplied by rowScale[r].
+	DotRows func(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool)
+
+	// ScaleRows converts rows of n bfloat16, ld apart, to integers, with a scale for
+	// each row such that the largest absolute value of row r becomes limit:
+	// src[r*ld + i] is about dst[r*n + i] * rowScale[r], with the products rounded to
+	// the nearest integer, ties to even. A row of zeros has the scale 0. If a number of
+	// the row is NaN or infinite, its integers are 0 and the scale is NaN.
+	ScaleRows func(dst []int16, rowScale []float32, src []uint16, rows, n, ld int, limit float32)
+
+	// ForBF16 says that DotRows is the fastest way to multiply bfloat16: the processor
+	// multiplies 16-bit integers in half the time of float32 and has no instructions
+	// for bfloat16.
+	ForBF16 bool
+
 	// Fetches says that DotFetch does prefetch; otherwise it is the same as Dot.
 	Fetches bool
 

@@ -6,8 +6,11 @@ import "unsafe"
 
 var int16AVX512VNNI = Int16{
 	Unit: "VPDPWSSD", Rows: 14, Cols: 32,
+	ForBF16:        true,
 	Dot:            dotInt16AVX512VNNI,
 	DotFetch:       dotFetchInt16AVX512VNNI,
+	DotRows:        dotRowsInt16AVX512VNNI,
+	ScaleRows:      scaleRowsAVX512,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX512,
 	PackPairsFloat: packPairsScaledPortable,
@@ -19,6 +22,8 @@ var int16AVX512 = Int16{
 	Unit: "AVX-512 VPMADDWD", Rows: 14, Cols: 32,
 	Dot:            dotInt16AVX512,
 	DotFetch:       dotFetchInt16AVX512,
+	DotRows:        dotRowsInt16AVX512,
+	ScaleRows:      scaleRowsPortable,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX512,
 	PackPairsFloat: packPairsScaledPortable,
@@ -30,6 +35,8 @@ var int16AVX2 = Int16{
 	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
 	Dot:            dotInt16AVX2,
 	DotFetch:       dotFetchInt16AVX2,
+	DotRows:        dotRowsInt16AVX2,
+	ScaleRows:      scaleRowsPortable,
 	Fetches:        true,
 	PackPairs:      packPairsInt16AVX2,
 	PackPairsFloat: packPairsScaledPortable,
@@ -38,31 +45,89 @@ var int16AVX2 = Int16{
 }
 
 func dotInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
 func dotInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX512, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX512, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX512, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX512, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
 func dotInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX2, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX2, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX2, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX2, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
-// dotInt16 computes register blocks of rows, one after the other.
-func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+func dotRowsInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	if k <= 0 {
+		dotRowsInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+		return
+	}
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate, nil, 0)
+}
+
+func dotRowsInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	dotRowsInt16(AVX512, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+}
+
+func dotRowsInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	dotRowsInt16(AVX2, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
+}
+
+// dotRowsInt16 computes DotRows with blocks of sums in memory.
+func dotRowsInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	const most = 14
+	var sums [most * 32]float32
+	for r := 0; r < rows; r += most {
+		n := min(most, rows-r)
+		part := a
+		if k > 0 {
+			part = a[r*ars:]
+		}
+		dotInt16(isa, sums[:], cols, part, ars, b, scale, nil, k, n, cols, false, nil, 0)
+		for i := range n {
+			scaleRow(c[(r+i)*crs:][:cols], sums[i*cols:][:cols], rowScale[r+i], accumulate)
+		}
+	}
+}
+
+// scaleRowsAVX512 processes full vectors; a row of another length is left to plain Go.
+func scaleRowsAVX512(dst []int16, rowScale []float32, src []uint16, rows, n, ld int, limit float32) {
+	const lanes, most = 32, 64
+	if n%lanes > 0 || n == 0 {
+		scaleRowsPortable(dst, rowScale, src, rows, n, ld, limit)
+		return
+	}
+	var largest [most]uint16
+	var inverse [most]float32
+	for r := 0; r < rows; r += most {
+		part := min(most, rows-r)
+		largestWordsAVX512(&largest[0], &src[r*ld], part, n/lanes, ld)
+		for i, v := range largest[:part] {
+			inverse[i], rowScale[r+i] = rowFactors(v, limit)
+		}
+		scaleWordsAVX512(&dst[r*n], &src[r*ld], &inverse[0], part, n/lanes, ld)
+		for i, v := range inverse[:part] {
+			if v == 0 {
+				clear(dst[(r+i)*n:][:n]) // NaN
+			}
+		}
+	}
+}
+
+// dotInt16 computes register blocks of rows, one after the other. Only AVX512VNNI takes
+// scales of rows.
+func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
 	if k <= 0 {
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
@@ -80,12 +145,17 @@ func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scal
 		most = 6
 	}
 	for r, at := 0, 0; r < rows; {
+		first := r
 		p.c = &c[r*crs]
 		r = p.begin(r, rows, most)
 		from := &next[min(at, len(next)-1)]
 		switch isa {
 		case AVX512VNNI:
-			dotInt16BlockAVX512VNNI(&p, cols, &scale[0], from, pace)
+			var factors *float32
+			if rowScale != nil {
+				factors = &rowScale[first]
+			}
+			dotInt16BlockAVX512VNNI(&p, cols, &scale[0], factors, from, pace)
 		case AVX512:
 			dotInt16BlockAVX512(&p, cols, &scale[0], from, pace)
 		default:
@@ -95,14 +165,14 @@ func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scal
 	}
 }
 
-func dotInt16BlockAVX512VNNI(p *block[int16], cols int, scale *float32, next *int16, pace int) {
+func dotInt16BlockAVX512VNNI(p *block[int16], cols int, scale, rowScale *float32, next *int16, pace int) {
 	switch mask := lastLanes(cols); {
 	case cols <= 16:
-		dotInt16OneVectorAVX512VNNI(p, scale, next, pace, mask)
+		dotInt16OneVectorAVX512VNNI(p, scale, rowScale, next, pace, mask)
 	case cols < 32:
-		dotInt16TailAVX512VNNI(p, scale, next, pace, mask)
+		dotInt16TailAVX512VNNI(p, scale, rowScale, next, pace, mask)
 	default:
-		dotInt16FullAVX512VNNI(p, scale, next, pace)
+		dotInt16FullAVX512VNNI(p, scale, rowScale, next, pace)
 	}
 }
 

@@ -107,6 +107,87 @@ func TestDotInt16(t *testing.T) {
 	})
 }
 
+// TestDotRowsInt16 compares products with a scale for each row with their definition.
+func TestDotRowsInt16(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng, s := rand.New(rand.NewPCG(43, 1)), &set.Int16
+		for rows := 1; rows <= 30; rows++ {
+			for cols := 1; cols <= s.Cols; cols++ {
+				p := newInt16Case(t, rng, s.Cols, rows, cols, 2*(1+rng.IntN(20)))
+				before, accumulate, rowScale := clone(p.c), p.accumulate, random(t, rng, rows)
+				p.accumulate = false
+				want := p.want()
+				for r := range rows {
+					for j := range cols {
+						v := float32(want[r*p.crs+j] * rowScale[r])
+						if accumulate {
+							v += before[r*p.crs+j]
+						}
+						want[r*p.crs+j] = v
+					}
+				}
+				s.DotRows(p.c, p.crs, p.a, p.ars, p.b, p.scale, rowScale, p.k, rows, cols, accumulate)
+				equalFloats(t, p.c, want, "rows %d cols %d k %d accumulate %v", rows, cols, p.k, accumulate)
+			}
+		}
+	})
+}
+
+// TestScaleRows checks integers and scales of rows, among them rows that are zero or not
+// finite, and numbers of any size.
+func TestScaleRows(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng, s := rand.New(rand.NewPCG(44, 1)), &set.Int16
+		const limit = 8191
+		for n := 1; n <= 160; n++ {
+			rows, ld := 1+rng.IntN(70), n+rng.IntN(5)
+			src := randomBF16(t, rng, (rows-1)*ld+n)
+			for r := range rows {
+				switch row := src[r*ld:][:n]; rng.IntN(6) {
+				case 0:
+					clear(row)
+				case 1:
+					row[rng.IntN(n)] = []uint16{0x7f80, 0xff80, 0x7fc1, 0xff81}[rng.IntN(4)]
+				case 2:
+					for i := range row { // of any size, but finite
+						row[i] = uint16(rng.Uint32()) &^ (1 << rng.IntN(2) << 7)
+						if row[i]&0x7f80 == 0x7f80 {
+							row[i] = 0x8001
+						}
+					}
+				}
+			}
+			dst, scale := integers[int16](t, rng, rows*n, 99), random(t, rng, rows)
+			s.ScaleRows(dst, scale, src, rows, n, ld, limit)
+			for r := range rows {
+				checkScaledRow(t, dst[r*n:][:n], scale[r], src[r*ld:][:n], limit)
+			}
+		}
+	})
+}
+
+func checkScaledRow(t *testing.T, got []int16, scale float32, row []uint16, limit float32) {
+	t.Helper()
+	largest := 0.0
+	for _, h := range row {
+		if v := math.Abs(float64(widen(h))); v > largest || v != v {
+			largest = v
+		}
+	}
+	if finite := largest <= math.MaxFloat32; !finite || largest == 0 {
+		if slices.ContainsFunc(got, func(v int16) bool { return v != 0 }) || finite && scale != 0 || !finite && scale == scale {
+			t.Fatalf("%x became %v with the scale %v", row, got, scale)
+		}
+		return
+	}
+	inverse := min(limit/float32(largest), 0x1p100)
+	for i, h := range row {
+		if want := math.RoundToEven(float64(float32(widen(h) * inverse))); float64(got[i]) != want || scale != 1/inverse {
+			t.Fatalf("%v of a row up to %v became %d with the scale %v, want %v and %v", widen(h), largest, got[i], scale, want, 1/inverse)
+		}
+	}
+}
+
 // TestDotInt16Empty checks that an empty sum is zero, and changes nothing if it is added.
 func TestDotInt16Empty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {

@@ -7,6 +7,8 @@ var portableInt16 = Int16{
 	Unit: "plain Go", Rows: 4, Cols: 16,
 	Dot:            dotInt16Portable,
 	DotFetch:       dotFetchInt16Portable,
+	DotRows:        dotRowsInt16Portable,
+	ScaleRows:      scaleRowsPortable,
 	PackPairs:      packPairsPortable[int16],
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakInt16Portable,
@@ -52,6 +54,62 @@ func dotInt16x4(sum *[4]int32, a, b []int16) {
 // dotFetchInt16Portable is dotInt16Portable; it leaves prefetching to the processor.
 func dotFetchInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, _ []int16, _ int) {
 	dotInt16Portable(c, crs, a, ars, b, scale, k, rows, cols, accumulate)
+}
+
+// dotRowsInt16Portable computes row by row.
+func dotRowsInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
+	var sums [portableCols]float32
+	for r := range rows {
+		var row []int16
+		if k > 0 {
+			row = a[r*ars:]
+		}
+		dotInt16Portable(sums[:], 0, row, 0, b, scale, k, 1, cols, false)
+		scaleRow(c[r*crs:][:cols], sums[:cols], rowScale[r], accumulate)
+	}
+}
+
+// scaleRow multiplies sums by the scale of their row and writes them, or adds them to c.
+func scaleRow(c, sums []float32, scale float32, accumulate bool) {
+	for j, v := range sums {
+		v = float32(v * scale)
+		if accumulate {
+			v += c[j]
+		}
+		c[j] = v
+	}
+}
+
+func scaleRowsPortable(dst []int16, rowScale []float32, src []uint16, rows, n, ld int, limit float32) {
+	for r := range rows {
+		row, largest := src[r*ld:][:n], uint16(0)
+		for _, v := range row {
+			largest = max(largest, v&0x7fff)
+		}
+		var inverse float32
+		inverse, rowScale[r] = rowFactors(largest, limit)
+		for i, v := range row {
+			dst[r*n+i] = 0
+			if inverse > 0 {
+				dst[r*n+i] = int16(nearest(float32(widen(v)*inverse), math.MinInt16, math.MaxInt16))
+			}
+		}
+	}
+}
+
+// rowFactors returns the factor that makes the largest number of a row the limit, and the
+// scale of its integers. Factors are bounded, so that they are finite for the smallest
+// numbers, too.
+func rowFactors(largest uint16, limit float32) (inverse, scale float32) {
+	const infinite = 0x7f80
+	switch {
+	case largest >= infinite:
+		return 0, float32(math.NaN())
+	case largest == 0:
+		return 0, 0
+	}
+	inverse = min(limit/widen(largest), 0x1p100)
+	return inverse, 1 / inverse
 }
 
 func packPairsScaledPortable(dst []int16, src, scale []float32, rows, n, ld, cols int) {

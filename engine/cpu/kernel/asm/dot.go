@@ -215,3 +215,59 @@ func (p *product) multiplyAddQuads(a, b, acc reg.VecPhysical) {
 	p.VPMADDWD(a, b, p.spareVec())
 	p.VPADDD(p.spareVec(), acc, acc)
 }
+
+// rowScale is the parameter of products with a scale for each row.
+func (p *product) rowScale() string {
+	if p.vnni {
+		return ", rowScale *float32"
+	}
+	return ""
+}
+
+// drainInt16 converts the sums to float32, multiplies them by the scales of their columns
+// and, if there are some, of their rows, adds c if acc is set, and writes them. Each vector
+// is written as soon as it is ready: stores are the slowest part.
+func (p *product) drainInt16() {
+	scale := p.arg("scale")
+	for v := range p.vectors {
+		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+	}
+	acc := p.arg("acc")
+	if p.vnni {
+		rowScale := p.arg("rowScale")
+		p.TESTQ(rowScale, rowScale)
+		p.JZ(operand.LabelRef("columnsOnly"))
+		p.writeInt16("Rows", acc, func(r, v int) {
+			p.scaleSum(r, v)
+			p.VMULPS_BCST(operand.Mem{Base: rowScale, Disp: 4 * r}, p.acc(r, v), p.acc(r, v))
+		})
+		p.JMP(operand.LabelRef("drained"))
+		p.Label("columnsOnly")
+	}
+	p.writeInt16("", acc, p.scaleSum)
+	p.Label("drained")
+}
+
+// writeInt16 writes the sums after scaling, and adds c if acc is set.
+func (p *product) writeInt16(label string, acc reg.GPVirtual, scale func(r, v int)) {
+	p.TESTQ(acc, acc)
+	p.JZ(operand.LabelRef("write" + label))
+	p.walkC(func(m operand.Mem, r, v int) {
+		scale(r, v)
+		p.load(m, p.avec(r), p.last(v))
+		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.JMP(operand.LabelRef("written" + label))
+	p.Label("write" + label)
+	p.walkC(func(m operand.Mem, r, v int) {
+		scale(r, v)
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.Label("written" + label)
+}
+
+func (p *product) scaleSum(r, v int) {
+	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
+	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
+}

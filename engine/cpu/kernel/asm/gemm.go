@@ -287,7 +287,7 @@ func (p *product) parameters() string {
 	}
 	s.WriteString(", first, acc, blocks int")
 	if p.kind == int16Pairs {
-		s.WriteString(", scale *float32")
+		s.WriteString(", scale *float32" + p.rowScale())
 	}
 	if p.ahead {
 		fmt.Fprintf(&s, ", next *%s, pace int", element)
@@ -296,37 +296,6 @@ func (p *product) parameters() string {
 		s.WriteString(", mask " + p.maskType())
 	}
 	return s.String()
-}
-
-// drainInt16 converts the sums to float32, multiplies them by the scales of their columns,
-// adds c if acc is set, and writes them. Each vector is written as soon as it is ready:
-// stores are the slowest part.
-func (p *product) drainInt16() {
-	scale := p.arg("scale")
-	for v := range p.vectors {
-		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
-	}
-	acc := p.arg("acc")
-	p.TESTQ(acc, acc)
-	p.JZ(operand.LabelRef("write"))
-	p.walkC(func(m operand.Mem, r, v int) {
-		p.scaleSum(r, v)
-		p.load(m, p.avec(r), p.last(v))
-		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
-		p.store(p.acc(r, v), m, p.last(v))
-	})
-	p.JMP(operand.LabelRef("written"))
-	p.Label("write")
-	p.walkC(func(m operand.Mem, r, v int) {
-		p.scaleSum(r, v)
-		p.store(p.acc(r, v), m, p.last(v))
-	})
-	p.Label("written")
-}
-
-func (p *product) scaleSum(r, v int) {
-	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
-	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
 }
 
 // shift returns the binary logarithm of the size of an element of a and b.
@@ -456,6 +425,9 @@ func (p *product) again(block string) {
 		p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
 	}
 	p.ADDQ(c, p.addr("c"))
+	if p.kind == int16Pairs && p.vnni {
+		p.unless("noRowScale", p.arg("rowScale"), func() { p.ADDQ(operand.U8(uint8(4*p.rows)), p.addr("rowScale")) })
+	}
 	p.JMP(operand.LabelRef(block))
 	p.Label("end")
 }

@@ -40,6 +40,7 @@ func generate(dir string) {
 		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
 		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
 	}
+	write(dir, "words_avx512_amd64", avx512, wordsFile, "")
 	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile()} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			log.Fatal(err)

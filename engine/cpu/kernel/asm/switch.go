@@ -13,6 +13,9 @@ func productSwitch(isa isa, name string, k kind, strides string) string {
 	scale, scaleArg := "", ""
 	if k == int16Pairs {
 		scale, scaleArg = ", scale *float32", ", scale"
+		if isa.vnni {
+			scale, scaleArg = ", scale, rowScale *float32", ", scale, rowScale"
+		}
 	}
 	for _, w := range widthsOf(k) {
 		param, arg := scale, scaleArg
