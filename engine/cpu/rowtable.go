@@ -12,9 +12,13 @@ type rowTable struct {
 	count int
 }
 
-// mostRowTable is the most entries of the table for several images. A larger one is no longer
-// in the cache beside weights and images.
-const mostRowTable = 1 << 15
+// mostRowTable is the most entries of the table for several images, and mostRowSource the most
+// elements of these images where a filter has several taps. What is larger does not stay in
+// the cache beside the weights; runs of pixels then read a smaller part of it at a time.
+const (
+	mostRowTable  = 1 << 15
+	mostRowSource = 1 << 18
+)
 
 // byRows makes p compute by a table of rows, where that costs less than runs of pixels with
 // the same taps, and reports whether it does.
@@ -22,7 +26,10 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 	n, c, h, w := s.X.Dims()
 	_, _, oh, ow := s.Y.Dims()
 	rows := n * oh * ow
-	if !b.Static || p.patches || !p.rounds() || p.n%p.bf16.Cols != 0 || n > 1 && p.taps*rows > mostRowTable {
+	if !b.Static || p.patches || p.strips != nil || !p.rounds() || p.n%p.bf16.Cols != 0 {
+		return false
+	}
+	if n > 1 && (p.taps*rows > mostRowTable || p.taps > 1 && n*h*w*c > mostRowSource) {
 		return false
 	}
 	cost := 0
@@ -58,7 +65,7 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 
 // rowCost is about what one tap of so many rows costs, in rows: every register block of
 // them reads the weights of the tap.
-func (p *bf16Product) rowCost(rows int) int { return rows + 4*ceil(rows, p.bf16.Rows) }
+func (p *bf16Product) rowCost(rows int) int { return rows + 2*ceil(rows, p.bf16.Rows) }
 
 // zeros returns zeros in the place of n elements outside an image. Nothing writes to them.
 func (b *binder) zeros(n int) []uint16 {
