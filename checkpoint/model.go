@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/prepare"
@@ -115,12 +116,19 @@ const metadataKey = "residual"
 // SaveModel atomically writes the weights and m into one safetensors file. Empty versions,
 // scale and interpolation are written as the defaults that they stand for.
 func SaveModel(path string, m Model, state []tensor.Named) error {
+	return SaveModelAs(path, m, state, nil, nil)
+}
+
+// SaveModelAs is SaveModel with types for some of the tensors, as in safetensors.WriteAs, and with
+// more metadata.
+func SaveModelAs(path string, m Model, state []tensor.Named, types, more map[string]string) error {
 	metadata, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
+	maps.Copy(metadata, more)
 	metadata["format"] = "pt" // the mark by which PyTorch's readers recognise the layout
-	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, metadata) })
+	return WriteFile(path, func(w io.Writer) error { return safetensors.WriteAs(w, state, types, metadata) })
 }
 
 // Metadata returns the description of the model for the metadata of a file of any format.

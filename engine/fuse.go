@@ -13,6 +13,7 @@ func fuse(steps []Step) []Step {
 	f := &fusion{steps: steps}
 	for _, rule := range []func(Step){
 		f.normAddReLU, f.normReLU, f.normAdd, f.convNorm, f.convReLU, f.convStats,
+		f.integerAdd, f.integerReLU, f.quantizeFirst, f.convQuantize,
 		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad,
 	} {
 		f.index()

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -40,14 +38,14 @@ func lower(g *graph.Graph, store *Store, precision Precision, outputs []*graph.N
 		}
 	}
 	for _, n := range outputs {
-		lo.values[n].Keep = true
+		lo.valueOf(n).Keep = true
 	}
 	for _, a := range g.Assignments {
 		to, err := store.value(a.Variable)
 		if err != nil {
 			return nil, err
 		}
-		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.values[a.Value], to.Layout, tensor.Float32), To: to})
+		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.valueOf(a.Value), to.Layout, tensor.Float32), To: to})
 	}
 	return lo, nil
 }
@@ -90,9 +88,17 @@ func (lo *lowering) as(v *Value, l Layout, t tensor.DType) *Value {
 	return c
 }
 
-func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.values[n.Inputs[i]] }
+// valueOf returns the value of n. It computes one that no step needed so far.
+func (lo *lowering) valueOf(n *graph.Node) *Value {
+	if lo.values[n] == nil {
+		lo.compute(n)
+	}
+	return lo.values[n]
+}
 
-// act returns input i as an activation.
+func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.valueOf(n.Inputs[i]) }
+
+// act returns input i as an activation in floating point.
 func (lo *lowering) act(n *graph.Node, i int) *Value {
 	v := lo.in(n, i)
 	l := defaultLayout(v.Shape)
@@ -115,6 +121,8 @@ func (lo *lowering) node(n *graph.Node) {
 	case graph.Conv2d, graph.Linear, graph.Conv2dGradInput, graph.LinearGradInput,
 		graph.Conv2dGradWeight, graph.LinearGradWeight:
 		lo.convolution(n)
+	case graph.FakeQuantize:
+		lo.fakeQuantize(n, op)
 	case graph.BatchNormStats, graph.BatchNorm, graph.BatchNormReduce, graph.BatchNormGrad:
 		lo.batchNorm(n)
 	default:
@@ -133,6 +141,9 @@ func (lo *lowering) convolution(n *graph.Node) {
 		return lo.as(v, v.Layout, lo.precision.operand())
 	}
 	forward := func(win Window, wl Layout) {
+		if lo.integers(n, win, wl) {
+			return
+		}
 		s := &Conv{Window: win, X: factor(0), W: lo.as(lo.in(n, 1), wl, tensor.Float32), Y: lo.newValue(n.Shape, defaultLayout(n.Shape))}
 		if len(n.Inputs) == 3 {
 			s.Bias = lo.in(n, 2)
@@ -202,13 +213,17 @@ func (lo *lowering) compute(n *graph.Node) {
 	}
 	for i := range n.Inputs {
 		v := lo.in(n, i)
-		if rowMajor {
+		if lo.staysBytes(n.Op, v, i, layout) {
+			if elementwise(n.Op) {
+				layout = v.Layout
+			}
+		} else if rowMajor {
 			v = lo.as(v, RowMajor, tensor.Float32)
 		} else if elementwise(n.Op) {
 			if i == 0 {
 				layout = v.Layout
 			}
-			v = lo.as(v, layout, v.DType)
+			v = lo.as(v, layout, lo.floating(v, layout))
 		} else if l := defaultLayout(v.Shape); i == indexOf(n.Op) {
 			v = lo.as(v, l, v.DType)
 		} else {
@@ -217,6 +232,7 @@ func (lo *lowering) compute(n *graph.Node) {
 		s.In = append(s.In, v)
 	}
 	s.Out = lo.newValue(n.Shape, layout)
+	lo.retype(s)
 	lo.add(n, s, s.Out)
 }
 
@@ -234,43 +250,4 @@ func indexOf(op graph.Op) int {
 func (lo *lowering) add(n *graph.Node, s Step, out *Value) {
 	lo.steps = append(lo.steps, s)
 	lo.values[n] = out
-}
-
-// layoutsOf returns the layout of every live variable. It depends on how the variable is
-// used: weights of convolutions and of linear layers have layouts of their own.
-func layoutsOf(g *graph.Graph, live []bool) map[*graph.Variable]Layout {
-	layouts := map[*graph.Variable]Layout{}
-	for _, n := range g.Nodes {
-		if !live[n.ID] {
-			continue
-		}
-		if l, ok := n.Op.(*graph.Leaf); ok {
-			layouts[l.Variable] = defaultLayout(n.Shape)
-			continue
-		}
-		weight, layout := -1, ConvWeight
-		switch n.Op.(type) {
-		case graph.Conv2d:
-			weight = 1
-		case graph.Linear:
-			weight, layout = 1, LinearWeight
-		case graph.Conv2dGradInput:
-			weight = 0
-		case graph.LinearGradInput:
-			weight, layout = 0, LinearWeight
-		}
-		if weight >= 0 {
-			if l, ok := n.Inputs[weight].Op.(*graph.Leaf); ok {
-				layouts[l.Variable] = layout
-			}
-		}
-	}
-	return layouts
-}
-
-func nameOf(v *graph.Variable) string {
-	if v.Name != "" {
-		return v.Name
-	}
-	return fmt.Sprintf("unnamed%v", v.Value.Shape())
 }

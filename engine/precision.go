@@ -25,17 +25,26 @@ const (
 	// factors to ten bits of mantissa and sum in float32, as the tensor cores of NVIDIA
 	// GPUs do. The CPU does not support it.
 	TF32
+
+	// INT8 computes the convolutions and linear layers whose input and weight are quantised
+	// (see graph.FakeQuantize) with integers of 8 bits, and everything else as BF16 does. It
+	// is for inference. Integer sums are exact, and what is rounded is rounded in the same
+	// order everywhere, so a program gives the same bits on every processor.
+	INT8
 )
 
 // PrecisionNames lists the names that ParsePrecision accepts.
-func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"} }
+func PrecisionNames() []string { return []string{"auto", "int8", "bf16", "tf32", "fp32"} }
 
 // String returns the name that ParsePrecision accepts.
 func (p Precision) String() string {
-	return [...]string{"fp32", "bf16", "tf32"}[p]
+	if p == Auto {
+		return "auto"
+	}
+	return [...]string{"fp32", "bf16", "tf32", "int8"}[p]
 }
 
-// ParsePrecision reads "fp32", "bf16", "tf32" or "auto", which is the precision that d
+// ParsePrecision reads "fp32", "bf16", "tf32", "int8" or "auto", which is the precision that d
 // prefers.
 func ParsePrecision(name string, d Device) (Precision, error) {
 	switch name {
@@ -47,22 +56,27 @@ func ParsePrecision(name string, d Device) (Precision, error) {
 		return BF16, nil
 	case "tf32":
 		return TF32, nil
+	case "int8":
+		return INT8, nil
 	}
-	return 0, fmt.Errorf("precision %q is not known; choose auto, bf16, tf32 or fp32", name)
+	return 0, fmt.Errorf("precision %q is not known; choose auto, int8, bf16, tf32 or fp32", name)
 }
 
 // dtype is the type in which a temporary value of this layout is stored. Only activations
 // with pixels are stored in bfloat16, since they take most of the memory and time.
 func (p Precision) dtype(l Layout) tensor.DType {
-	if p == BF16 && l == Images {
+	if p.half() && l == Images {
 		return tensor.BFloat16
 	}
 	return tensor.Float32
 }
 
+// half reports whether activations that are not quantised are stored in bfloat16.
+func (p Precision) half() bool { return p == BF16 || p == INT8 }
+
 // operand is the type of a linear layer's factors.
 func (p Precision) operand() tensor.DType {
-	if p == BF16 {
+	if p.half() {
 		return tensor.BFloat16
 	}
 	return tensor.Float32

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 			required = append(required, u.Gradient)
 		}
 	}
+	if spec.Precision == INT8 && len(spec.Updates) > 0 {
+		return nil, errors.New("int8 computes inference only; train in another precision")
+	}
 	lo, err := lower(g, store, spec.Precision, required)
 	if err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 			p.grads = append(p.grads, nil)
 			continue
 		}
-		grad := lo.as(lo.values[u.Gradient], v.Layout, tensor.Float32)
+		grad := lo.as(lo.valueOf(u.Gradient), v.Layout, tensor.Float32)
 		grad.Keep = true
 		p.grads = append(p.grads, grad)
 	}
@@ -89,7 +93,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 			steps = broadcastOperands(steps)
 		}
 	}
-	p.steps = schedule(steps)
+	p.steps = schedule(widenBytes(steps))
 	switch {
 	case spec.Recompute:
 		p.steps = recompute(p.steps, lo.forward(spec))

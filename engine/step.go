@@ -30,9 +30,14 @@ type Norm struct {
 // Conv computes Y = conv(X, W). While a part of Y is still in the processor's cache, it
 // adds Bias, applies Norm, adds Residual, applies ReLU, and gathers the statistics for a
 // following batch norm, in this order. All but X, W and Y may be nil.
+//
+// With Round, X is of 8 bits with the zero point 0, and Conv multiplies its integers by those
+// to which Round rounds W. Residual may then be of 8 bits, too. If Y is of 8 bits, the result
+// is rounded to that.
 type Conv struct {
 	Window
 	X, W, Bias, Y *Value
+	Round         *graph.FakeQuantize
 	Norm          *Norm
 	Residual      *Value
 	ReLU          bool
@@ -161,6 +166,13 @@ func (s *Compute) InPlace() [][2]*Value {
 	return pairs
 }
 
+// Quantize rounds X to Y, which is of 8 bits.
+type Quantize struct{ X, Y *Value }
+
+func (s *Quantize) Reads() []*Value      { return []*Value{s.X} }
+func (s *Quantize) Writes() []*Value     { return []*Value{s.Y} }
+func (s *Quantize) InPlace() [][2]*Value { return nil }
+
 // Relayout copies a value into another order of elements.
 type Relayout struct{ From, To *Value }
 
@@ -181,7 +193,7 @@ func elementwise(op graph.Op) bool {
 	switch op.(type) {
 	case graph.ReLU, graph.ReLUGrad, graph.Sigmoid, graph.SigmoidGrad, graph.Tanh, graph.TanhGrad,
 		graph.Add, graph.Mul, graph.Scale, graph.RunningStats, graph.Unary, graph.UnaryGrad,
-		graph.Binary, graph.BinaryGrad, graph.Where:
+		graph.Binary, graph.BinaryGrad, graph.Where, graph.FakeQuantize, graph.FakeQuantizeGrad:
 		return true
 	}
 	return false

@@ -160,3 +160,46 @@ func (s *Store) SetSlot(v *graph.Variable, i int, t *tensor.Tensor) error {
 	s.device.Upload(s.slots(v, i+1)[i], e.value, t)
 	return nil
 }
+
+// layoutsOf returns the layout of every live variable. It depends on how the variable is
+// used: weights of convolutions and of linear layers have layouts of their own.
+func layoutsOf(g *graph.Graph, live []bool) map[*graph.Variable]Layout {
+	layouts := map[*graph.Variable]Layout{}
+	for _, n := range g.Nodes {
+		if !live[n.ID] {
+			continue
+		}
+		if l, ok := n.Op.(*graph.Leaf); ok {
+			layouts[l.Variable] = defaultLayout(n.Shape)
+			continue
+		}
+		weight, layout := -1, ConvWeight
+		switch n.Op.(type) {
+		case graph.Conv2d:
+			weight = 1
+		case graph.Linear:
+			weight, layout = 1, LinearWeight
+		case graph.Conv2dGradInput:
+			weight = 0
+		case graph.LinearGradInput:
+			weight, layout = 0, LinearWeight
+		}
+		if weight >= 0 {
+			w := n.Inputs[weight]
+			if _, ok := w.Op.(graph.FakeQuantize); ok {
+				w = w.Inputs[0]
+			}
+			if l, ok := w.Op.(*graph.Leaf); ok {
+				layouts[l.Variable] = layout
+			}
+		}
+	}
+	return layouts
+}
+
+func nameOf(v *graph.Variable) string {
+	if v.Name != "" {
+		return v.Name
+	}
+	return fmt.Sprintf("unnamed%v", v.Value.Shape())
+}

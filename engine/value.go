@@ -53,7 +53,9 @@ type Value struct {
 	ID       int
 	Shape    tensor.Shape
 	Layout   Layout
-	DType    tensor.DType // Float32 or BFloat16
+	DType    tensor.DType // Float32, BFloat16 or Uint8
+	Scale    float32      // of a Uint8 value, whose element q stands for (q - Zero)·Scale
+	Zero     int
 	Place    Place
 	Variable *graph.Variable // the variable of a persistent value
 

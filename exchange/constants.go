@@ -30,6 +30,9 @@ func (imp *importer) constantNode(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	imp.constants[n.Outputs[0]] = t
+	if i := slices.IndexFunc(n.Attributes, func(a onnx.Attribute) bool { return a.Name == "value" && a.Type != 0 }); i >= 0 {
+		imp.types[n.Outputs[0]] = n.Attributes[i].Type
+	}
 	return nil
 }
 
@@ -143,6 +146,7 @@ func (imp *importer) cast(n *onnx.Node, a *attributes) error {
 		return nil
 	}
 	imp.apply(n.String(), n.Outputs[0], names[:1], func(in []value) value { return value{data: converted(in[0].data, to)} })
+	imp.types[n.Outputs[0]] = to
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -58,7 +59,7 @@ func SaveGo(dir string, m nn.Module, info checkpoint.Model) (name string, err er
 		return "", fmt.Errorf("%s was not written by residual export and would be overwritten; choose another folder", source)
 	}
 	file, other := GoModelFile, GoGraphFile
-	write := func(path string) error { return checkpoint.SaveModel(path, info, nn.StateDict(m)) }
+	write := func(path string) error { return quant.SaveModel(path, info, m) }
 	if !registered(m, info) {
 		model, err := readable(m, info)
 		if err != nil {
@@ -139,6 +140,7 @@ func registered(m nn.Module, info checkpoint.Model) bool {
 	if e.Check(c) != nil {
 		return false
 	}
+	m, _ = quant.Unwrap(m)
 	own := e.New(c)
 	mine, theirs := nn.Named(m), nn.Named(own)
 	if !slices.EqualFunc(mine, theirs, func(a, b nn.NamedParameter) bool {
@@ -221,6 +223,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 )
@@ -244,7 +247,7 @@ var open = sync.OnceValues(func() (*inference.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inference.Read(strings.NewReader(file), int64(len(file)), "package {{.Package}}", dev, dev.Preferred())
+	return inference.Read(strings.NewReader(file), int64(len(file)), "package {{.Package}}", dev, engine.Auto)
 })
 
 {{if eq .Task "values" -}}

@@ -173,6 +173,7 @@ func init() { // a literal would refer to itself: node lists the names
 		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "GatherElements": (*importer).gatherElements, "Slice": (*importer).slice, "Split": (*importer).split,
 		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
 		"Resize": (*importer).resize, "Upsample": (*importer).resize,
+		"QuantizeLinear": (*importer).quantize, "DequantizeLinear": (*importer).dequantize,
 	}
 	for name := range unaryFunctions {
 		operations[name] = (*importer).unary
@@ -189,10 +190,16 @@ func init() { // a literal would refer to itself: node lists the names
 
 // node reads one ONNX node.
 func (imp *importer) node(n *onnx.Node) error {
+	if known, err := imp.integerNode(n); known {
+		return err
+	}
 	if n.Domain != "" {
 		return fmt.Errorf("belongs to the operator set %q; only ONNX's own is supported", n.Domain)
 	}
 	read, ok := operations[n.Op]
+	if slices.Contains(dynamicOperators, n.Op) {
+		read, ok = dynamicQuantisation, true
+	}
 	if !ok {
 		return fmt.Errorf("the operation is not supported, only %s", strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
 	}

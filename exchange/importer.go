@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/residual-ml/residual/graph"
@@ -20,13 +21,17 @@ type importer struct {
 	bounds           bounds
 	err              error // the first error of the current node
 	constants        map[string]*tensor.Tensor
-	zeroBiases       map[string]bool   // constants of zeros, which a convolution ignores as its bias
-	computedElements int64             // elements of all constants that nodes have computed
-	foldedElements   int64             // elements of all constants that they were computed from
-	alias            map[string]string // the input's name for the output of a node that changes nothing
-	reshapedFrom     map[string]string // the input's name for the output of a node that only reshapes
-	softmaxes        map[string]string // the input's name for the output of a softmax over all numbers of an image
-	uses             map[string]int    // how many nodes take each name
+	types            map[string]onnx.ElementType   // of constants with small integers, and of the outputs of QuantizeLinear
+	quantised        map[string]quantisedValue     // the outputs of QuantizeLinear that depend on the image
+	integersName     map[string]string             // for the name of a constant that DequantizeLinear made, that of its integers
+	weights          map[string]graph.FakeQuantize // for the name of a constant that DequantizeLinear made of weights, their quantisation
+	zeroBiases       map[string]bool               // constants of zeros, which a convolution ignores as its bias
+	computedElements int64                         // elements of all constants that nodes have computed
+	foldedElements   int64                         // elements of all constants that they were computed from
+	alias            map[string]string             // the input's name for the output of a node that changes nothing
+	reshapedFrom     map[string]string             // the input's name for the output of a node that only reshapes
+	softmaxes        map[string]string             // the input's name for the output of a softmax over all numbers of an image
+	uses             map[string]int                // how many nodes take each name
 	parameters       map[string]*nn.Parameter
 	matmuls          map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
 	pathCopies       map[string]int        // how many more nodes ask for the same path
@@ -38,12 +43,14 @@ func newImporter(m *onnx.Model) *importer {
 	imp := &importer{
 		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, constants: map[string]value{}},
 		graph: graph.New(graph.Eval), values: map[string]value{},
+		types: map[string]onnx.ElementType{}, quantised: map[string]quantisedValue{}, weights: map[string]graph.FakeQuantize{}, integersName: map[string]string{},
 		constants: map[string]*tensor.Tensor{}, zeroBiases: map[string]bool{}, alias: map[string]string{}, reshapedFrom: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
 		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, pathCopies: map[string]int{},
 	}
 	for _, t := range m.Graph.Initialisers {
 		imp.constants[t.Name] = t.Tensor
 	}
+	maps.Copy(imp.types, m.Graph.Types)
 	for i := range m.Graph.Nodes {
 		for _, name := range m.Graph.Nodes[i].Inputs {
 			imp.uses[name]++
@@ -113,6 +120,10 @@ func (imp *importer) value(name string) (value, error) {
 	}
 	if t, ok := imp.constants[name]; ok {
 		return value{data: t}, nil
+	}
+	if v, ok := imp.quantised[name]; ok { // a node takes the integers themselves
+		imp.apply("the integers of "+name, name, []string{v.numbers}, func(in []value) value { return value{node: v.by.integersOf(in[0].node)} })
+		return imp.values[name], imp.err
 	}
 	if name != imp.net.inputName {
 		return value{}, fmt.Errorf("input %q is not known", name)
@@ -237,7 +248,7 @@ func (imp *importer) computeOptional(n *onnx.Node, a *attributes, run operation)
 // layer adds a node that applies a module to one input.
 func (imp *importer) layer(n *onnx.Node, _ int, in string, m nn.Module) {
 	net := imp.net
-	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: net.current(m).Forward(in[0].node)} })
+	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: net.forward(m, in[0].node)} })
 }
 
 // aliasInput makes a node's output an alias of its input.
@@ -255,7 +266,7 @@ func (imp *importer) computedInput(n *onnx.Node, i int) (string, int, error) {
 	if name == imp.net.inputName {
 		return name, 4, nil
 	}
-	if v, ok := imp.values[name]; ok && v.node != nil {
+	if v, err := imp.value(name); err == nil && v.node != nil {
 		return name, len(v.node.Shape), nil
 	}
 	return "", 0, fmt.Errorf("input %q is not computed from the images", n.Inputs[i])

@@ -47,6 +47,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		imp.net.Input.Channels = w[1] * o.Groups
 	}
 	imp.registerLayer(n, l, imp.title(n.Inputs[1]))
+	imp.takeQuantised(l, n, 1, false)
 	reachH, reachW := o.DilationH*(w[2]-1), o.DilationW*(w[3]-1)
 	if in := imp.net.Input; win.auto != "" && in.Height > 0 && in.Width > 0 { // the size is fixed, so the padding is known
 		if v, err := imp.value(x); err == nil {
@@ -60,7 +61,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	}
 	net := imp.net
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
-		return value{node: net.current(l).Forward(win.padded(in[0].node, 0))}
+		return value{node: net.forward(l, win.padded(in[0].node, 0))}
 	})
 	return nil
 }
@@ -96,6 +97,9 @@ func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
 	image, kernel, result := "\x00image "+n.Outputs[0], imp.resolve(n.Inputs[1])+"\x00", "\x00result "+n.Outputs[0]
 	s := weight.Shape()
 	imp.constants[kernel] = weight.Reshape(s[0], s[1], 1, s[2])
+	if op, ok := imp.weights[imp.resolve(n.Inputs[1])]; ok && op.Axis == 0 {
+		imp.weights[kernel] = op
+	}
 	imp.apply(n.String(), image, []string{x}, func(in []value) value {
 		s := in[0].node.Shape
 		return value{node: in[0].node.Reshape(s[0], s[1], 1, s[2])}

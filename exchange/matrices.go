@@ -95,7 +95,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 		imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
 			x := in[0].node
 			last := len(x.Shape) - 1
-			y := net.current(l).Forward(x.Reshape(x.Shape[:last].Numel(), x.Shape[last]))
+			y := net.forward(l, x.Reshape(x.Shape[:last].Numel(), x.Shape[last]))
 			to := x.Shape.Clone()
 			to[last] = y.Shape[1:].Numel()
 			return value{node: y.Reshape(to...)}
@@ -166,6 +166,7 @@ func (imp *importer) linearRows(n *onnx.Node, transposed bool) (*nn.Linear, stri
 	}
 	l := &nn.Linear{Weight: weight}
 	imp.registerLayer(n, l, imp.title(n.Inputs[1]))
+	imp.takeQuantised(l, n, 1, transposed)
 	return l, x, nil
 }
 

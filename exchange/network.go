@@ -52,6 +52,8 @@ type Network struct {
 	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
 	replaced  map[nn.Module]nn.Module `nn:"-"` // the modules that have replaced them
 
+	quantised map[nn.Module]graph.FakeQuantize `nn:"-"` // how the weights of the file's layers are quantised
+
 	nodes         []computedNode   `nn:"-"`
 	constants     map[string]value `nn:"-"` // constants that the nodes use
 	inputName     string           // name of the value that holds the images

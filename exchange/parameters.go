@@ -54,6 +54,9 @@ func (imp *importer) vector(n *onnx.Node, i int, what string, channels int, trai
 func (imp *importer) title(names ...string) string {
 	for _, name := range names {
 		name = imp.resolve(name)
+		if integers, ok := imp.integersName[name]; ok {
+			name = strings.TrimSuffix(integers, "_quantized") // ONNX Runtime's suffix
+		}
 		for _, last := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
 			if path, ok := strings.CutSuffix(name, last); ok && path != "" {
 				return path

@@ -101,6 +101,7 @@ type Graph struct {
 	key       *Node
 	streams   int
 	watchers  []func(call int)
+	rewrite   func(op Op, inputs []*Node) []*Node
 }
 
 // New starts an empty graph.
@@ -123,9 +124,29 @@ func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 		shapes[i] = in.Shape
 	}
 	op = asValue(op)
+	if g.rewrite != nil {
+		inputs = g.rewritten(op, inputs)
+	}
 	n := &Node{ID: len(g.Nodes), Op: op, Inputs: inputs, Shape: op.Shape(shapes), Graph: g}
 	g.Nodes = append(g.Nodes, n)
 	return n
+}
+
+// rewritten returns the inputs that the function given to Rewrite chooses.
+func (g *Graph) rewritten(op Op, inputs []*Node) []*Node {
+	f := g.rewrite
+	g.rewrite = nil
+	defer func() { g.rewrite = f }()
+	out := f(op, inputs)
+	if len(out) != len(inputs) {
+		panic(tensor.Misusef("%s: Rewrite changed %d inputs to %d", op.Name(), len(inputs), len(out)))
+	}
+	for i, n := range out {
+		if !n.Shape.Equal(inputs[i].Shape) {
+			panic(tensor.Misusef("%s: Rewrite changed input %d from %v to %v", op.Name(), i, inputs[i], n))
+		}
+	}
+	return out
 }
 
 // needNode panics if input i of an operation is nil.

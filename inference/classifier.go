@@ -5,7 +5,7 @@
 //
 //	dev, err := cpu.New(cpu.Options{})
 //	...
-//	c, err := inference.Load("runs/train-1/best.safetensors", dev, dev.Preferred())
+//	c, err := inference.Load("runs/train-1/best.safetensors", dev, engine.Auto)
 //	...
 //	defer c.Close()
 //	predictions, err := c.PredictFile(ctx, "shoe.jpg", 5)
@@ -27,7 +27,6 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -105,8 +104,8 @@ func (c *Classifier) CheckClasses(info data.Info) error {
 }
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
-// as modelfile.Open does, and computes it on dev in the given precision (dev.Preferred() suits
-// the device best). An ONNX file of another program must be a model known by name, and is
+// as modelfile.Open does, and computes it on dev in the given precision. engine.Auto suits model
+// and device best: int8 for a quantised model, and dev.Preferred() for others. An ONNX file of another program must be a model known by name, and is
 // prepared for as that one: LoadAs says more. The error names the file, and what in it is
 // missing, unexpected or of another shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
@@ -149,6 +148,9 @@ func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Pr
 
 // New is the classifier of a model that was opened.
 func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier {
+	if p == engine.Auto {
+		p = PreferredFor(m.Module, dev)
+	}
 	return newClassifier(m.Path, m.Info, m.Module, engine.NewStore(dev), p, nil)
 }
 
@@ -286,24 +288,11 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 // order of the data set. The classifier is locked until EvaluateEach returns, so each and
 // progress must not use it.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
-	info := ds.Info()
-	if info.Channels != c.info.Channels {
-		return Result{}, fmt.Errorf("%s takes %d channels and the images of %s have %d; use the data set it was trained on (%s)",
-			c.path, c.info.Channels, info.Name, info.Channels, c.info.Dataset)
+	if err := c.TakesData(ds.Info()); err != nil {
+		return Result{}, err
 	}
-	if is, want := info.Targets.Task.Named(), c.info.Task.Named(); is != want {
-		return Result{}, fmt.Errorf("%s answers with %s, and %s has %s; use the data set it was trained on (%s)", c.path, want, info.Name, is, c.info.Dataset)
-	} else if want != task.Classes {
-		if !slices.Equal(info.Targets.Names, c.info.Names()) {
-			return Result{}, fmt.Errorf("%s answers with the %s %q, and %s has %q; use the data set it was trained on (%s)", c.path, want, c.info.Names(), info.Name, info.Targets.Names, c.info.Dataset)
-		}
-		if want == task.Values && c.info.TargetShape == nil {
-			ds = data.Standardized(ds, c.info.ValueMean, c.info.ValueStd)
-		}
-	}
-	if len(info.Classes) != len(c.info.Classes) && c.info.Task.Named() == task.Classes {
-		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
-			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
+	if c.info.Task.Named() == task.Values && c.info.TargetShape == nil {
+		ds = data.Standardized(ds, c.info.ValueMean, c.info.ValueStd)
 	}
 	if _, _, own := data.As[data.Images](ds); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)

@@ -24,6 +24,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/safetensors"
@@ -122,10 +123,11 @@ func OpenInto(m nn.Module, path string) (*Model, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if err := errors.Join(prepare.CheckSides(info.Input), fill(m, f)); err != nil {
+	filled, err := fill(m, f)
+	if err := errors.Join(prepare.CheckSides(info.Input), err); err != nil {
 		return nil, at(path, err)
 	}
-	return &Model{Path: path, Module: m, Info: info}, nil
+	return &Model{Path: path, Module: filled, Info: info}, nil
 }
 
 // OpenKnown is Open, but the network is always a model of the registry with its own parameter
@@ -269,7 +271,7 @@ func at(path string, err error) error {
 func fromTensors(path string, info checkpoint.Model, f *safetensors.File) (*Model, error) {
 	m, err := build(info, f)
 	if err == nil {
-		err = fill(m, f)
+		m, err = fill(m, f)
 	}
 	if err != nil {
 		return nil, at(path, err)
@@ -327,11 +329,24 @@ func checkWeights(e models.Entry, c models.Config, f *safetensors.File) error {
 	return nil
 }
 
-// fill gives m the file's weights.
-func fill(m nn.Module, f *safetensors.File) error {
+// fill gives m the file's weights, and returns m, or m with the scheme of a quantised file.
+func fill(m nn.Module, f *safetensors.File) (nn.Module, error) {
 	values, err := f.Tensors()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return nn.TakeStateDict(m, values)
+	s, calibration, err := quant.Load(values, f.Metadata())
+	if err != nil {
+		return nil, err
+	}
+	if err := nn.TakeStateDict(m, values); err != nil || s == nil {
+		return m, err
+	}
+	return &quant.Net{Module: m, Scheme: s, Calibration: calibration}, s.Check(m)
+}
+
+// Quantised returns the scheme of a quantised model; otherwise it returns nil.
+func (m *Model) Quantised() *quant.Scheme {
+	_, s := quant.Unwrap(m.Module)
+	return s
 }

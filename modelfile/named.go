@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -38,13 +38,13 @@ func (m *Model) Save(path string) error {
 	switch onnx := weights.Named(path) == weights.ONNX; {
 	case m.Graph != nil && !onnx:
 		return field.Errorf("%s: the graph is none of the networks known by name, so it stays an ONNX file; give {Out} a name that ends in .onnx, in place of %s", m.Path, path)
-	case m.Graph != nil:
+	case m.Graph != nil && m.Quantised() == nil:
 		return exchange.SaveGraph(path, m.Path, m.Info)
 	case onnx:
 		_, err := exchange.Save(path, m.Module, m.Info, exchange.ExportConfig{})
 		return err
 	}
-	return checkpoint.SaveModel(path, m.Info, nn.StateDict(m.Module))
+	return quant.SaveModel(path, m.Info, m.Module)
 }
 
 // ImageShape is the shape of one image of the model, [1, channels, height, width]: of the size

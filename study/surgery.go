@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -21,6 +22,9 @@ func blockName(s models.Stage, index int) string { return s.Name + "." + strconv
 
 // residualNet returns m as a net of residual blocks, or an error that says why it is none.
 func residualNet(path, architecture string, m nn.Module) (models.Net, error) {
+	if _, scheme := quant.Unwrap(m); scheme != nil {
+		return nil, fmt.Errorf("%s is quantised, and blocks are added to and left out of nets in floating point; give the model that it was made from", path)
+	}
 	if net, ok := m.(models.Net); ok {
 		return net, nil
 	}

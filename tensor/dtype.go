@@ -9,11 +9,14 @@ const (
 	Float32  DType = iota // IEEE 754 binary32, the default
 	BFloat16              // the upper 16 bits of a binary32; used only in device memory
 	Int64                 // labels and counters
+	Uint8                 // integers that stand for numbers; used only in device memory
 )
 
 // Size returns the number of bytes of one element.
 func (d DType) Size() int {
 	switch d {
+	case Uint8:
+		return 1
 	case BFloat16:
 		return 2
 	case Int64:
@@ -29,6 +32,8 @@ func (d DType) String() string {
 		return "bfloat16"
 	case Int64:
 		return "int64"
+	case Uint8:
+		return "uint8"
 	}
 	return "float32"
 }

@@ -230,7 +230,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	return &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
 		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
-		Device: f.device.describe(dev), Precision: f.device.on(dev).String(), Classes: about.Classes, Confusion: got.Confusion,
+		Device: describeIn(dev, c.Precision()), Precision: c.Precision().String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
 		Calibration: calibrationOf(&got.Calibration),
 	}, nil

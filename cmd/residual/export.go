@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/npz"
@@ -200,7 +201,7 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	info := m.Info
 	r := exportResult{Path: f.safetensors, Format: "safetensors", Architecture: info.Architecture, Blocks: info.Blocks, Note: "weights of " + titleOf(info)}
 	if len(info.Names()) > 0 {
-		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m.Module))
+		return r, quant.SaveModel(f.safetensors, info, m.Module)
 	}
 	// Without names of classes and a preparation of images it cannot be used as a model.
 	r.Note += " alone, as " + path + " does not say what its classes are and how images are prepared for it"

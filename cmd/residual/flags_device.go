@@ -27,22 +27,28 @@ type deviceFlags struct {
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
-	fs := cmd.Flags()
-	threads, precision := settings.Of("Threads"), settings.Of("Precision")
-	fs.StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:1")
+	f.addDevice(cmd)
+	fs, precision := cmd.Flags(), settings.Of("Precision")
 	fs.StringVar(&f.precision, precision.Flag(), precision.Default, precision.Help)
+	note(fs, precision.Flag(), noteMore, precision.More)
+	describeSetting(fs, precision)
+	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
+}
+
+// addDevice is add without the precision, for a command that computes in several.
+func (f *deviceFlags) addDevice(cmd *cobra.Command) {
+	f.precision = "auto"
+	fs, threads := cmd.Flags(), settings.Of("Threads")
+	fs.StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:1")
 	fs.IntVar(&f.threads, threads.Flag(), 0, threads.Help)
 	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto, "+strings.Join(kernelNames(), ", "))
 	takes(fs, "NAME", "device", "kernels")
 	inGroup(fs, settings.Device, "device", "kernels")
 	note(fs, "device", noteMore, "That is what computes: auto is an NVIDIA GPU where there is one, else the CPU; cuda:1 is the second GPU.")
-	note(fs, precision.Flag(), noteMore, precision.More)
-	describeSetting(fs, precision)
 	describeSetting(fs, threads)
 	common(fs, "device")
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
 }
 
 // open starts the device, which the caller closes. Errors name the flag.
@@ -106,9 +112,21 @@ func (f *deviceFlags) on(d engine.Device) engine.Precision {
 	return p
 }
 
+// forModel returns the precision in which a model that is opened computes: engine.Auto leaves it
+// to the model.
+func (f *deviceFlags) forModel(d engine.Device) engine.Precision {
+	if f.precision == engine.Auto.String() {
+		return engine.Auto
+	}
+	return f.on(d)
+}
+
 // describe returns the line that describes device and precision: "cpu, 2 threads, avx512 kernels, fp32".
-func (f *deviceFlags) describe(d engine.Device) string {
-	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), f.on(d))
+func (f *deviceFlags) describe(d engine.Device) string { return describeIn(d, f.on(d)) }
+
+// describeIn is describe for a precision.
+func describeIn(d engine.Device, p engine.Precision) string {
+	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), p)
 }
 
 // threadsOf returns the number of threads of a device; 0 for a GPU.

@@ -127,7 +127,7 @@ func (f *imageFlags) open(cmd *cobra.Command, name string, d *deviceFlags) (path
 	if dev, err = d.open(); err != nil {
 		return "", nil, nil, err
 	}
-	c, notes, err := inference.LoadAs(path, f.config, dev, d.on(dev))
+	c, notes, err := inference.LoadAs(path, f.config, dev, d.forModel(dev))
 	if err != nil {
 		dev.Close()
 		return "", nil, nil, asked(cmd, err)

@@ -142,7 +142,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 		return err
 	}
 	defer dev.Close()
-	f.computed = f.device.on(dev).String()
+	f.computed = c.Precision().String()
 	if err := c.TakesImages(); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ func newRoot() *cobra.Command {
 		exportCommand(),
 		growCommand(),
 		pruneCommand(),
+		quantizeCommand(),
 		studyCommand(),
 		benchCommand(),
 		summaryCommand(),

@@ -57,3 +57,34 @@ func countTo(w io.Writer, live bool, now func() time.Time) func(done, total int)
 		}
 	}
 }
+
+// showStages shows what a command of several stages is doing: on a terminal in one line that
+// changes, elsewhere in a line for each stage and one a minute within it.
+func showStages(w io.Writer) func(stage string, done, total int) {
+	return stagesTo(w, report.IsTerminal(w), time.Now)
+}
+
+func stagesTo(w io.Writer, live bool, now func() time.Time) func(stage string, done, total int) {
+	if live {
+		w = direct(w)
+	}
+	var s *seldom
+	last := ""
+	return func(stage string, done, total int) {
+		if stage != last || s == nil {
+			last, s = stage, newSeldom(live, now)
+			if !live {
+				fmt.Fprintln(w, stage)
+			}
+		}
+		count := fmt.Sprintf("%s: %s of %s", stage, report.Count(int64(done)), report.Count(int64(total)))
+		switch {
+		case live && done >= total:
+			fmt.Fprint(w, "\r\x1b[K")
+		case live:
+			fmt.Fprint(w, "\r\x1b[K"+count)
+		case done > 0 && done < total && s.due():
+			fmt.Fprintln(w, count)
+		}
+	}
+}

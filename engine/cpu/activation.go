@@ -1,42 +1,71 @@
 package cpu
 
 import (
+	"math"
+
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/tensor"
 )
 
 // activation is the memory of a value in its own type. Exactly one of full
-// (float32) and bf16 is set; both are nil where there is no value.
+// (float32), bf16 and bytes is set; all are nil where there is no value. An element q of
+// bytes stands for (q - zero)*scale.
 type activation struct {
-	full memory
-	bf16 []uint16
+	full        memory
+	bf16        []uint16
+	bytes       []uint8
+	scale, zero float32
 }
 
 // at returns the activation from element i on.
 func (a activation) at(i int) activation {
 	switch {
 	case a.bf16 != nil:
-		return activation{bf16: a.bf16[i:]}
+		a.bf16 = a.bf16[i:]
+	case a.bytes != nil:
+		a.bytes = a.bytes[i:]
 	case a.full != nil:
-		return activation{full: a.full[i:]}
+		a.full = a.full[i:]
 	}
 	return a
 }
 
 // get and set read and write single elements as float32.
 func (a activation) get(i int) float32 {
-	if a.bf16 != nil {
+	switch {
+	case a.bf16 != nil:
 		return tensor.FromBFloat16(a.bf16[i])
+	case a.bytes != nil:
+		return (float32(a.bytes[i]) - a.zero) * a.scale
 	}
 	return a.full[i]
 }
 
 func (a activation) set(i int, v float32) {
-	if a.bf16 != nil {
+	switch {
+	case a.bf16 != nil:
 		a.bf16[i] = tensor.ToBFloat16(v)
-		return
+	case a.bytes != nil: // v is on the grid
+		a.bytes[i] = uint8(int(math.RoundToEven(float64(v/a.scale))) + int(a.zero))
+	default:
+		a.full[i] = v
 	}
-	a.full[i] = v
+}
+
+// copy copies n elements of src, from i on, to a from element to on. It returns false if the
+// types differ.
+func (a activation) copy(to int, src activation, i, n int) bool {
+	switch {
+	case a.bf16 != nil && src.bf16 != nil:
+		copy(a.bf16[to:to+n], src.bf16[i:])
+	case a.bytes != nil && src.bytes != nil:
+		copy(a.bytes[to:to+n], src.bytes[i:])
+	case a.full != nil && src.full != nil:
+		copy(a.full[to:to+n], src.full[i:])
+	default:
+		return false
+	}
+	return true
 }
 
 // read returns n elements from i on as float32: a slice of the memory itself, or,

@@ -8,7 +8,8 @@ import (
 
 // Bind prepares the steps of a program to run on this device.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	bd := &binder{Binding: b, set: d.set, pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, exe: &executable{}}
+	bd := &binder{Binding: b, set: d.kernels(b.Precision), pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, exe: &executable{}}
+	bd.findFixed()
 	for _, s := range b.Steps {
 		f, err := bd.step(s)
 		if err != nil {
@@ -41,6 +42,8 @@ func (b *binder) step(s engine.Step) (func(), error) {
 		return b.batchNormReduce(s), nil
 	case *engine.BatchNormGrad:
 		return b.batchNormGrad(s), nil
+	case *engine.Quantize:
+		return b.convert(b.act(s.Y), b.act(s.X), s.X.Numel()), nil
 	case *engine.Relayout:
 		return b.relayout(s.From, s.To, s.From.Shape), nil
 	case *engine.Assign:

@@ -18,9 +18,10 @@ type binder struct {
 	forced  *tiling // set by tests: use this tiling for every convolution
 	areas   *areas  // work areas of tasks
 	exe     *executable
-	shared  int      // scratch elements that steps share, since they run one after the other
-	private int      // elements that steps allocate for themselves
-	outside []uint16 // zeros, see zeros
+	fixed   map[*engine.Value]bool // results that depend only on variables
+	shared  int                    // scratch elements that steps share, since they run one after the other
+	private int                    // elements that steps allocate for themselves
+	outside []uint16               // zeros, see zeros
 }
 
 // executable is a program bound to this device; it implements engine.Executable.
@@ -38,6 +39,8 @@ func (b *binder) act(v *engine.Value) activation {
 		return activation{}
 	case v.DType == tensor.BFloat16:
 		return activation{bf16: b.At(v).(memory).bf16()[:v.Numel()]}
+	case v.DType == tensor.Uint8:
+		return activation{bytes: b.At(v).(memory).bytes()[:v.Numel()], scale: v.Scale, zero: float32(v.Zero)}
 	}
 	return activation{full: b.mem(v)}
 }

@@ -13,6 +13,11 @@ func (b *binder) channels(x, y *engine.Value) func() {
 	src, dst := b.act(x), b.act(y)
 	both := min(from, to)
 	return b.rows(n*h*w, func(i int) {
+		if dst.bytes != nil {
+			row := dst.bytes[i*to : (i+1)*to]
+			clear(row[copy(row, src.bytes[i*from:][:both]):])
+			return
+		}
 		if dst.bf16 != nil {
 			row := dst.bf16[i*to : (i+1)*to]
 			clear(row[copy(row, src.bf16[i*from:][:both]):])

@@ -17,6 +17,9 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
+	if f, ok := b.quantising(s); ok {
+		return f, nil
+	}
 	in := make([]activation, len(s.In))
 	for i, v := range s.In {
 		in[i] = b.act(v)
@@ -215,6 +218,9 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 		_, _, oh, ow := in[0].Dims()
 		return b.weigh(engine.Transposed(engine.Averages(op.AvgPool2d, op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
 	case graph.AdaptiveAvgPool2d:
+		if isBytes(in[0]) {
+			return b.meanOfBytes(in[0], s.Out), true
+		}
 		_, _, h, w := in[0].Dims()
 		return b.weigh(engine.AdaptiveAverages(h, w, op.H, op.W), in[0], s.Out), true
 	case graph.AdaptiveAvgPool2dGrad:

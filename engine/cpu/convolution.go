@@ -4,6 +4,9 @@ import "github.com/residual-ml/residual/engine"
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
+	if s.Round != nil {
+		return b.convBytes(s)
+	}
 	if isDepthwise(s.Window, s.X, s.Y) {
 		return b.depthwiseConv(s)
 	}
@@ -66,6 +69,13 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 	_, cout, oh, ow := s.Y.Dims()
 	after, prepare, finish := b.epilogue(s, cout)
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
+	if f, ok := b.tiling16(s, runs); ok {
+		p := &winograd16{
+			f: f, src: images16{h, w, n, cin, b.act(s.X).bf16}, dst: images16{oh, ow, n, cout, b.act(s.Y).bf16},
+			padH: s.PadH, padW: s.PadW, after: after,
+		}
+		return inOrder(prepare, b.winograd16(p, b.forward(s.W, 1, s.KH*s.KW, cin, cout)), finish)
+	}
 	p := &bf16Product{
 		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.X).bf16, dst: b.act(s.Y), after: after,

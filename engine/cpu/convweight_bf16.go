@@ -37,6 +37,9 @@ type bf16Part struct {
 
 // convGradWeightBF16 binds the gradient of a convolution's weight from bfloat16.
 func (b *binder) convGradWeightBF16(s *engine.ConvGradWeight) func() {
+	if f, ok := b.weightTiling(s); ok {
+		return b.bandWeight(f, s)
+	}
 	g := &bf16Weight{bf16: &b.set.BF16, plan: newBF16WeightPlan(s), areas: b.areas, x: b.act(s.X).bf16, dy: b.act(s.DY).bf16}
 	w, cols := g.plan, g.bf16.Cols
 	parts := g.countParts(s.DW.Numel())

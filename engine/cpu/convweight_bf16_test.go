@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -75,13 +74,7 @@ func (c weightCase) reference(s *engine.ConvGradWeight, x, dy []uint16) (want, s
 // instruction sets but AMX and for one to three threads.
 func (c weightCase) check(t *testing.T, sets []kernel.ISA) {
 	t.Helper()
-	s, r := c.step(), rand.New(rand.NewPCG(17, 18))
-	at := map[*engine.Value]memory{s.X: alloc(s.X.Words()), s.DY: alloc(s.DY.Words()), s.DW: alloc(s.DW.Words())}
-	for _, v := range []*engine.Value{s.X, s.DY} {
-		for i := range at[v].bf16() {
-			at[v].bf16()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
-		}
-	}
+	s, at := c.operands()
 	want, size := c.reference(s, at[s.X].bf16(), at[s.DY].bf16())
 	var first memory
 	for _, isa := range sets {

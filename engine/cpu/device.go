@@ -94,6 +94,15 @@ func (d *Device) Computes(p engine.Precision) error {
 	return nil
 }
 
+// kernels returns the kernels for a precision. AMX adds bfloat16 products in another order than
+// other processors, so a program of integers does not use it.
+func (d *Device) kernels(p engine.Precision) *kernel.Set {
+	if p == engine.INT8 && d.set.ISA == kernel.AMX {
+		return kernel.For(kernel.AVX512BF16)
+	}
+	return d.set
+}
+
 // Err returns an error if the device is closed. The CPU does not fail otherwise.
 func (d *Device) Err() error {
 	if d.pool.closed.Load() {

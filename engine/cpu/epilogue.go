@@ -19,6 +19,7 @@ type epilogue struct {
 	residual     activation
 	relu         bool
 	stats        *moments
+	least        uint8 // of a result of 8 bits
 }
 
 // apply finishes a block of rows by n columns of the result, from row and column lo on.
@@ -38,6 +39,10 @@ func (e *epilogue) apply(part, row, rows, lo, n int) {
 // sums before rounding. A fused bias only shifts their mean.
 func (e *epilogue) finish(block []float32, ld, part, row, rows, lo, n int) {
 	to := row*e.channels + lo
+	if e.y.bytes != nil {
+		e.finishBytes(block, ld, to, rows, lo, n)
+		return
+	}
 	if e.stats != nil {
 		e.stats.take(e.set, part, activation{full: block}, ld, rows, lo, n)
 		if e.shift != nil {
@@ -68,10 +73,52 @@ func (b *binder) epilogue(s *engine.Conv, channels int) (after *epilogue, prepar
 		stats := b.mem(s.Stats)
 		finish = func() { after.stats.combine(stats) }
 	}
-	if !after.affine && after.stats == nil {
+	if isBytes(s.Y) {
+		prepare = inOrder(prepare, b.inSteps(after, s))
+	} else if !after.affine && after.stats == nil {
 		after = nil
 	}
 	return after, prepare, finish
+}
+
+// inSteps makes an epilogue give results in units of a result of 8 bits, with its zero
+// point added, and returns the function that computes the factors and terms for that.
+func (b *binder) inSteps(e *epilogue, s *engine.Conv) func() {
+	factors, terms := e.scale, e.shift
+	e.scale, e.shift, e.relu = alloc(e.channels), alloc(e.channels), false
+	b.private += 2 * e.channels
+	unit, zero := float64(s.Y.Scale), float64(s.Y.Zero)
+	if s.ReLU {
+		e.least = uint8(s.Y.Zero)
+	}
+	return func() {
+		for c := range e.channels {
+			factor, term := 1.0, 0.0
+			if factors != nil {
+				factor = float64(factors[c])
+			}
+			if terms != nil {
+				term = float64(terms[c])
+			}
+			e.scale[c], e.shift[c] = float32(factor/unit), float32(float64(term/unit)+zero)
+		}
+	}
+}
+
+// finishBytes finishes a block of sums and rounds it to 8 bits. It rounds to bfloat16 before
+// that, in the memory of the block, which moves a result by less than half a step.
+func (e *epilogue) finishBytes(block []float32, ld, to, rows, lo, n int) {
+	halves := memory(block).bf16()
+	e.set.BF16.Finish(halves, 2*ld, block, ld, e.scale[lo:], e.shift[lo:], nil, false, rows, n)
+	for r := range rows {
+		y := e.y.bytes[to+r*e.channels:][:n]
+		e.set.Int8.Narrow(y, halves[r*2*ld:][:n], 1, 0)
+		if e.least > 0 {
+			for i, v := range y {
+				y[i] = max(v, e.least)
+			}
+		}
+	}
 }
 
 // from returns m from element i on, or nil if m is nil.

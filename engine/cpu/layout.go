@@ -44,6 +44,11 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 		d.set.BF16.Widen(values, from.bf16()[:len(values)])
 		from = values
 	}
+	if v.DType == tensor.Uint8 {
+		values := make([]float32, v.Numel())
+		d.set.Int8.WidenFloat(values, from.bytes()[:len(values)], v.Scale, float32(v.Zero))
+		from = values
+	}
 	if v.RowMajor() {
 		copy(dst.Data(), from)
 		return
@@ -94,19 +99,29 @@ func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 		return b.convert(dst, src, from.Numel())
 	}
 	ds, ss := to.Layout.Strides(shape), from.Layout.Strides(shape)
-	if src.bf16 != nil || dst.bf16 != nil {
+	if src.full == nil || dst.full == nil {
 		return b.gatherTo(dst, src, from.Numel(), func(i int) (int, int) { return offset(shape, ds, i), offset(shape, ss, i) })
 	}
 	work := func(i int) { permute(dst.full[i*ds[0]:], ds[1:], src.full[i*ss[0]:], ss[1:], shape[1:]) }
 	return func() { b.pool.run(shape[0], work) }
 }
 
-// convert binds a copy of n elements to the other type, in the same order.
+// convert binds a copy of n elements to another type, in the same order.
 func (b *binder) convert(dst, src activation, n int) func() {
+	bytes := &b.set.Int8
 	return b.blocks(n, func(lo, hi int) {
-		if dst.bf16 != nil {
+		switch {
+		case src.bytes != nil && dst.bf16 != nil:
+			bytes.Widen(dst.bf16[lo:hi], src.bytes[lo:hi], src.scale, src.zero)
+		case src.bytes != nil:
+			bytes.WidenFloat(dst.full[lo:hi], src.bytes[lo:hi], src.scale, src.zero)
+		case dst.bytes != nil && src.bf16 != nil:
+			bytes.Narrow(dst.bytes[lo:hi], src.bf16[lo:hi], 1/dst.scale, dst.zero)
+		case dst.bytes != nil:
+			bytes.NarrowFloat(dst.bytes[lo:hi], src.full[lo:hi], 1/dst.scale, dst.zero)
+		case dst.bf16 != nil:
 			b.set.BF16.Narrow(dst.bf16[lo:hi], src.full[lo:hi])
-		} else {
+		default:
 			b.set.BF16.Widen(dst.full[lo:hi], src.bf16[lo:hi])
 		}
 	})
@@ -146,6 +161,13 @@ func (b *binder) reshape(s *engine.Compute) func() {
 		return b.convert(dst, src, in.Numel())
 	}
 	si, di := rowMajorIndex(in), rowMajorIndex(out)
+	if src.bytes != nil { // both are of 8 bits and on one grid
+		return b.blocks(in.Numel(), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				dst.bytes[di[i]] = src.bytes[si[i]]
+			}
+		})
+	}
 	if src.bf16 != nil || dst.bf16 != nil {
 		return b.gatherTo(dst, src, in.Numel(), func(i int) (int, int) { return int(di[i]), int(si[i]) })
 	}

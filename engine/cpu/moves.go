@@ -126,13 +126,7 @@ func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
 			}
 		}
 		n := len(inner.from)
-		if at >= 0 && run && n > 0 && (dst.bf16 == nil) == (src.bf16 == nil) {
-			at += inner.from[0]
-			if dst.bf16 != nil {
-				copy(dst.bf16[to:to+n], src.bf16[at:at+n])
-			} else {
-				copy(dst.full[to:to+n], src.full[at:at+n])
-			}
+		if at >= 0 && run && n > 0 && dst.copy(to, src, at+inner.from[0], n) {
 			return
 		}
 		for k, from := range inner.from {

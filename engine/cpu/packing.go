@@ -1,6 +1,9 @@
 package cpu
 
-import "github.com/residual-ml/residual/engine"
+import (
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+)
 
 const (
 	chunkRows   = 448       // rows that one task computes: 57 KiB of a 32-wide panel
@@ -27,6 +30,7 @@ type weights struct {
 	backward bool
 	bf16     bool
 	patches  bool
+	round    *graph.FakeQuantize // rounds them to integers; may be nil
 	strips   bool
 }
 
@@ -40,6 +44,7 @@ type packKey struct {
 	strips   bool // all taps of a row of a filter as one
 	tiling   int  // m of Winograd's tiling, or 0
 	cols     int
+	scale    *float32 // the first scale of weights rounded to integers, or nil
 }
 
 // packedWeights are the packed weights of one variable, which all static programs of
@@ -54,12 +59,15 @@ type packedWeights struct {
 // them and a function that fills them by calling pack in parallel tasks. A program
 // without updates packs a variable again only when the store's version has changed.
 func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
-	if !b.Static || w.value.Place != engine.Persistent {
+	if !b.keeps(w.value) {
 		packed = b.borrow(n)
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols, nil}
+	if w.round != nil {
+		key.scale = &w.round.Scale[0]
+	}
 	own, ok := b.Derived[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
@@ -74,6 +82,12 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 			own.done, own.version = true, *b.Version
 		}
 	}
+}
+
+// keeps reports whether packed weights are kept from one run to the next. Otherwise they are
+// at the beginning of the scratch that the step borrows.
+func (b *binder) keeps(weight *engine.Value) bool {
+	return b.Static && weight.Place == engine.Persistent
 }
 
 // packer writes the weights of all taps to panel q of group g.

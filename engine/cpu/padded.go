@@ -25,14 +25,14 @@ func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 	_, _, _, ow := s.Y.Dims()
 	f := &padded{image: b.act(s.X), h: h, w: w, c: c, padH: padH, padW: s.PadW, line: ow, distance: ow}
 	size := (h + 2*padH) * f.width() * c
-	if f.image.bf16 != nil {
-		size = ceil(size, 2)
-	}
-	words := alloc(size)
+	words := alloc(ceil(size*s.X.DType.Size(), 4))
 	b.private += len(words)
-	if f.image.bf16 != nil {
+	switch {
+	case f.image.bf16 != nil:
 		f.frame.bf16 = words.bf16()
-	} else {
+	case f.image.bytes != nil:
+		f.frame.bytes = words.bytes()
+	default:
 		f.frame.full = words
 	}
 	return f
@@ -46,7 +46,7 @@ func (f *padded) width() int { return f.w + 2*f.padW }
 // several lines, and the pixels that it computes in the margins between them are left
 // out of the result.
 func (b *binder) bf16Lines(p *bf16Product, s *engine.Conv) (prepare func()) {
-	if p.patches || p.dst.bf16 == nil {
+	if p.patches || p.dst.full != nil {
 		return nil
 	}
 	f := b.newPadded(s, s.PadH)
@@ -80,19 +80,10 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	if f == nil {
 		return nil
 	}
-	_, _, oh, ow := s.Y.Dims()
+	_, _, oh, _ := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
-		top := y*s.StrideH - s.PadH // of the window, whose rows lo <= i < hi are in the image
-		lo, hi := ceil(max(0, -top), s.DilationH), min(s.KH, ceil(max(0, f.h-top), s.DilationH))
-		if lo >= hi {
-			p.chunks = append(p.chunks, chunk{row: y * ow, rows: ow})
-			continue
-		}
-		p.chunks = append(p.chunks, chunk{
-			row: y * ow, rows: ow, ars: s.StrideW * f.c,
-			source: (top + lo*s.DilationH) * f.width() * f.c, segs: f.segs(s.Window, lo, hi, p.tapSize()),
-		})
+		p.chunks = append(p.chunks, f.lineChunk(s, y, p.tapSize()))
 	}
 	p.src = f.frame.full
 	p.balance(b.pool.threads)
@@ -101,6 +92,18 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 		p.work = p.stream
 	}
 	return f.fill
+}
+
+// lineChunk returns line y of the result as a chunk, for an image with margins at its sides
+// only. Taps above and below the image are left out.
+func (f *padded) lineChunk(s *engine.Conv, y, tapSize int) chunk {
+	top := y*s.StrideH - s.PadH // of the window, whose rows lo <= i < hi are in the image
+	lo, hi := ceil(max(0, -top), s.DilationH), min(s.KH, ceil(max(0, f.h-top), s.DilationH))
+	c := chunk{row: y * f.line, rows: f.line}
+	if lo < hi {
+		c.ars, c.source, c.segs = s.StrideW*f.c, (top+lo*s.DilationH)*f.width()*f.c, f.segs(s.Window, lo, hi, tapSize)
+	}
+	return c
 }
 
 // streamedWeights is the size in bytes from which packed weights are no longer in a
@@ -186,9 +189,12 @@ func (f *padded) segs(w engine.Window, lo, hi, tapSize int) []kernel.Seg {
 func (f *padded) fill() {
 	for y := range f.h {
 		to, from, n := ((y+f.padH)*f.width()+f.padW)*f.c, y*f.w*f.c, f.w*f.c
-		if f.image.bf16 != nil {
+		switch {
+		case f.image.bf16 != nil:
 			copy(f.frame.bf16[to:], f.image.bf16[from:from+n])
-		} else {
+		case f.image.bytes != nil:
+			copy(f.frame.bytes[to:], f.image.bytes[from:from+n])
+		default:
 			copy(f.frame.full[to:], f.image.full[from:from+n])
 		}
 	}

@@ -77,9 +77,12 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
 			win := &wins[p]
-			if x.bf16 != nil {
+			switch {
+			case x.bytes != nil:
+				b.set.Int8.MaxPool(y.bytes[p*pixel:], x.bytes[win.from:], win.offs, pixel)
+			case x.bf16 != nil:
 				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16[win.from:], win.offs, pixel)
-			} else {
+			default:
 				b.set.MaxPool(y.full[p*pixel:], x.full[win.from:], win.offs, pixel)
 			}
 		}

@@ -2,16 +2,6 @@ package cpu
 
 import "github.com/residual-ml/residual/engine"
 
-// rowTable lists, for every tap of a filter and every row of the result, where the inputs
-// are. In a small batch, pixels at the border have other taps than their neighbours, and with
-// a stride the sources of neighbouring lines do not follow each other. With a table all
-// pixels are rows of one product, whose weights are read once: inputs outside the image are
-// zeros.
-type rowTable struct {
-	at    []*uint16 // [taps][count]
-	count int
-}
-
 // mostRowTable is the most entries of the table for several images, and mostRowSource the most
 // elements of these images where a filter has several taps. What is larger does not stay in
 // the cache beside the weights; runs of pixels then read a smaller part of it at a time.
@@ -74,22 +64,6 @@ func (b *binder) zeros(n int) []uint16 {
 		b.private += ceil(n, 2)
 	}
 	return b.outside
-}
-
-// cut chooses how many panels one task computes, and returns how many rows at most. The
-// source has about so many elements. Where the weights are larger than that, each is read
-// for as many rows as possible, by one thread.
-func (p *bf16Product) cut(rows, source int) (most int) {
-	tasks := 4 * p.threads
-	weights := p.groups * p.panels * p.panelSize()
-	if weights >= source && p.groups*p.panels >= 2*p.threads {
-		p.together = max(1, min(p.together, p.groups*p.panels/tasks))
-		return chunkRows
-	}
-	sets := ceil(p.panels, p.together)
-	p.together = ceil(p.panels, sets) // sets of about one size
-	pieces := ceil(tasks, p.groups*sets)
-	return max(min(chunkRows, ceil(rows, pieces)), p.bf16.Rows)
 }
 
 // rowTask is task with a table of rows.

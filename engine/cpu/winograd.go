@@ -14,10 +14,10 @@ type tileGroup struct{ first, tiles, image, images int }
 
 func (g tileGroup) rows() int { return g.tiles * g.images }
 
-// groupTiles divides tiles and images into groups of about groupRows rows.
-func groupTiles(tiles, batch int) []tileGroup {
+// groupTiles divides tiles and images into groups of about that many rows.
+func groupTiles(tiles, batch, rows int) []tileGroup {
 	var out []tileGroup
-	parts, each := max(1, (batch+groupRows/2)/groupRows), max(1, groupRows/batch)
+	parts, each := max(1, (batch+rows/2)/rows), max(1, rows/batch)
 	each = ceil(tiles, ceil(tiles, each)) // no group is much smaller than the others
 	for t := 0; t < tiles; t += each {
 		for p := range parts {
@@ -118,7 +118,7 @@ const inferenceImages = 32
 // winograd binds a convolution by a tiling.
 func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base memory, after *epilogue, weight weights) func() {
 	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}
-	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch)
+	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch, groupRows)
 	for _, g := range w.groups {
 		w.rows = max(w.rows, g.rows())
 	}

@@ -73,13 +73,18 @@ func TestWinograd(t *testing.T) {
 
 func evaluateBy(t *testing.T, f *tiling, g *graph.Graph, feeds map[*graph.Node]*tensor.Tensor, outputs []*graph.Node, o Options) [][]float32 {
 	t.Helper()
+	return evaluateIn(t, engine.FP32, f, g, feeds, outputs, o)
+}
+
+func evaluateIn(t *testing.T, precision engine.Precision, f *tiling, g *graph.Graph, feeds map[*graph.Node]*tensor.Tensor, outputs []*graph.Node, o Options) [][]float32 {
+	t.Helper()
 	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	d.forced = f
-	p, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: outputs})
+	p, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: outputs, Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (b *binder) winogradWeight(f tiling, x, dy imageBatch, s *engine.ConvGradWe
 	}
 	w.parts = min(ceil(x.channels, b.set.Rows), 4)
 	w.near = max(nearLeast, nearBudget/(4*(ceil(x.channels, w.parts)+dy.channels)))
-	w.groups = groupTiles(w.across*ceil(dy.h, f.m), dy.batch)
+	w.groups = groupTiles(w.across*ceil(dy.h, f.m), dy.batch, groupRows)
 	w.plan()
 	points, product := f.points(), x.channels*dy.channels
 	w.work = b.borrow(points * (w.rows*(x.channels+dy.channels) + product))

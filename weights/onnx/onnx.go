@@ -36,6 +36,10 @@ type Graph struct {
 	Initialisers []tensor.Named // the weights
 	Inputs       []Value        // fed at every run, without the initialisers
 	Outputs      []Value
+
+	// Types has the element types of initialisers whose integers are smaller than Int64, in
+	// which they are held. Write writes them so.
+	Types map[string]ElementType
 }
 
 // Node is one operation. Its inputs and outputs are names of values; an empty name
@@ -65,6 +69,7 @@ func (n *Node) title() string {
 type Attribute struct {
 	Name  string
 	Value any
+	Type  ElementType // of a tensor's integers, if they are smaller than Int64; otherwise 0
 }
 
 // Opaque is the kind of an attribute that this package does not read, by the format's

@@ -21,8 +21,8 @@ func sample() *Model {
 			Name: "g",
 			Nodes: []Node{
 				{Name: "n1", Op: "A", Inputs: []string{"x", "", "w"}, Outputs: []string{"m", "mask"}, Attributes: []Attribute{
-					{"f", float32(0.1)}, {"i", int64(-3)}, {"s", "text"}, {"fs", []float32{1, -2}}, {"is", []int64{-1, 1 << 40}},
-					{"t", tensor.FromSlice([]float32{1, 2}, 2, 1)},
+					{"f", float32(0.1), 0}, {"i", int64(-3), 0}, {"s", "text", 0}, {"fs", []float32{1, -2}, 0}, {"is", []int64{-1, 1 << 40}, 0},
+					{"t", tensor.FromSlice([]float32{1, 2}, 2, 1), 0}, {"zero", tensor.FromInts([]int64{200}, []int{}...), Uint8},
 				}},
 				{Name: "n2", Op: "B", Domain: "other", Inputs: []string{"m", "shape"}, Outputs: []string{"y"}},
 			},
@@ -30,7 +30,10 @@ func sample() *Model {
 				{Name: "w", Tensor: tensor.FromSlice([]float32{1, float32(math.Inf(1)), math.Float32frombits(0x7fc12345), -0.5}, 2, 2)},
 				{Name: "shape", Tensor: tensor.FromInts([]int64{-1, math.MinInt64}, 2)},
 				{Name: "scalar", Tensor: tensor.FromSlice([]float32{4}, []int{}...)},
+				{Name: "quantised", Tensor: tensor.FromInts([]int64{-128, 127, 0}, 3)},
+				{Name: "bias", Tensor: tensor.FromInts([]int64{math.MinInt32, math.MaxInt32}, 2)},
 			},
+			Types:   map[string]ElementType{"quantised": Int8, "bias": Int32},
 			Inputs:  []Value{{"x", Uint8, []Dim{{0, "N"}, {3, ""}}}},
 			Outputs: []Value{{"y", Float, nil}},
 		},
@@ -69,6 +72,10 @@ func TestWriteRefuses(t *testing.T) {
 		"is not UTF-8":    func(m *Model) { m.Metadata["a"] = "\xff" },
 		"nothing makes":   func(m *Model) { m.Graph.Outputs[0].Name = "z" },
 		"the node itself": func(m *Model) { m.Graph.Nodes[0].Inputs[0] = "y" },
+		"the number -128": func(m *Model) { m.Graph.Types["quantised"] = Uint8 },
+		"written as FLOA": func(m *Model) { m.Graph.Types["quantised"] = Float },
+		"written as INT8": func(m *Model) { m.Graph.Types["w"] = Int8 },
+		"the number 200":  func(m *Model) { m.Graph.Nodes[0].Attributes[6].Type = Int8 },
 	} {
 		m := sample()
 		change(m)
@@ -140,6 +147,9 @@ func TestElementTypes(t *testing.T) {
 				t.Errorf("%v: %v, want %v", c.kind, w, c.f)
 			case !c.kind.IsFloat() && (w.DType() != tensor.Int64 || w.Ints()[0] != c.i):
 				t.Errorf("%v: %v, want %v", c.kind, w, c.i)
+			}
+			if small := m.Graph.Types["w"]; !(c.kind.IsFloat() || c.kind == Int64) && small != c.kind || (c.kind.IsFloat() || c.kind == Int64) && small != 0 {
+				t.Errorf("%v is recorded as %v", c.kind, small)
 			}
 		}
 	}

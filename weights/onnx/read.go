@@ -142,9 +142,12 @@ func (g *Graph) read(b []byte, folder *outside) error {
 				return fmt.Errorf("%v: %w", node, err)
 			}
 		case 5:
-			name, t, err := readTensor(message, folder)
+			name, t, small, err := readTensor(message, folder)
 			if err != nil {
 				return fmt.Errorf("initialiser %s: %w", quote(name), err)
+			}
+			if small != 0 {
+				g.setType(name, small)
 			}
 			g.Initialisers = append(g.Initialisers, tensor.Named{Name: name, Tensor: t})
 		case 11:
@@ -161,6 +164,14 @@ func (g *Graph) read(b []byte, folder *outside) error {
 	}
 	g.dropInitialised()
 	return nil
+}
+
+// setType records the element type of an initialiser.
+func (g *Graph) setType(name string, t ElementType) {
+	if g.Types == nil {
+		g.Types = map[string]ElementType{}
+	}
+	g.Types[name] = t
 }
 
 // dropInitialised removes the inputs that have an initialiser: up to version 3 of the
@@ -272,7 +283,7 @@ func (a *Attribute) read(f field) error {
 		err = fmt.Errorf("refers to %s of a function, which cannot be read; export without functions", quote(reference))
 	}
 	if err == nil {
-		a.Value, err = attributeValue(kind, number, real, text, proto, floats, ints)
+		a.Value, a.Type, err = attributeValue(kind, number, real, text, proto, floats, ints)
 	}
 	if err != nil {
 		return fmt.Errorf("attribute %s: %w", quote(a.Name), err)
@@ -280,26 +291,26 @@ func (a *Attribute) read(f field) error {
 	return nil
 }
 
-func attributeValue(kind, number int64, real float32, text string, proto []byte, floats []float32, ints []int64) (any, error) {
+func attributeValue(kind, number int64, real float32, text string, proto []byte, floats []float32, ints []int64) (any, ElementType, error) {
 	if kind < 1 || kind >= int64(len(attributeKinds)) {
-		return nil, fmt.Errorf("is of the unknown kind %d; %s", kind, damaged)
+		return nil, 0, fmt.Errorf("is of the unknown kind %d; %s", kind, damaged)
 	}
 	switch attributeKinds[kind] {
 	case "FLOAT":
-		return real, nil
+		return real, 0, nil
 	case "INT":
-		return number, nil
+		return number, 0, nil
 	case "STRING":
-		return text, nil
+		return text, 0, nil
 	case "TENSOR":
-		_, t, err := readTensor(proto, nil)
-		return t, err
+		_, t, small, err := readTensor(proto, nil)
+		return t, small, err
 	case "FLOATS":
-		return floats, nil
+		return floats, 0, nil
 	case "INTS":
-		return ints, nil
+		return ints, 0, nil
 	}
-	return Opaque(attributeKinds[kind]), nil
+	return Opaque(attributeKinds[kind]), 0, nil
 }
 
 // readValue reads a ValueInfoProto and appends it to list.

@@ -19,8 +19,9 @@ type lists struct {
 
 // readTensor reads a TensorProto. FLOAT is copied, and FLOAT16, BFLOAT16 and DOUBLE are
 // converted to Float32: the first two exactly, DOUBLE rounded to nearest. Integers of
-// every size and BOOL become Int64. Elements in another file are read where folder has one.
-func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err error) {
+// every size and BOOL become Int64; small is their type if it is another. Elements in another
+// file are read where folder has one.
+func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, small ElementType, err error) {
 	var dims []int64
 	var code int64
 	var raw []byte
@@ -61,16 +62,19 @@ func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err e
 		return nil
 	})
 	if err != nil {
-		return name, nil, err
+		return name, nil, 0, err
 	}
 	kind := ElementType(code)
 	e, ok := kinds[kind]
 	if !ok || int64(kind) != code {
-		return name, nil, fmt.Errorf("elements of %s cannot be read; export it as FLOAT", ElementType(code))
+		return name, nil, 0, fmt.Errorf("elements of %s cannot be read; export it as FLOAT", ElementType(code))
+	}
+	if !kind.IsFloat() && kind != Int64 {
+		small = kind
 	}
 	shape, size, err := shapeOf(dims, e.size())
 	if err != nil {
-		return name, nil, err
+		return name, nil, 0, err
 	}
 	if external || entries != nil {
 		t, err = folder.read(entries, kind, shape, size)
@@ -79,7 +83,7 @@ func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err e
 	} else {
 		t, err = parts.tensor(kind, shape, size)
 	}
-	return name, t, err
+	return name, t, small, err
 }
 
 // shapeOf checks dims and returns the number of elements.

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -16,7 +17,7 @@ import (
 )
 
 // Write writes the model, with the elements of its tensors as raw data: Float32 as FLOAT,
-// Int64 as INT64. The same model gives the same bytes. Write writes nothing when the reader
+// Int64 as INT64, or as the smaller type that Types or the attribute names. The same model gives the same bytes. Write writes nothing when the reader
 // would refuse the result.
 func Write(w io.Writer, m *Model) error {
 	graph := m.Graph
@@ -72,7 +73,7 @@ func (e *encoder) model(m *Model, g *Graph) error {
 	size := len(before) + len(after)
 	heads := make([][]byte, len(g.Initialisers))
 	for i, t := range g.Initialisers {
-		h, data, err := tensorHead(t.Name, t.Tensor)
+		h, data, err := tensorHead(t.Name, t.Tensor, g.Types[t.Name])
 		if err != nil {
 			return fmt.Errorf("initialiser %s: %w", quote(t.Name), err)
 		}
@@ -86,7 +87,7 @@ func (e *encoder) model(m *Model, g *Graph) error {
 	e.bytes(before)
 	for i, t := range g.Initialisers {
 		e.bytes(heads[i])
-		e.elements(t.Tensor)
+		e.elements(t.Tensor, g.Types[t.Name])
 	}
 	e.bytes(after)
 	e.bytes(tail)
@@ -162,13 +163,13 @@ func attributeMessage(a Attribute) ([]byte, error) {
 		b = appendMessage(b, 4, []byte(v))
 	case *tensor.Tensor:
 		kind = "TENSOR"
-		head, data, err := tensorHead("", v)
+		head, data, err := tensorHead("", v, a.Type)
 		if err != nil {
 			return nil, err
 		}
 		b = append(appendTag(b, 5, len(head)+data), head...)
 		buf := bytes.NewBuffer(b)
-		_ = elements.Write(buf, v) // writing to a buffer cannot fail
+		_ = writeElements(buf, v, a.Type) // writing to a buffer cannot fail
 		b = buf.Bytes()
 	case []float32:
 		kind = "FLOATS"
@@ -204,16 +205,27 @@ func valueMessage(v Value) []byte {
 	return appendMessage(appendText(nil, 1, v.Name), 2, appendMessage(nil, 1, tensorType))
 }
 
-// tensorHead returns a TensorProto up to its elements, which are the last data bytes.
-func tensorHead(name string, t *tensor.Tensor) (head []byte, data int, err error) {
+// tensorHead returns a TensorProto up to its elements, which are the last data bytes. small is
+// the type of integers that are smaller than Int64, or 0.
+func tensorHead(name string, t *tensor.Tensor, small ElementType) (head []byte, data int, err error) {
 	if t == nil {
 		return nil, 0, fmt.Errorf("is nil")
 	}
 	kind := Float
-	switch t.DType() {
-	case tensor.Float32:
-	case tensor.Int64:
+	switch {
+	case t.DType() == tensor.Float32 && small == 0:
+	case t.DType() == tensor.Int64 && small == 0:
 		kind = Int64
+	case t.DType() == tensor.Int64:
+		kind = small
+		if _, ok := kinds[kind]; !ok || kind.IsFloat() {
+			return nil, 0, fmt.Errorf("integers cannot be written as %v", kind)
+		}
+		if err := kind.check(t.Ints()); err != nil {
+			return nil, 0, err
+		}
+	case small != 0:
+		return nil, 0, fmt.Errorf("is %v, which cannot be written as %v", t.DType(), small)
 	default:
 		return nil, 0, fmt.Errorf("type %v cannot be written; convert it to float32", t.DType())
 	}
@@ -231,10 +243,36 @@ func (e *encoder) bytes(b []byte) {
 	}
 }
 
-func (e *encoder) elements(t *tensor.Tensor) {
+func (e *encoder) elements(t *tensor.Tensor, small ElementType) {
 	if e.err == nil {
-		e.err = elements.Write(e.w, t)
+		e.err = writeElements(e.w, t, small)
 	}
+}
+
+// writeElements writes the elements of a tensor, whose integers have the type small unless that is 0.
+func writeElements(w io.Writer, t *tensor.Tensor, small ElementType) error {
+	if small == 0 {
+		return elements.Write(w, t)
+	}
+	return writeInts(w, kinds[small].size(), t.Ints())
+}
+
+// writeInts writes integers in the given number of bytes, little-endian. They are within range.
+func writeInts(w io.Writer, size int, ints []int64) error {
+	buf := make([]byte, 0, min(64<<10, len(ints)*size))
+	for len(ints) > 0 {
+		n := min(len(ints), cap(buf)/size)
+		for _, v := range ints[:n] {
+			var b [8]byte
+			binary.LittleEndian.PutUint64(b[:], uint64(v))
+			buf = append(buf, b[:size]...)
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+		buf, ints = buf[:0], ints[n:]
+	}
+	return nil
 }
 
 func appendInt(b []byte, number protowire.Number, v int64) []byte {

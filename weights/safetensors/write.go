@@ -17,14 +17,20 @@ import (
 
 // Write writes Float32 tensors as F32 and Int64 tensors as I64. The header lists
 // them in the given order and is padded with spaces so that the data starts at a
-// multiple of eight bytes; the same arguments give the same bytes. Int64 data comes
+// multiple of eight bytes; the same arguments give the same bytes. Wider elements come
 // first, so that every element is aligned to its size whatever the shapes: PyTorch
 // refuses misaligned tensors.
 func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) error {
-	if err := checkWritable(tensors, metadata); err != nil {
+	return WriteAs(w, tensors, nil, metadata)
+}
+
+// WriteAs is Write with types for some of the tensors, by name: "BF16" rounds a Float32 tensor
+// to bfloat16, and "I8" stores an Int64 tensor whose elements are from -128 to 127.
+func WriteAs(w io.Writer, tensors []tensor.Named, types map[string]string, metadata map[string]string) error {
+	if err := checkWritable(tensors, types, metadata); err != nil {
 		return fmt.Errorf("safetensors.Write: %w", err)
 	}
-	text := encodeHeader(tensors, metadata)
+	text := encodeHeader(tensors, types, metadata)
 	if err := checkLength(len(text)); err != nil { // escaping may have lengthened it
 		return fmt.Errorf("safetensors.Write: %w", err)
 	}
@@ -34,8 +40,8 @@ func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) erro
 	}
 	for _, dtype := range dataOrder {
 		for _, n := range tensors {
-			if n.Tensor.DType() == dtype {
-				if err := elements.Write(w, n.Tensor); err != nil {
+			if typeOf(n, types) == dtype {
+				if err := elements.WriteAs(w, n.Tensor, dtype); err != nil {
 					return err
 				}
 			}
@@ -45,9 +51,26 @@ func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) erro
 }
 
 // dataOrder lists the wider elements first.
-var dataOrder = []tensor.DType{tensor.Int64, tensor.Float32}
+var dataOrder = []string{"I64", "F32", "BF16", "I8"}
 
-func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
+// typeOf returns the type in which a tensor is stored.
+func typeOf(n tensor.Named, types map[string]string) string {
+	if t, ok := types[n.Name]; ok {
+		return t
+	}
+	if n.Tensor.DType() == tensor.Int64 {
+		return "I64"
+	}
+	return "F32"
+}
+
+// bytesOf returns the number of bytes that a tensor takes as a type of dataOrder.
+func bytesOf(t *tensor.Tensor, dtype string) int {
+	bits, _ := elements.Bits(dtype)
+	return t.Numel() * int(bits/8)
+}
+
+func checkWritable(tensors []tensor.Named, types map[string]string, metadata map[string]string) error {
 	seen := map[string]bool{}
 	length := 0
 	for _, n := range tensors {
@@ -58,8 +81,11 @@ func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
 			return fmt.Errorf("tensor %s: given twice; give each a name of its own", elements.Quote(n.Name))
 		case n.Tensor == nil:
 			return fmt.Errorf("tensor %s: is nil", elements.Quote(n.Name))
-		case !slices.Contains(dataOrder, n.Tensor.DType()):
+		case n.Tensor.DType() != tensor.Float32 && n.Tensor.DType() != tensor.Int64:
 			return fmt.Errorf("tensor %s: type %v cannot be written; convert it to float32", elements.Quote(n.Name), n.Tensor.DType())
+		}
+		if err := elements.CheckStored(n.Tensor, typeOf(n, types)); err != nil {
+			return fmt.Errorf("tensor %s: %w", elements.Quote(n.Name), err)
 		}
 		seen[n.Name] = true
 		length += len(n.Name)
@@ -80,14 +106,14 @@ func checkLength(header int) error {
 	return nil
 }
 
-func encodeHeader(tensors []tensor.Named, metadata map[string]string) []byte {
+func encodeHeader(tensors []tensor.Named, types map[string]string, metadata map[string]string) []byte {
 	offsets := make([]int, len(tensors))
 	at := 0
 	for _, dtype := range dataOrder {
 		for i, n := range tensors {
-			if n.Tensor.DType() == dtype {
+			if typeOf(n, types) == dtype {
 				offsets[i] = at
-				at += n.Tensor.Numel() * dtype.Size()
+				at += bytesOf(n.Tensor, dtype)
 			}
 		}
 	}
@@ -104,7 +130,7 @@ func encodeHeader(tensors []tensor.Named, metadata map[string]string) []byte {
 		b = append(b, "},"...)
 	}
 	for i, n := range tensors {
-		b = appendEntry(b, n, offsets[i])
+		b = appendEntry(b, n, typeOf(n, types), offsets[i])
 		b = append(b, ',')
 	}
 	b = append(bytes.TrimSuffix(b, []byte{','}), '}')
@@ -114,11 +140,7 @@ func encodeHeader(tensors []tensor.Named, metadata map[string]string) []byte {
 	return b
 }
 
-func appendEntry(b []byte, n tensor.Named, begin int) []byte {
-	dtype := "F32"
-	if n.Tensor.DType() == tensor.Int64 {
-		dtype = "I64"
-	}
+func appendEntry(b []byte, n tensor.Named, dtype string, begin int) []byte {
 	b = append(appendString(b, n.Name), `:{"dtype":"`...)
 	b = append(append(b, dtype...), `","shape":[`...)
 	for i, d := range n.Tensor.Shape() {
@@ -129,7 +151,7 @@ func appendEntry(b []byte, n tensor.Named, begin int) []byte {
 	}
 	b = append(b, `],"data_offsets":[`...)
 	b = append(strconv.AppendInt(b, int64(begin), 10), ',')
-	b = strconv.AppendInt(b, int64(begin+n.Tensor.Numel()*n.Tensor.DType().Size()), 10)
+	b = strconv.AppendInt(b, int64(begin+bytesOf(n.Tensor, dtype)), 10)
 	return append(b, "]}"...)
 }
 

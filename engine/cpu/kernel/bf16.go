@@ -88,6 +88,14 @@ type BF16 struct {
 
 	Widen func(dst []float32, src []uint16) // dst = src
 
+	// Combine computes weighted sums of blocks, which Winograd's algorithm needs: for
+	// r < rows and j < n, a multiple of CombineLanes,
+	//
+	//	dst[r*dld+j] = Σ over k of factors[k] * src[offs[k] + r*sld + j]
+	//
+	// It has one to CombineTerms terms, added in their order. rows and n are at least 1.
+	Combine func(dst []float32, dld int, src []uint16, sld int, offs []int, factors []float32, rows, n int)
+
 	// Finish computes y = x*scale + shift + res for rows of n values, then
 	// max(0, y) if relu is set, and rounds. NaN stays NaN. Rows of x lie ldx
 	// apart, those of y and res ldy. A nil scale means 1; a nil shift or res means

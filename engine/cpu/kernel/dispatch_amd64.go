@@ -24,16 +24,30 @@ var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && s[AVX2] != nil {
 		s[AVX512] = &setAVX512
 	}
+	if s[AVX512] != nil && cpu.X86.HasAVX512VNNI {
+		s[AVX512VNNI] = &setAVX512VNNI
+	}
 	if s[AVX512] != nil && cpu.X86.HasAVX512BF16 {
 		s[AVX512BF16] = &setAVX512BF16
 	}
 	return s
 }()
 
-// setAVX512BF16 differs from setAVX512 only in the kernels on bfloat16.
+// setAVX512VNNI differs from setAVX512 only in the products of integers.
+var setAVX512VNNI = func() Set {
+	s := setAVX512
+	s.ISA, s.Int16, s.Int8 = AVX512VNNI, int16AVX512VNNI, int8AVX512VNNI
+	return s
+}()
+
+// setAVX512BF16 differs from setAVX512VNNI, or setAVX512 on a processor without VNNI, only
+// in the kernels on bfloat16 and in the transforms that round to it.
 var setAVX512BF16 = func() Set {
 	s := setAVX512
-	s.ISA, s.BF16 = AVX512BF16, bf16AVX512BF16
+	if cpu.X86.HasAVX512VNNI {
+		s = setAVX512VNNI
+	}
+	s.ISA, s.BF16, s.Int16.Tiles = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16
 	return s
 }()
 
@@ -60,6 +74,8 @@ var setAVX512 = Set{
 	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
 	BF16:           bf16AVX512,
+	Int16:          int16AVX512,
+	Int8:           int8AVX512,
 }
 
 var setAVX2 = Set{
@@ -85,6 +101,8 @@ var setAVX2 = Set{
 	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
 	BF16:           bf16AVX2,
+	Int16:          int16AVX2,
+	Int8:           int8AVX2,
 }
 
 var bf16AVX512BF16 = BF16{
@@ -103,6 +121,7 @@ var bf16AVX512BF16 = BF16{
 	Narrow:              narrowAVX512BF16,
 	NarrowThree:         narrowThreeOfAVX512BF16,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512BF16,
 	MeanM2:              meanM2BF16AVX512BF16,
 	ScaleShift:          scaleShiftBF16AVX512BF16,
@@ -129,6 +148,7 @@ var bf16AVX512 = BF16{
 	Narrow:              narrowAVX512,
 	NarrowThree:         narrowThreeOfAVX512,
 	Widen:               widenAVX512,
+	Combine:             combineAVX512,
 	Finish:              finishAVX512,
 	MeanM2:              meanM2BF16AVX512,
 	ScaleShift:          scaleShiftBF16AVX512,
@@ -155,6 +175,7 @@ var bf16AVX2 = BF16{
 	Narrow:              narrowAVX2,
 	NarrowThree:         narrowThreeOfAVX2,
 	Widen:               widenAVX2,
+	Combine:             combineAVX2,
 	Finish:              finishAVX2,
 	MeanM2:              meanM2BF16AVX2,
 	ScaleShift:          scaleShiftBF16AVX2,

@@ -11,11 +11,12 @@ const (
 	Portable   ISA = iota // plain Go, on every machine
 	AVX2                  // AVX2 with FMA
 	AVX512                // AVX-512 F, BW, DQ and VL
-	AVX512BF16            // AVX512 with products of bfloat16, AVX512_BF16
+	AVX512VNNI            // AVX512 with products of integers, AVX512_VNNI
+	AVX512BF16            // AVX512 with products of bfloat16, AVX512_BF16, and of integers if there is VNNI
 	AMX                   // AVX512BF16 with tiles, AMX-BF16
 )
 
-var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx"}
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", AVX512VNNI: "avx512vnni", AVX512BF16: "avx512bf16", AMX: "amx"}
 
 // String returns the name, which ParseISA reads.
 func (i ISA) String() string {

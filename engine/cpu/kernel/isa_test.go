@@ -3,7 +3,7 @@ package kernel
 import "testing"
 
 func TestISANames(t *testing.T) {
-	for _, isa := range []ISA{Portable, AVX2, AVX512, AVX512BF16, AMX} {
+	for _, isa := range []ISA{Portable, AVX2, AVX512, AVX512VNNI, AVX512BF16, AMX} {
 		got, err := ParseISA(isa.String())
 		if err != nil || got != isa {
 			t.Errorf("ParseISA(%q) = %v, %v", isa.String(), got, err)

@@ -7,8 +7,8 @@
 //	set := kernel.For(kernel.Best())
 //	set.Add(dst, a, b) // dst = a + b
 //
-// Set has the kernels for float32, and its field BF16 those for activations in
-// bfloat16. Available lists the instruction sets, of type ISA, that this machine
+// Set has the kernels for float32, its field BF16 those for activations in bfloat16,
+// Int16 products of 16-bit integers, and Int8 those of 8-bit integers with what follows. Available lists the instruction sets, of type ISA, that this machine
 // and this build can run. Mix names the transforms of Winograd's convolution.
 //
 // Kernels do not check their arguments: shapes are checked once, when a program
@@ -22,10 +22,6 @@
 package kernel
 
 //go:generate go run -C asm . -dir ..
-
-// Seg is one segment of a sum: the offsets into a and b, in elements, at which
-// k consecutive terms begin. In a convolution it is one tap of the filter.
-type Seg struct{ A, B int }
 
 // Set is the table of the kernels of one instruction set. For returns it.
 type Set struct {
@@ -137,4 +133,10 @@ type Set struct {
 
 	// BF16 has the kernels for activations in bfloat16.
 	BF16 BF16
+
+	// Int16 has the kernels on 16-bit integers.
+	Int16 Int16
+
+	// Int8 has the kernels on 8-bit integers, for quantised activations and weights.
+	Int8 Int8
 }

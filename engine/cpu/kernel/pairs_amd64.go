@@ -7,11 +7,11 @@ package kernel
 type interleaving[T stored] func(dst *uint16, src *T, pairs, ld int, mask uint32)
 
 func packPairsAVX512(dst, src []uint16, rows, n, ld, cols int) {
-	packPairs(interleaveWordsAVX512, packPairsPortable, 32, dst, src, rows, n, ld, cols)
+	packPairs(interleaveWordsAVX512, packPairsPortable[uint16], 32, dst, src, rows, n, ld, cols)
 }
 
 func packPairsAVX2(dst, src []uint16, rows, n, ld, cols int) {
-	packPairs(interleaveWordsAVX2, packPairsPortable, 16, dst, src, rows, n, ld, cols)
+	packPairs(interleaveWordsAVX2, packPairsPortable[uint16], 16, dst, src, rows, n, ld, cols)
 }
 
 func packPairsFloatAVX512BF16(dst []uint16, src []float32, rows, n, ld, cols int) {

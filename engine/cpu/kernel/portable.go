@@ -25,4 +25,6 @@ var portable = Set{
 	Mix2:           mix2Portable,
 	PeakFMA:        peakPortable,
 	BF16:           portableBF16,
+	Int16:          portableInt16,
+	Int8:           portableInt8,
 }

@@ -8,7 +8,7 @@ var portableBF16 = BF16{
 	DotRound:            dotRoundPortable,
 	DotRows:             dotRowsPortable,
 	RoundNarrow:         15,
-	PackPairs:           packPairsPortable,
+	PackPairs:           packPairsPortable[uint16],
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
 	Transpose:           transposePortable,
@@ -16,6 +16,7 @@ var portableBF16 = BF16{
 	Narrow:              narrowPortable,
 	NarrowThree:         narrowThreePortable,
 	Widen:               widenPortable,
+	Combine:             combinePortable,
 	Finish:              finishPortable,
 	MeanM2:              meanM2Portable[uint16],
 	ScaleShift:          scaleShiftPortable[uint16],
@@ -94,7 +95,7 @@ func dot4(sum *[4]float32, a, b []uint16) {
 	*sum = [4]float32{s0, s1, s2, s3}
 }
 
-func packPairsPortable(dst, src []uint16, rows, n, ld, cols int) {
+func packPairsPortable[T uint16 | int16](dst, src []T, rows, n, ld, cols int) {
 	for k := 0; k < rows; k += 2 {
 		pair := dst[k*cols:][:2*cols]
 		clear(pair)

@@ -20,9 +20,30 @@ type width struct {
 	ahead   bool
 }
 
-// widthsOf returns the variants. All products of bfloat16 prefetch, since one more
+// kind is the type of the elements of a product: float32, or pairs of bfloat16 or int16, or
+// four bytes, all of which have the size of a float32.
+type kind int
+
+const (
+	floats kind = iota
+	bf16Pairs
+	int16Pairs
+	int8Quads
+)
+
+// drain is what a product of 8-bit integers does with its sums: it writes them as int32, or
+// as 8 bits as an Epilogue says.
+type drain int
+
+const (
+	toInt32 drain = iota
+	toBytes
+)
+
+// widthsOf returns the variants. All products of pairs prefetch, since one more
 // instruction in two steps costs nothing.
-func widthsOf(pairs bool) []width {
+func widthsOf(k kind) []width {
+	pairs := k != floats
 	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"OneVector", 1, true, pairs}}
 	if pairs {
 		return all
@@ -33,14 +54,14 @@ func widthsOf(pairs bool) []width {
 // gemmFile writes the product kernels, one for each row count and width, and the loop
 // that measures the machine's peak.
 func gemmFile(e *emitter) {
-	products(e, "gemm", false)
+	products(e, "gemm", floats)
 	peak(e, "peak", "multiply-adds", e.fma)
 }
 
-func products(e *emitter, name string, pairs bool) {
-	for _, w := range widthsOf(pairs) {
+func products(e *emitter, name string, k kind) {
+	for _, w := range widthsOf(k) {
 		for rows := 1; rows <= e.rows; rows++ {
-			(&product{emitter: e, width: w, pairs: pairs, rows: rows}).write(name)
+			(&product{emitter: e, width: w, kind: k, rows: rows}).write(name)
 		}
 	}
 }
@@ -51,12 +72,13 @@ func products(e *emitter, name string, pairs bool) {
 // strides s, 3s and 5s times 1, 2, 4 and 8, so that a step in k costs two
 // additions for a and one for b whatever the strides are.
 //
-// For bfloat16 a step in k is a pair, which has the size of a float32. The pairs of a row
-// of a follow each other, and rows of b have the full width of a panel.
+// For pairs a step in k is a pair. The pairs of a row of a follow each other, and rows of b
+// have the full width of a panel.
 type product struct {
 	*emitter
 	width
-	pairs    bool // of bfloat16
+	kind     kind
+	drain    drain // of quads
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -74,15 +96,32 @@ func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
 
 func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v] }
 
+// panelBytes returns the size of a step of a panel.
+func (p *product) panelBytes() int {
+	if p.kind == int8Quads {
+		return p.quads * p.bytes()
+	}
+	return 2 * p.bytes()
+}
+
 // avec returns the register for row r of a; rows alternate between two registers where
 // there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
-	if r%2 == 1 && (p.wide() || !p.masked || p.pairs) {
+	if p.integers() && !p.vnni {
+		return p.regs[i] // the other one is spareVec
+	}
+	if r%2 == 1 && (p.wide() || !p.masked || p.pairs()) {
 		i++
 	}
 	return p.regs[i]
 }
+
+// pairs reports whether a step in k is a pair, or four bytes.
+func (p *product) pairs() bool { return p.kind != floats }
+
+// integers reports whether the elements are.
+func (p *product) integers() bool { return p.kind == int16Pairs || p.kind == int8Quads }
 
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
@@ -112,13 +151,13 @@ func (p *product) row(r int) operand.Mem {
 
 // steps adds n steps to every element of the block and advances.
 func (p *product) steps(n int) {
-	if p.pairs {
+	if p.pairs() {
 		for i := range n {
 			p.PREFETCHT1(operand.Mem{Base: p.next})
 			p.ADDQ(p.pace, p.next)
 			p.term(i)
 		}
-		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(2*n*p.bytes())))
+		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(n*p.panelBytes())))
 		return
 	}
 	for range n {
@@ -147,6 +186,10 @@ func (p *product) advance(a, b operand.Op) {
 // term adds the step that is the given number ahead of the current one; only pairs have
 // a number other than 0.
 func (p *product) term(ahead int) {
+	if p.kind == int8Quads {
+		p.quadTerm(ahead)
+		return
+	}
 	for _, part := range p.parts() {
 		for v := range p.vectors {
 			p.loadB(part, operand.Mem{Base: p.b, Disp: (2*ahead + v) * p.bytes()}, v)
@@ -155,7 +198,7 @@ func (p *product) term(ahead int) {
 			m := p.row(r).Offset(4 * ahead)
 			// With one vector a broadcast is used by a single multiply-add and is
 			// cheaper inside it: 0.99 of peak on Zen 4, where a separate one has 0.72.
-			if p.vectors == 1 && p.wide() && part == bothWords {
+			if p.vectors == 1 && p.wide() && part == bothWords && p.broadcasts() {
 				p.multiplyAddBroadcast(m, p.bvec(0), p.acc(r, 0))
 				continue
 			}
@@ -178,6 +221,14 @@ func (p *product) maskParam() {
 	p.VMOVUPS(operand.Mem{Base: p.arg("mask")}, p.maskReg())
 }
 
+// maskType is the Go type of that parameter.
+func (p *product) maskType() string {
+	if p.wide() {
+		return "uint16"
+	}
+	return "*int32"
+}
+
 // walkC visits the vectors of the block of c row by row.
 func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 	c, crs := p.arg("c"), p.arg("crs")
@@ -196,45 +247,98 @@ func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 // writing it at the end waits for its cache lines. With rows far apart, that wait was a
 // tenth of the time of entire networks.
 func (p *product) begin() {
-	acc := p.arg("acc")
-	p.TESTQ(acc, acc)
-	p.JZ(operand.LabelRef("clear"))
-	p.walkC(func(m operand.Mem, r, v int) { p.load(m, p.acc(r, v), p.last(v)) })
-	p.JMP(operand.LabelRef("begun"))
-	p.Label("clear")
+	if p.kind != int16Pairs { // which adds c at the end
+		acc := p.arg("acc")
+		p.TESTQ(acc, acc)
+		p.JZ(operand.LabelRef("clear"))
+		p.walkC(func(m operand.Mem, r, v int) { p.load(m, p.acc(r, v), p.last(v)) })
+		p.JMP(operand.LabelRef("begun"))
+		p.Label("clear")
+	}
 	p.walkC(func(m operand.Mem, r, v int) {
 		if m.Disp%cacheLine == 0 {
 			p.PREFETCHT0(m)
 		}
 	})
+	p.zeroSums()
+	p.Label("begun")
+}
+
+func (p *product) zeroSums() {
 	for r := range p.rows {
 		for v := range p.vectors {
 			p.zero(p.acc(r, v))
 		}
 	}
-	p.Label("begun")
 }
 
-func (p *product) element() string {
-	if p.pairs {
-		return "uint16"
+// element is the Go type of the elements of a and b.
+func (k kind) element() string {
+	return [...]string{floats: "float32", bf16Pairs: "uint16", int16Pairs: "int16"}[k]
+}
+
+// parameters returns the parameters of a product kernel.
+func (p *product) parameters() string {
+	var s strings.Builder
+	element := p.kind.element()
+	fmt.Fprintf(&s, "c *float32, a, b *%s, segs *int, nsegs, k, crs, ars", element)
+	if p.kind == floats {
+		s.WriteString(", aks, bks")
 	}
-	return "float32"
+	s.WriteString(", first, acc, blocks int")
+	if p.kind == int16Pairs {
+		s.WriteString(", scale *float32")
+	}
+	if p.ahead {
+		fmt.Fprintf(&s, ", next *%s, pace int", element)
+	}
+	if p.masked {
+		s.WriteString(", mask " + p.maskType())
+	}
+	return s.String()
+}
+
+// drainInt16 converts the sums to float32, multiplies them by the scales of their columns,
+// adds c if acc is set, and writes them. Each vector is written as soon as it is ready:
+// stores are the slowest part.
+func (p *product) drainInt16() {
+	scale := p.arg("scale")
+	for v := range p.vectors {
+		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+	}
+	acc := p.arg("acc")
+	p.TESTQ(acc, acc)
+	p.JZ(operand.LabelRef("write"))
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.load(m, p.avec(r), p.last(v))
+		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.JMP(operand.LabelRef("written"))
+	p.Label("write")
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.Label("written")
+}
+
+func (p *product) scaleSum(r, v int) {
+	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
+	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
 }
 
 // shift returns the binary logarithm of the size of an element of a and b.
 func (p *product) shift() uint8 {
-	if p.pairs {
-		return 1
-	}
-	return 2
+	return [...]uint8{floats: 2, bf16Pairs: 1, int16Pairs: 1, int8Quads: 0}[p.kind]
 }
 
 // strides loads the strides, in bytes, which all segments share.
 func (p *product) strides() {
 	p.s[0] = p.arg("ars")
 	p.SHLQ(operand.U8(p.shift()), p.s[0])
-	if !p.pairs {
+	if !p.pairs() {
 		p.aks, p.bks = p.arg("aks"), p.arg("bks")
 		p.SHLQ(operand.U8(2), p.aks)
 		p.SHLQ(operand.U8(2), p.bks)
@@ -276,18 +380,8 @@ func (p *product) segment(seg, a, b reg.GPVirtual) {
 
 // write writes the kernel.
 func (p *product) write(name string) {
-	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc, blocks int"
-	if p.pairs {
-		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc, blocks int"
-	}
-	if p.ahead {
-		args += ", next *" + p.element() + ", pace int"
-	}
-	if p.masked {
-		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[p.wide()]
-	}
 	p.function(fmt.Sprintf("%s%s%d", name, p.name, p.rows),
-		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), args)
+		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), p.parameters())
 	p.partMask()
 	p.strides()
 	p.Label("block")
@@ -295,12 +389,42 @@ func (p *product) write(name string) {
 		p.maskParam()
 	}
 	p.begin()
+	p.sum()
+	if p.masked && p.pairs() && !p.wide() {
+		p.maskParam() // the sums needed its register
+	}
+	if p.kind == int16Pairs {
+		p.drainInt16()
+	} else {
+		p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
+	}
+	p.again("block")
+	p.done()
+}
+
+// sum adds the terms of all segments.
+func (p *product) sum() {
 	a, b := p.bases()
 	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
 
 	p.Label("segment")
 	p.segment(seg, a, b)
 	p.Load(p.Param("k"), k)
+	if p.kind == int8Quads && !p.vnni { // whose steps are long
+		p.Label("step")
+		p.steps(1)
+		p.DECQ(k)
+		p.JNZ(operand.LabelRef("step"))
+	} else {
+		p.stepsByTwo(k)
+	}
+	p.ADDQ(operand.U8(16), seg)
+	p.DECQ(nsegs)
+	p.JNZ(operand.LabelRef("segment"))
+}
+
+// stepsByTwo adds k steps.
+func (p *product) stepsByTwo(k reg.GPVirtual) {
 	p.SUBQ(operand.U8(2), k)
 	p.JLT(operand.LabelRef("last"))
 	p.Label("pair")
@@ -312,16 +436,6 @@ func (p *product) write(name string) {
 	p.Label("last")
 	p.term(0)
 	p.Label("next")
-	p.ADDQ(operand.U8(16), seg)
-	p.DECQ(nsegs)
-	p.JNZ(operand.LabelRef("segment"))
-
-	if p.masked && p.pairs && !p.wide() {
-		p.maskParam() // the sums needed its register
-	}
-	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
-	p.again("block")
-	p.done()
 }
 
 // again continues with the next block, if there is one, by moving the parameters to its
@@ -334,7 +448,13 @@ func (p *product) again(block string) {
 	first, c := p.arg("ars"), p.arg("crs")
 	p.IMUL3Q(operand.U8(uint8(p.rows)), first, first)
 	p.ADDQ(first, p.addr("first"))
-	p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	if p.drain == toBytes {
+		p.IMUL3Q(operand.U8(uint8(p.rows)), c, c)
+		res := p.arg("res")
+		p.unless("noResidual", res, func() { p.ADDQ(c, p.addr("res")) })
+	} else {
+		p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	}
 	p.ADDQ(c, p.addr("c"))
 	p.JMP(operand.LabelRef(block))
 	p.Label("end")
@@ -358,29 +478,4 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 	e.DECQ(count)
 	e.JNZ(operand.LabelRef("loop"))
 	e.done()
-}
-
-// productSwitch returns the Go functions that call the product kernels by row count. They
-// have a switch because a call through a table would make every argument escape.
-func productSwitch(isa isa, name, element, strides string) string {
-	var s strings.Builder
-	for _, w := range widthsOf(element != "float32") {
-		param, arg := "", ""
-		if w.ahead {
-			param, arg = ", next *"+element+", pace int", ", next, pace"
-		}
-		if w.masked {
-			mask := "uint16"
-			if !isa.wide() {
-				mask = "*int32"
-			}
-			param, arg = param+", mask "+mask, arg+", mask"
-		}
-		fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *block[%[4]s]%[5]s) {\n\tswitch p.rows {\n", name, w.name, isa.suffix, element, param)
-		for rows := 1; rows <= isa.rows; rows++ {
-			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc, p.blocks%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
-		}
-		s.WriteString("\t}\n}\n")
-	}
-	return s.String()
 }

@@ -23,18 +23,27 @@ func main() {
 // generate writes all files into dir.
 func generate(dir string) {
 	for _, isa := range []isa{avx512, avx2} {
-		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, productSwitch(isa, "gemm", "float32", ", p.aks, p.bks"))
+		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, productSwitch(isa, "gemm", floats, ", p.aks, p.bks"))
 		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
+		write(dir, "combine_"+isa.name+"_amd64", isa, combineFile, "")
+		write(dir, "bytes_"+isa.name+"_amd64", isa, bytesFile, "")
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
-		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
+		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", bf16Pairs, ""))
 		write(dir, "round_"+isa.name+"_amd64", isa, roundFile, roundSwitch(isa))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
+		write(dir, "tiles_"+isa.name+"_amd64", isa, tilesFile, tileSwitch(isa))
 	}
-	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
-		log.Fatal(err)
+	for _, isa := range []isa{avx512vnni, avx512, avx2} {
+		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
+		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
+	}
+	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile()} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 

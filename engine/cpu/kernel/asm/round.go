@@ -12,7 +12,7 @@ import (
 func roundFile(e *emitter) {
 	for _, k := range roundKernels(e.isa) {
 		for rows := 1; rows <= e.rows; rows++ {
-			p := &rounding{product: &product{emitter: e, width: k.width, pairs: true, rows: rows}, byTable: k.byTable}
+			p := &rounding{product: &product{emitter: e, width: k.width, kind: bf16Pairs, rows: rows}, byTable: k.byTable}
 			p.write()
 		}
 	}
@@ -26,7 +26,7 @@ type roundKernel struct {
 
 // roundKernels returns the kinds. Sums of other widths go through memory.
 func roundKernels(isa isa) []roundKernel {
-	widths := widthsOf(true)
+	widths := widthsOf(bf16Pairs)
 	full, oneVector := widths[0], widths[2]
 	all := []roundKernel{{full, false}, {full, true}}
 	if isa.bf16 {

@@ -7,17 +7,21 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// sweep is a kernel that passes over activations in float32, or in bfloat16 if onBF16 is
-// set. Vectors with one value a column, sums and arithmetic are float32 in both.
+// sweep is a kernel that passes over activations in float32, in bfloat16 if onBF16 is set,
+// or in 8 bits if onBytes is. Vectors with one value a column, sums and arithmetic are float32 in both.
 type sweep struct {
 	*emitter
 	onBF16  bool
+	onBytes bool
 	weaving weaving
 }
 
 // size returns the size of an element of the activations in bytes.
 func (e *sweep) size() int {
-	if e.onBF16 {
+	switch {
+	case e.onBytes:
+		return 1
+	case e.onBF16:
 		return 2
 	}
 	return 4

@@ -1,0 +1,160 @@
+//go:build !noasm
+
+package kernel
+
+import "unsafe"
+
+var int16AVX512VNNI = Int16{
+	Unit: "VPDPWSSD", Rows: 14, Cols: 32,
+	Dot:            dotInt16AVX512VNNI,
+	DotFetch:       dotFetchInt16AVX512VNNI,
+	Fetches:        true,
+	PackPairs:      packPairsInt16AVX512,
+	PackPairsFloat: packPairsScaledPortable,
+	PeakDot:        peakDotInt16AVX512VNNI,
+	Tiles:          tilesAVX512,
+}
+
+var int16AVX512 = Int16{
+	Unit: "AVX-512 VPMADDWD", Rows: 14, Cols: 32,
+	Dot:            dotInt16AVX512,
+	DotFetch:       dotFetchInt16AVX512,
+	Fetches:        true,
+	PackPairs:      packPairsInt16AVX512,
+	PackPairsFloat: packPairsScaledPortable,
+	PeakDot:        peakDotInt16AVX512,
+	Tiles:          tilesAVX512,
+}
+
+var int16AVX2 = Int16{
+	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
+	Dot:            dotInt16AVX2,
+	DotFetch:       dotFetchInt16AVX2,
+	Fetches:        true,
+	PackPairs:      packPairsInt16AVX2,
+	PackPairsFloat: packPairsScaledPortable,
+	PeakDot:        peakDotInt16AVX2,
+	Tiles:          tilesAVX2,
+}
+
+func dotInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+}
+
+func dotFetchInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+}
+
+func dotInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
+	dotInt16(AVX512, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+}
+
+func dotFetchInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+	dotInt16(AVX512, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+}
+
+func dotInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
+	dotInt16(AVX2, c, crs, a, ars, b, scale, k, rows, cols, accumulate, nil, 0)
+}
+
+func dotFetchInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+	dotInt16(AVX2, c, crs, a, ars, b, scale, k, rows, cols, accumulate, next, pace)
+}
+
+// dotInt16 computes register blocks of rows, one after the other.
+func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+	if k <= 0 {
+		gemmNothing(c, crs, rows, cols, accumulate)
+		return
+	}
+	if len(next) == 0 {
+		next, pace = a, 0
+	}
+	seg := Seg{}
+	p := block[int16]{a: &a[0], b: &b[0], segs: &seg.A, nsegs: 1, k: k / 2, crs: crs, ars: ars}
+	if accumulate {
+		p.acc = 1
+	}
+	most := 14
+	if isa == AVX2 {
+		most = 6
+	}
+	for r, at := 0, 0; r < rows; {
+		p.c = &c[r*crs]
+		r = p.begin(r, rows, most)
+		from := &next[min(at, len(next)-1)]
+		switch isa {
+		case AVX512VNNI:
+			dotInt16BlockAVX512VNNI(&p, cols, &scale[0], from, pace)
+		case AVX512:
+			dotInt16BlockAVX512(&p, cols, &scale[0], from, pace)
+		default:
+			dotInt16BlockAVX2(&p, cols, &scale[0], from, pace)
+		}
+		at += p.blocks * (k / 4) * pace
+	}
+}
+
+func dotInt16BlockAVX512VNNI(p *block[int16], cols int, scale *float32, next *int16, pace int) {
+	switch mask := lastLanes(cols); {
+	case cols <= 16:
+		dotInt16OneVectorAVX512VNNI(p, scale, next, pace, mask)
+	case cols < 32:
+		dotInt16TailAVX512VNNI(p, scale, next, pace, mask)
+	default:
+		dotInt16FullAVX512VNNI(p, scale, next, pace)
+	}
+}
+
+func dotInt16BlockAVX512(p *block[int16], cols int, scale *float32, next *int16, pace int) {
+	switch mask := lastLanes(cols); {
+	case cols <= 16:
+		dotInt16OneVectorAVX512(p, scale, next, pace, mask)
+	case cols < 32:
+		dotInt16TailAVX512(p, scale, next, pace, mask)
+	default:
+		dotInt16FullAVX512(p, scale, next, pace)
+	}
+}
+
+func dotInt16BlockAVX2(p *block[int16], cols int, scale *float32, next *int16, pace int) {
+	switch mask := lastLanesAVX2(cols); {
+	case cols <= 8:
+		dotInt16OneVectorAVX2(p, scale, next, pace, mask)
+	case cols < 16:
+		dotInt16TailAVX2(p, scale, next, pace, mask)
+	default:
+		dotInt16FullAVX2(p, scale, next, pace)
+	}
+}
+
+func packPairsInt16AVX512(dst, src []int16, rows, n, ld, cols int) {
+	packPairsAVX512(words(dst), words(src), rows, n, ld, cols)
+}
+
+func packPairsInt16AVX2(dst, src []int16, rows, n, ld, cols int) {
+	packPairsAVX2(words(dst), words(src), rows, n, ld, cols)
+}
+
+// words returns the same memory, for kernels that only move words.
+func words(x []int16) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
+
+// The peaks count, for each iteration, two rounds of sums of a vector's lanes, each with
+// two products.
+
+func peakDotInt16AVX512VNNI(iterations int) float64 {
+	peakInt16AVX512VNNI(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 28 * 2 * 16 * 2
+}
+
+func peakDotInt16AVX512(iterations int) float64 {
+	peakInt16AVX512(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 28 * 2 * 16 * 2
+}
+
+func peakDotInt16AVX2(iterations int) float64 {
+	peakInt16AVX2(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 12 * 2 * 8 * 2
+}

@@ -1,0 +1,342 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// images16 is an activation [h][w][batch][channels] in bfloat16 with its geometry.
+type images16 struct {
+	h, w, batch, channels int
+	data                  []uint16
+}
+
+func (p images16) pixel() int { return p.batch * p.channels }
+
+// winograd16 computes a convolution of activations in bfloat16, or the gradient of its
+// input, by a tiling whose products are those of 16-bit integers. Tiles of kernel says how
+// inputs and weights become integers.
+type winograd16 struct {
+	set        *kernel.Set
+	k          *kernel.Int16
+	f          tiling
+	src, dst   images16
+	padH, padW int
+	across     int // tiles in a row
+	groups     []tileGroup
+	rows       int // of the largest group
+	depth      int // channels of the source, rounded up to an even number
+	panels     int
+	packed     func() memory
+	base       []uint16 // to be added to the result, or nil
+	after      *epilogue
+	areas      *areas
+	inputs     func() memory // the transformed inputs of all groups, or nil
+}
+
+// Steps between the results of points: an odd number of cache lines, so that they do not
+// compete for the same sets of the cache.
+
+// inputStep is the distance of points in transformed inputs, in integers.
+func (w *winograd16) inputStep() int { return (ceil(w.rows*w.depth, 32) | 1) * 32 }
+
+// productStep is the distance of points in products, in float32.
+func (w *winograd16) productStep() int { return (ceil(w.rows*w.k.Cols, 16) | 1) * 16 }
+
+// inputSize is the number of float32 that the transformed inputs of a group and their
+// scales take.
+func (w *winograd16) inputSize() int {
+	return w.f.points()*w.inputStep()/2 + ceil(w.rows, 16)*16
+}
+
+// blockSize is the number of float32 of a group's results before statistics are taken.
+func (w *winograd16) blockSize() int {
+	if w.after == nil || w.after.stats == nil {
+		return 0
+	}
+	return w.f.m * w.f.m * w.rows * w.k.Cols
+}
+
+// area is the number of float32 in the work area of a task.
+func (w *winograd16) area() int {
+	n := w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
+	if w.inputs == nil {
+		n += w.inputSize()
+	}
+	return n
+}
+
+// chunks is the number of sums in int32 that make up a sum over all channels.
+func (w *winograd16) chunks() int { return ceil(w.depth, kernel.TileChannels) }
+
+// panelSize is the number of integers in the packed weights of a panel, and scaleSize that
+// of the factors that belong to them.
+func (w *winograd16) panelSize() int { return w.f.points() * w.depth * w.k.Cols }
+func (w *winograd16) scaleSize() int { return w.f.points() * w.chunks() * w.k.Cols }
+
+// int16s returns the same memory as 16-bit integers.
+func (m memory) int16s() []int16 {
+	return unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(m))), 2*len(m))
+}
+
+// winograd16 binds w, of which tiling, source, destination, padding, base and epilogue are
+// set, with its weights.
+func (b *binder) winograd16(w *winograd16, weight weights) func() {
+	w.set, w.k, w.areas = b.set, &b.set.Int16, b.areas
+	w.across, w.depth = ceil(w.dst.w, w.f.m), (w.src.channels+1)&^1
+	w.panels = ceil(w.dst.channels, w.k.Cols)
+	tiles := w.across * ceil(w.dst.h, w.f.m)
+	w.groups = groupTiles(tiles, w.dst.batch, w.groupRows())
+	for _, g := range w.groups {
+		w.rows = max(w.rows, g.rows())
+	}
+	if w.after != nil && w.after.stats != nil {
+		rows := make([]int, len(w.groups))
+		for i, g := range w.groups {
+			for t := range g.tiles {
+				y, x := w.tile(g.first + t)
+				rows[i] += min(w.f.m, w.dst.h-y) * min(w.f.m, w.dst.w-x) * g.images
+			}
+		}
+		b.initMoments(w.after.stats, rows, false)
+	}
+	prepare, borrowed := b.packWinograd16(w, weight)
+	if !w.apart(b.pool.threads) {
+		b.areas.need(w.area())
+		return inOrder(prepare, func() { b.pool.run(len(w.groups), w.task) })
+	}
+	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
+	w.inputs = func() memory { return both()[borrowed:] }
+	b.areas.need(w.area())
+	return inOrder(prepare, func() {
+		b.pool.run(len(w.groups), w.transform)
+		b.pool.run(len(w.groups)*w.panels, w.panelTask)
+	})
+}
+
+// groupRows is about how many rows a group has: enough to use every packed weight often,
+// and so few that transformed inputs and products stay in the second-level cache.
+func (w *winograd16) groupRows() int {
+	switch c := w.src.channels; {
+	case c <= 32 || c >= 512:
+		return 64
+	case c <= 64:
+		return 16
+	case c <= 128:
+		return 28
+	case w.dst.batch == 1:
+		return 16
+	}
+	return 32
+}
+
+// apart reports whether all inputs are transformed before any products are computed, so
+// that the panels of a group are tasks of their own. That pays where there are few groups,
+// and where the weights are so large that they should be read only once.
+func (w *winograd16) apart(threads int) bool {
+	return len(w.groups) < 2*threads || w.dst.batch == 1 && w.src.channels >= 128
+}
+
+// packWinograd16 reserves packed weights. It returns the function that fills them and how
+// many elements of borrowed scratch they take.
+func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), borrowed int) {
+	weight.bf16 = true
+	cols, cin, points := w.k.Cols, w.src.channels, w.f.points()
+	filter := w.f.filter
+	if weight.backward {
+		filter = w.f.flipped
+	}
+	const taps, most = 9, kernel.TileChannels
+	size := ceil(w.panelSize(), 2)
+	n := ceil(w.panels*(size+w.scaleSize()), 16) * 16
+	if !b.keeps(weight.value) {
+		borrowed = n
+	}
+	w.packed, prepare = b.packing(weight, w.f.m, n, w.panels, func(packed memory, q int) {
+		area := b.areas.get()
+		defer b.areas.put(area)
+		plain, rest := area[:taps*cin*cols], area[taps*cin*cols:]
+		u, scratch := rest[:points*most*cols], rest[points*most*cols:]
+		panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+		weight.fill(plain, 0, q)
+		for from := 0; from < cin; from += most {
+			channels := min(most, cin-from)
+			even := (channels + 1) &^ 1
+			b.set.Int16.Tiles.Filter(filter, u, plain[from*cols:], w.f.t*even*cols, even*cols, 3*cin*cols, cin*cols, channels*cols,
+				0, 3, 0, 3, w.f.t, w.f.t, scratch)
+			for p := range points {
+				values := u[p*even*cols:][:even*cols]
+				clear(values[channels*cols:])
+				w.k.Tiles.Quantise(w.f.m, p, panel[(p*w.depth+from)*cols:], scales[(p*w.chunks()+from/most)*cols:], values, even)
+			}
+		}
+	})
+	b.areas.need((taps*cin+points*most)*cols + kernel.MixScratch)
+	return prepare, borrowed
+}
+
+// transformed divides the memory of a group's transformed inputs into integers and inverse
+// scales.
+func (w *winograd16) transformed(m memory) (v []int16, inverse []float32) {
+	n := w.f.points() * w.inputStep() / 2
+	return m[:n].int16s(), m[n:w.inputSize()]
+}
+
+// transform transforms the inputs of a group into the common memory.
+func (w *winograd16) transform(i int) {
+	area := w.areas.get()
+	defer w.areas.put(area)
+	v, inverse := w.transformed(w.inputs()[i*w.inputSize():])
+	w.input(w.groups[i], v, inverse, area)
+}
+
+// panelTask computes one panel of one group, whose inputs have been transformed.
+func (w *winograd16) panelTask(i int) {
+	area := w.areas.get()
+	defer w.areas.put(area)
+	at, q := i%len(w.groups), i/len(w.groups)
+	v, inverse := w.transformed(w.inputs()[at*w.inputSize():])
+	w.panel(at, q, v, inverse, area)
+}
+
+// task computes one group.
+func (w *winograd16) task(i int) {
+	area := w.areas.get()
+	defer w.areas.put(area)
+	v, inverse := w.transformed(area)
+	area = area[w.inputSize():]
+	w.input(w.groups[i], v, inverse, area)
+	for q := range w.panels {
+		w.panel(i, q, v, inverse, area)
+	}
+}
+
+// tile returns the first pixel of a tile of the destination.
+func (w *winograd16) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
+
+// input transforms the inputs of a group.
+func (w *winograd16) input(g tileGroup, v []int16, inverse, scratch []float32) {
+	s, row := w.src, w.src.w*w.src.pixel()
+	for t := range g.tiles {
+		y, x := w.tile(g.first + t)
+		y, x = y-w.padH, x-w.padW
+		k0, k1, p0, p1 := max(0, -y), min(w.f.t, s.h-y), max(0, -x), min(w.f.t, s.w-x)
+		var src []uint16
+		if k0 < k1 && p0 < p1 {
+			src = s.data[(y+k0)*row+(x+p0)*s.pixel()+g.image*s.channels:]
+		}
+		w.k.Tiles.Input(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
+			k0, k1, p0, p1, scratch)
+	}
+}
+
+// panel multiplies the inputs of a group with one panel of weights and transforms the
+// products back.
+func (w *winograd16) panel(at, q int, v []int16, inverse []float32, area memory) {
+	g := w.groups[at]
+	products, remaining := area[:w.f.points()*w.productStep()], area[w.f.points()*w.productStep():]
+	w.multiply(g, q, v, products)
+	block, scratch := remaining[:w.blockSize()], remaining[w.blockSize():]
+	lo := q * w.k.Cols
+	n := min(w.k.Cols, w.dst.channels-lo)
+	for t := range g.tiles {
+		y, x := w.tile(g.first + t)
+		i1, j1 := min(w.f.m, w.dst.h-y), min(w.f.m, w.dst.w-x)
+		src, inverse := products[t*g.images*w.k.Cols:], inverse[t*g.images:]
+		if len(block) > 0 {
+			w.k.Tiles.OutputFloat(w.f.m, block, src, w.productStep(), inverse, g.images, i1, j1, scratch)
+			block = block[i1*j1*g.images*w.k.Cols:]
+			continue
+		}
+		to := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
+		var scale, shift []float32
+		var res []uint16
+		relu := false
+		switch {
+		case w.base != nil:
+			res = w.base[to:]
+		case w.after != nil:
+			scale, shift, res, relu = from(w.after.scale, lo), from(w.after.shift, lo), w.after.residual.at(to).bf16, w.after.relu
+		}
+		w.k.Tiles.Output(w.f.m, w.dst.data[to:], w.dst.w*w.dst.pixel(), w.dst.pixel(), w.dst.channels, src, w.productStep(), inverse,
+			scale, shift, res, relu, g.images, i1, j1, n, scratch)
+	}
+	if w.blockSize() > 0 {
+		w.finish(at, lo, n, remaining)
+	}
+}
+
+// multiply computes the products of all points with one panel.
+func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32) {
+	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
+	packed, n := w.packed(), ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2)*w.k.Cols/2
+	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+	single := w.dst.batch == 1 // whose weights come from memory, and whose results are in the cache
+	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
+	for p := range w.f.points() {
+		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single; fetched++ {
+			w.fetch(g, fetched, q*cols)
+		}
+		for c := range w.chunks() {
+			from := c * kernel.TileChannels
+			k := min(kernel.TileChannels, w.depth-from)
+			at := (p*w.depth + from) * cols
+			next, pace := panel[min(at+k*cols, len(panel)-1):], 0
+			if single {
+				pace = ceil(4*cols, ceil(g.rows(), w.k.Rows))
+			}
+			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
+				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, pace)
+		}
+	}
+}
+
+// lineWords is the number of bfloat16 in a cache line.
+const lineWords = 32
+
+// fetch prefetches the cache lines of a pixel of a group's results, and of what is added to
+// them, in a panel of columns. The processor does not, since it reads and writes them in
+// short stretches.
+func (w *winograd16) fetch(g tileGroup, pixel, lo int) {
+	m := w.f.m
+	y, x := w.tile(g.first + pixel/(m*m))
+	y, x = y+pixel%(m*m)/m, x+pixel%m
+	if y >= w.dst.h || x >= w.dst.w {
+		return
+	}
+	at := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
+	rows, ld := g.images, w.dst.channels
+	if w.panels == 1 { // the images of a pixel lie together
+		rows, ld = ceil(rows*ld, lineWords), lineWords
+	}
+	w.k.Tiles.Fetch(w.dst.data[at:], rows, ld)
+	added := w.base
+	if w.after != nil {
+		added = w.after.residual.bf16
+	}
+	if added != nil {
+		w.k.Tiles.Fetch(added[at:], rows, ld)
+	}
+}
+
+// finish takes the statistics of a group's results in n columns from lo on, and applies the
+// epilogue to them, pixel by pixel.
+func (w *winograd16) finish(at, lo, n int, block []float32) {
+	g, e := w.groups[at], w.after
+	e.stats.take(e.set, at, activation{full: block}, w.k.Cols, e.stats.rows[at], lo, n)
+	if e.shift != nil {
+		e.stats.move(at, lo, e.shift[lo:lo+n])
+	}
+	for t := range g.tiles {
+		y, x := w.tile(g.first + t)
+		for i := range min(w.f.m, w.dst.h-y) {
+			for j := range min(w.f.m, w.dst.w-x) {
+				to := ((y+i)*w.dst.w+x+j)*w.dst.pixel() + g.image*w.dst.channels + lo
+				e.set.BF16.Finish(w.dst.data[to:], w.dst.channels, block, w.k.Cols, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).bf16,
+					e.relu, g.images, n)
+				block = block[g.images*w.k.Cols:]
+			}
+		}
+	}
+}
