@@ -23,14 +23,14 @@ type bf16Product struct {
 
 	// patches says that the inputs of all taps are gathered and multiplied as one row
 	// (im2col). It is used where the channels are too few, or odd in number, to be
-	// multiplied tap by tap, as in the first convolution of a network.
+	// multiplied tap by tap, and strips do not apply.
 	patches bool
 	threads int
 	sum     int // terms of one product: k, or the length of a row of patches
 	chunks  []chunk
 	lines   *padded // the padded copy of a single image, or nil
 	rows    *rowTable
-	strips  *strips
+	strips  *strips // how the first convolution of a network is computed, or nil
 	offs    [][]int // for patches: where each tap of a chunk begins, or -1
 
 	panels   int // per group

@@ -30,6 +30,7 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 		return false
 	}
 	t := &rowTable{at: make([]*uint16, p.taps*rows), count: rows}
+	b.private += 2 * len(t.at) // addresses have 8 bytes
 	zeros := b.zeros(c)
 	for i := range t.at {
 		t.at[i] = &zeros[0]
