@@ -49,7 +49,11 @@ func (b *binder) step(s engine.Step) (func(), error) {
 	case *engine.Assign:
 		return b.copy(b.mem(s.To), b.mem(s.From)), nil
 	case *engine.Compute:
-		return b.compute(s)
+		f, err := b.compute(s)
+		if f != nil && b.isStatistics(s) && b.onlyNorms(s.Out) {
+			f = b.whenChanged(f)
+		}
+		return f, err
 	}
 	return nil, fmt.Errorf("cpu: no kernel for step %T", s)
 }

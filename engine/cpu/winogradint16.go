@@ -105,15 +105,17 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	prepare, borrowed := b.packWinograd16(w, weight)
 	if !w.apart(b.pool.threads) {
 		b.areas.need(w.area())
-		return inOrder(prepare, func() { b.pool.run(len(w.groups), w.task) })
+		task := w.task // a method value in the function would be allocated at every call
+		return inOrder(prepare, func() { b.pool.run(len(w.groups), task) })
 	}
 	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
 	w.inputs = func() memory { return both()[borrowed:] }
 	b.areas.need(w.area())
 	w.pieces = ceil(4*b.pool.threads, len(w.groups))
+	transform, panel := w.transform, w.panelTask
 	return inOrder(prepare, func() {
-		b.pool.run(len(w.groups)*w.pieces, w.transform)
-		b.pool.run(len(w.groups)*w.panels, w.panelTask)
+		b.pool.run(len(w.groups)*w.pieces, transform)
+		b.pool.run(len(w.groups)*w.panels, panel)
 	})
 }
 
