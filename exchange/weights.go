@@ -8,6 +8,7 @@ import (
 
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -47,7 +48,14 @@ func ReadWeights(f *weights.File) (*Weights, error) {
 // listWeights lists the tensors of a file, except those to ignore, without reading them.
 func listWeights(f *weights.File, ignore []string) (w *Weights, err error) {
 	w = &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, file: f, fileShapes: map[string]tensor.Shape{}}
+	scales, err := quant.Scales(f.Metadata)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
 	for _, name := range f.Names() {
+		if slices.Contains(scales, name) {
+			continue
+		}
 		full := f.Prefix + name
 		if slices.ContainsFunc(ignore, func(i string) bool { return beginsWith(name, i) || beginsWith(full, i) }) {
 			continue
@@ -73,8 +81,13 @@ func beginsWith(name, ignored string) bool {
 
 // read reads the tensors. The file must be open.
 func (w *Weights) read() (err error) {
-	w.tensors, err = w.file.Tensors()
-	return err
+	if w.tensors, err = w.file.Tensors(); err != nil {
+		return err
+	}
+	if _, _, err = quant.Load(w.tensors, w.Metadata); err != nil {
+		return fmt.Errorf("%s: %w", w.Path, err)
+	}
+	return nil
 }
 
 // tensorsUnder returns the tensors under a naming, without PyTorch's batch counters, which nothing

@@ -1,6 +1,8 @@
 package quant
 
 import (
+	"fmt"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -30,4 +32,21 @@ func Unwrap(m nn.Module) (nn.Module, *Scheme) {
 		return n.Module, n.Scheme
 	}
 	return m, nil
+}
+
+// Has reports whether s quantises the layer at a path, such as layer1.0.conv1. It is false for nil.
+func (s *Scheme) Has(path string) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s.Layers[path+".weight"]
+	return ok
+}
+
+// String describes the calibration: "calibrated by mse on 256 images of photos".
+func (c Calibration) String() string {
+	if c.Method == "" {
+		return "calibrated elsewhere"
+	}
+	return fmt.Sprintf("calibrated by %s on %d images of %s", c.Method, c.Images, c.Data)
 }

@@ -128,14 +128,9 @@ func integers(weight *tensor.Tensor, scales []float32) *tensor.Tensor {
 // state dict of the net: it replaces the integers of weights by the numbers that they stand for,
 // and removes the scales. The scheme is nil if the file is not quantised.
 func Load(values map[string]*tensor.Tensor, metadata map[string]string) (*Scheme, Calibration, error) {
-	text, ok := metadata[metadataKey]
-	if !ok {
-		return nil, Calibration{}, nil
-	}
-	const damaged = "quantise the original model again"
-	var about stored
-	if err := json.Unmarshal([]byte(text), &about); err != nil {
-		return nil, Calibration{}, fmt.Errorf("its quantisation cannot be read (%w); %s", err, damaged)
+	about, err := storedIn(metadata)
+	if about == nil || err != nil {
+		return nil, Calibration{}, err
 	}
 	if about.Weights != "int8" || about.Activations != "uint8" {
 		return nil, Calibration{}, fmt.Errorf("is quantised to weights of type %q and activations of type %q, and this version reads only int8 and uint8", about.Weights, about.Activations)
@@ -152,6 +147,37 @@ func Load(values map[string]*tensor.Tensor, metadata map[string]string) (*Scheme
 		s.Layers[name] = l
 	}
 	return s, about.Calibration, nil
+}
+
+const damaged = "quantise the original model again"
+
+// storedIn returns what a file's metadata says; nil if it is not quantised.
+func storedIn(metadata map[string]string) (*stored, error) {
+	text, ok := metadata[metadataKey]
+	if !ok {
+		return nil, nil
+	}
+	about := new(stored)
+	if err := json.Unmarshal([]byte(text), about); err != nil {
+		return nil, fmt.Errorf("its quantisation cannot be read (%w); %s", err, damaged)
+	}
+	return about, nil
+}
+
+// Scales lists the names that the scales of a quantised file may have. They are no parameters of
+// the net.
+func Scales(metadata map[string]string) (names []string, err error) {
+	about, err := storedIn(metadata)
+	if about == nil || err != nil {
+		return nil, err
+	}
+	for _, weight := range about.Layers {
+		names = append(names, scaleOf(weight, "weight"), scaleOf(weight, "input"))
+		for what := range new(Layer).outputs() {
+			names = append(names, scaleOf(weight, what), zeroOf(weight, what))
+		}
+	}
+	return names, nil
 }
 
 // take returns a layer and removes its scales from values.

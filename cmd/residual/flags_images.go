@@ -21,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/train/settings"
 )
 
@@ -131,6 +132,10 @@ func (f *imageFlags) open(cmd *cobra.Command, name string, d *deviceFlags) (path
 	if err != nil {
 		dev.Close()
 		return "", nil, nil, asked(cmd, err)
+	}
+	if _, scheme := quant.Unwrap(c.Module()); scheme == nil && c.Precision() == engine.INT8 {
+		dev.Close()
+		return "", nil, nil, usagef("--precision int8: %s is not quantised; `residual quantize` makes a model that is", path)
 	}
 	sayChosen(cmd, path, chosen(c.Info(), notes))
 	return path, dev, c, nil

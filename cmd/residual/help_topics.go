@@ -23,7 +23,7 @@ var trainings = []string{"residual train", "residual lr-find", "residual study g
 var topics = []topic{
 	{"photos", "how images of your own are found, divided and prepared", photosTopic, append([]string{"residual data check"}, trainings...)},
 	{"fine-tuning", "start from weights, freeze layers, and let layers learn at different rates", constant(fineTuningTopic), trainings},
-	{"precision", "bf16 and fp32, devices and kernels, and how to need less memory", constant(precisionTopic), append([]string{"residual eval", "residual predict", "residual bench"}, trainings...)},
+	{"precision", "bf16 and fp32, devices and kernels, and how to need less memory", constant(precisionTopic), append([]string{"residual eval", "residual predict", "residual bench", "residual quantize"}, trainings...)},
 	{"schedules", "learning rates over a training, how to find one, and when to end", constant(schedulesTopic), trainings},
 	{"resume", "interrupted runs, run folders, exit statuses and settings in a file", constant(resumeTopic), trainings},
 }
@@ -103,10 +103,11 @@ than new ones. ` + "`residual lr-find`" + ` with the same flags finds a learning
 
 const precisionTopic = `--precision says in which numbers a net computes:
 
+  int8  integers of 8 bits, of a model that ` + "`residual quantize`" + ` made; what it leaves is in bf16
   bf16  activations in bfloat16, products summed in fp32, weights in fp32: half the memory
   fp32  all in float32
   tf32  products of fp32 numbers on the tensor cores of a GPU; only on GPUs
-  auto  bf16 where the device multiplies it, else fp32
+  auto  int8 for such a model, else bf16 where the device multiplies it, else fp32
 
 --device says what computes: cpu, cuda (an NVIDIA GPU; cuda:1 is the second one), or auto, the GPU where there is one.
 ` + "`residual doctor`" + ` says what auto chooses on this machine, and why there is no GPU.

@@ -35,13 +35,13 @@ type quantizeFlags struct {
 
 // quantizeResult is what quantize --json prints.
 type quantizeResult struct {
-	Path        string   `json:"path"`
-	Bytes       int64    `json:"bytes"`
-	Model       string   `json:"model"` // that was quantised
-	ModelBytes  int64    `json:"model_bytes"`
-	Notes       []string `json:"notes,omitempty"`
-	*ptq.Result `json:",inline"`
-	Device      string `json:"device"`
+	Path       string   `json:"path"`
+	Bytes      int64    `json:"bytes"`
+	Model      string   `json:"model"` // that was quantised
+	ModelBytes int64    `json:"model_bytes"`
+	Notes      []string `json:"notes,omitempty"`
+	*ptq.Result
+	Device string `json:"device"`
 }
 
 func quantizeCommand() *cobra.Command {
@@ -197,9 +197,6 @@ func (f *quantizeFlags) run(ctx context.Context, cmd *cobra.Command, path string
 
 // quantize finds the images and quantises the net on them.
 func (f *quantizeFlags) quantize(ctx context.Context, cmd *cobra.Command, c *inference.Classifier) (*ptq.Result, error) {
-	if _, scheme := quant.Unwrap(c.Module()); scheme != nil {
-		f.source.Random = true // the images do not matter for the error that follows
-	}
 	f.source.Progress = showDownloads(cmd.ErrOrStderr())
 	images, err := ptq.OpenImages(ctx, c, f.source)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -26,6 +27,7 @@ type summaryResult struct {
 	Parameters   int64        `json:"parameters"`
 	Buffers      int64        `json:"buffers"`
 	MultiplyAdds int64        `json:"multiply_adds"`
+	Bytes        int64        `json:"bytes,omitempty"`    // of a model file
 	Prepared     string       `json:"prepared,omitempty"` // how images become the input of a model file
 	Notes        []string     `json:"notes,omitempty"`    // of an ONNX file of another program
 }
@@ -35,6 +37,7 @@ type summaryRow struct {
 	Class        string `json:"class"`
 	Depth        int    `json:"depth"`
 	Output       []int  `json:"output"`
+	Quantised    bool   `json:"quantised,omitempty"` // its weight consists of integers of 8 bits
 	Parameters   int64  `json:"parameters"`
 	MultiplyAdds int64  `json:"multiply_adds"`
 }
@@ -82,12 +85,19 @@ layer that holds them and again in the modules around it.`,
 			if depth > 0 {
 				t = t.Shallow(depth)
 			}
+			bytes := int64(0)
+			if about.Architecture != "" {
+				if bytes, err = bytesOf(filesOf(name)...); err != nil {
+					return err
+				}
+			}
 			if asJSON {
-				r := summaryJSON(name, about, shape, t)
+				r := summaryJSON(name, about, shape, t, m)
+				r.Bytes = bytes
 				r.Notes = notes
 				return printJSON(cmd.OutOrStdout(), r)
 			}
-			if err := writeSummary(cmd, name, about, t); err != nil {
+			if err := writeSummary(cmd, name, about, t, m, bytes); err != nil {
 				return err
 			}
 			for _, n := range notes {
@@ -173,7 +183,8 @@ func parseInput(text string) (tensor.Shape, error) {
 	return shape, nil
 }
 
-func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.Table) summaryResult {
+func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.Table, m nn.Module) summaryResult {
+	_, scheme := quant.Unwrap(m)
 	r := summaryResult{
 		Model: name, Architecture: about.Architecture, Blocks: about.Blocks, Input: input,
 		Parameters: t.Params, Buffers: t.Buffers, MultiplyAdds: t.MACs,
@@ -183,18 +194,23 @@ func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.
 	}
 	for _, row := range t.Rows {
 		r.Layers = append(r.Layers, summaryRow{
-			Layer: row.Path, Class: row.Class, Depth: row.Depth, Output: row.Output,
+			Layer: row.Path, Class: row.Class, Depth: row.Depth, Output: row.Output, Quantised: scheme.Has(row.Path),
 			Parameters: row.Params, MultiplyAdds: row.MACs,
 		})
 	}
 	return r
 }
 
-func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn.Table) error {
+func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn.Table, m nn.Module, bytes int64) error {
+	_, scheme := quant.Unwrap(m)
 	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	out := report.NewTable(report.Column{Title: "layer"}, report.Column{Title: "class"}, report.Column{Title: "output shape"}, right("parameters"), right("multiply-adds"))
 	for _, r := range t.Rows {
-		out.Row(strings.Repeat("  ", r.Depth)+r.Path, r.Class, "["+joinInts(r.Output)+"]", report.Count(r.Params), report.Count(r.MACs))
+		class := r.Class
+		if scheme.Has(r.Path) {
+			class += " int8"
+		}
+		out.Row(strings.Repeat("  ", r.Depth)+r.Path, class, "["+joinInts(r.Output)+"]", report.Count(r.Params), report.Count(r.MACs))
 	}
 	out.Rule()
 	out.Row("total", "", "", report.Count(t.Params), report.Count(t.MACs))
@@ -205,6 +221,11 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 	if about.Architecture != "" {
 		printf(cmd, "%s: %s for %s\n", name, titleOf(about), forTask(about))
 		printf(cmd, "images: %s\n", about.Preparation())
+	}
+	if net, ok := m.(*quant.Net); ok {
+		printf(cmd, "%s in int8, as marked above, the others in bf16; %s; file of %s\n", plural(len(net.Scheme.Layers), "layer"), net.Calibration, report.Bytes(bytes))
+		printf(cmd, "%s parameters, %s buffers, %s multiply-adds\n", report.Count(t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))
+		return nil
 	}
 	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",
 		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))

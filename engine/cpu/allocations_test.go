@@ -5,6 +5,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,6 +39,41 @@ func TestOperationsAllocateNothing(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(20, func() { p.Run(0) }); n != 0 {
 			t.Errorf("%v: a run allocates %v times", precision, n)
+		}
+	}
+}
+
+// A warm program of convolutions, for one image and for several, allocates nothing.
+func TestInferenceAllocatesNothing(t *testing.T) {
+	net := nn.Sequential{
+		nn.NewConv2d(3, 24, 5, nn.Conv{Padding: 2}), nn.NewConv2d(24, 64, 3, nn.Conv{Padding: 1, Stride: 2}), nn.NewBatchNorm2d(64), nn.ReLU{}, nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
+		nn.NewResidual(64, 64), nn.NewResidual(64, 96, nn.Block{Use1x1Conv: true, Stride: 2}), nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(96, 10),
+	}
+	nn.Init(net, 1, nn.KaimingNormal)
+	for _, n := range []int{1, 3} {
+		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+			d, err := New(Options{Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			g := graph.New(graph.Eval)
+			x := g.Input("x", tensor.Float32, n, 3, 40, 40)
+			p, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: []*graph.Node{net.Forward(x)}, Precision: precision})
+			if err != nil {
+				t.Fatal(err)
+			}
+			images := tensor.New(n, 3, 40, 40).Fill(0.5)
+			step := func() {
+				if err := p.Feed(x, images); err != nil {
+					t.Fatal(err)
+				}
+				p.Run(0)
+			}
+			step()
+			if allocs := testing.AllocsPerRun(20, step); allocs != 0 {
+				t.Errorf("%v, %d images: a step allocates %v times", precision, n, allocs)
+			}
 		}
 	}
 }

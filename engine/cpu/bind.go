@@ -15,7 +15,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		if err != nil {
 			return nil, err
 		}
-		bd.exe.runs = append(bd.exe.runs, f)
+		bd.exe.runs = append(bd.exe.runs, bd.once(s, f))
 	}
 	// The work areas of tasks lie behind the scratch that steps share.
 	line := ceil(bd.shared, 16) * 16
@@ -49,7 +49,11 @@ func (b *binder) step(s engine.Step) (func(), error) {
 	case *engine.Assign:
 		return b.copy(b.mem(s.To), b.mem(s.From)), nil
 	case *engine.Compute:
-		return b.compute(s)
+		f, err := b.compute(s)
+		if f != nil && b.isStatistics(s) && b.onlyNorms(s.Out) {
+			f = b.whenChanged(f)
+		}
+		return f, err
 	}
 	return nil, fmt.Errorf("cpu: no kernel for step %T", s)
 }

@@ -6,40 +6,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// bf16Product is product for a source in bfloat16. Sums are float32. Where the
-// destination is bfloat16 too, they are rounded while they are in registers, if the kernel
-// can do that; otherwise they are first written to a block of float32. Where the destination
-// is float32, as for linear layers, they are written there directly.
-type bf16Product struct {
-	set    *kernel.Set
-	bf16   *kernel.BF16
-	groups int
-	k, n   int // channels of a group: of the source, of the destination
-	taps   int
-	src    []uint16
-	dst    activation
-	base   activation // added to the result; may be empty
-	after  *epilogue
-	areas  *areas
-
-	// patches says that the inputs of all taps are gathered and multiplied as one row
-	// (im2col). It is used where the channels are too few, or odd in number, to be
-	// multiplied tap by tap, as in the first convolution of a network.
-	patches bool
-	threads int
-	sum     int // terms of one product: k, or the length of a row of patches
-	chunks  []chunk
-	lines   *padded // the padded copy of a single image, or nil
-	rows    *rowTable
-	strips  *strips
-	offs    [][]int // for patches: where each tap of a chunk begins, or -1
-
-	panels   int // per group
-	together int // panels that one task computes
-	packed   func() memory
-	work     func(int)
-}
-
 // divide divides the runs of a destination of that many images into chunks and tasks.
 func (b *binder) divide(p *bf16Product, runs []run, images int) {
 	p.set, p.bf16, p.areas, p.threads = b.set, &b.set.BF16, b.areas, b.pool.threads
@@ -68,25 +34,6 @@ func (b *binder) divide(p *bf16Product, runs []run, images int) {
 	p.work = p.task
 }
 
-// tapSize is how many elements of a panel belong to one tap. With patches it is 1, so
-// that the offsets of segments are the numbers of taps.
-func (p *bf16Product) tapSize() int {
-	if p.patches {
-		return 1
-	}
-	return p.k * p.bf16.Cols
-}
-
-func (p *bf16Product) panelSize() int {
-	switch {
-	case p.strips != nil:
-		return p.strips.win.KH * p.strips.panelRows() * p.bf16.Cols
-	case p.patches:
-		return p.sum * p.bf16.Cols
-	}
-	return p.taps * p.sum * p.bf16.Cols
-}
-
 // offsets returns, for every tap, where its patches begin in the source, or -1.
 func (p *bf16Product) offsets(c *chunk) []int {
 	offs := make([]int, p.taps)
@@ -97,13 +44,6 @@ func (p *bf16Product) offsets(c *chunk) []int {
 		offs[s.B] = s.A
 	}
 	return offs
-}
-
-func (p *bf16Product) tasks() int {
-	if p.strips != nil {
-		return p.strips.count * p.strips.images
-	}
-	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
 // task computes one chunk of rows for as many panels as fit the cache.
@@ -143,24 +83,6 @@ func (p *bf16Product) task(i int) {
 		}
 		p.finish(block, at, lo, n)
 	}
-}
-
-// rounds reports whether sums are rounded while they are in registers. The statistics of
-// a batch norm need them in memory.
-func (p *bf16Product) rounds() bool {
-	return p.dst.bf16 != nil && p.bf16.DotRound != nil && (p.after == nil || p.after.stats == nil)
-}
-
-// fits reports whether that can be done with a panel of n columns.
-func (p *bf16Product) fits(n int) bool { return n == p.bf16.Cols || n <= p.bf16.RoundNarrow }
-
-// drain returns the operands that finish the sums of the columns from lo on, at element to
-// of the result.
-func (p *bf16Product) drain(to, lo int) kernel.Finish {
-	if p.after == nil {
-		return kernel.Finish{Res: p.base.at(to).bf16}
-	}
-	return kernel.Finish{Scale: from(p.after.scale, lo), Shift: from(p.after.shift, lo), Res: p.after.residual.at(to).bf16, ReLU: p.after.relu}
 }
 
 // multiply computes n columns of a chunk, from lo on, into a block of float32.

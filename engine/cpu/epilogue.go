@@ -134,7 +134,7 @@ func from(m memory, i int) []float32 {
 func (b *binder) affine(norm *engine.Norm, bias *engine.Value, scale, shift memory) func() {
 	stats, gamma, beta, bs := b.mem(norm.Stats), b.mem(norm.Gamma), b.mem(norm.Beta), b.mem(bias)
 	eps := norm.Eps
-	return func() {
+	compute := func() {
 		c := len(scale)
 		for i := range c {
 			k := float64(gamma[i]) / math.Sqrt(float64(stats[c+i])+eps)
@@ -146,4 +146,8 @@ func (b *binder) affine(norm *engine.Norm, bias *engine.Value, scale, shift memo
 			shift[i] = float32(float64(beta[i]) - float64(m*k))
 		}
 	}
+	if b.ofVariables(norm.Stats) && b.ofVariables(norm.Gamma) && b.ofVariables(norm.Beta) && b.ofVariables(bias) {
+		return b.whenChanged(compute)
+	}
+	return compute
 }

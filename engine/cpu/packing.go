@@ -68,10 +68,14 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 	if w.round != nil {
 		key.scale = &w.round.Scale[0]
 	}
-	own, ok := b.Derived[key].(*packedWeights)
+	kept := b.Derived
+	if b.fixed.own[w.value] != nil {
+		kept = b.fixed.packed
+	}
+	own, ok := kept[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
-		b.Derived[key] = own
+		kept[key] = own
 		b.private += n
 	}
 	work := func(i int) { pack(own.data, i) }
@@ -87,7 +91,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 // keeps reports whether packed weights are kept from one run to the next. Otherwise they are
 // at the beginning of the scratch that the step borrows.
 func (b *binder) keeps(weight *engine.Value) bool {
-	return b.Static && weight.Place == engine.Persistent
+	return b.Static && (weight.Place == engine.Persistent || b.fixed.own[weight] != nil)
 }
 
 // packer writes the weights of all taps to panel q of group g.

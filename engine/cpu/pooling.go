@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
@@ -38,20 +39,51 @@ func windows(o graph.MaxPool2d, h, w, oh, ow, pixel int) [][]int {
 	return out
 }
 
+// movedWindow is a window whose offsets count from an element of the input.
+type movedWindow struct {
+	from int
+	offs []int
+}
+
+// moved returns the same windows with offsets from the first of each. Most windows then have
+// the same offsets, which are stored once: reading others for every pixel took longer than
+// finding the maxima.
+func moved(wins [][]int) []movedWindow {
+	out := make([]movedWindow, len(wins))
+	var seen [][]int
+	for i, offs := range wins {
+		if len(offs) == 0 {
+			continue
+		}
+		from := offs[0]
+		for j := range offs {
+			offs[j] -= from
+		}
+		at := slices.IndexFunc(seen, func(o []int) bool { return slices.Equal(o, offs) })
+		if at < 0 {
+			at, seen = len(seen), append(seen, offs)
+		}
+		out[i] = movedWindow{from, seen[at]}
+	}
+	return out
+}
+
 func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	n, c, h, w := in.Dims()
 	_, _, oh, ow := out.Dims()
 	pixel := n * c
-	wins := windows(op, h, w, oh, ow, pixel)
+	wins := moved(windows(op, h, w, oh, ow, pixel))
 	x, y := b.act(in), b.act(out)
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
-			if x.bytes != nil {
-				b.set.Int8.MaxPool(y.bytes[p*pixel:], x.bytes, wins[p], pixel)
-			} else if x.bf16 != nil {
-				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16, wins[p], pixel)
-			} else {
-				b.set.MaxPool(y.full[p*pixel:], x.full, wins[p], pixel)
+			win := &wins[p]
+			switch {
+			case x.bytes != nil:
+				b.set.Int8.MaxPool(y.bytes[p*pixel:], x.bytes[win.from:], win.offs, pixel)
+			case x.bf16 != nil:
+				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16[win.from:], win.offs, pixel)
+			default:
+				b.set.MaxPool(y.full[p*pixel:], x.full[win.from:], win.offs, pixel)
 			}
 		}
 	}

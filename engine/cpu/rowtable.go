@@ -2,19 +2,13 @@ package cpu
 
 import "github.com/residual-ml/residual/engine"
 
-// rowTable lists, for every tap of a filter and every row of the result, where the inputs
-// are. In a small batch, pixels at the border have other taps than their neighbours, and with
-// a stride the sources of neighbouring lines do not follow each other. With a table all
-// pixels are rows of one product, whose weights are read once: inputs outside the image are
-// zeros.
-type rowTable struct {
-	at    []*uint16 // [taps][count]
-	count int
-}
-
-// mostRowTable is the most entries of the table for several images. A larger one is no longer
-// in the cache beside weights and images.
-const mostRowTable = 1 << 15
+// mostRowTable is the most entries of the table for several images, and mostRowSource the most
+// elements of these images where a filter has several taps. What is larger does not stay in
+// the cache beside the weights; runs of pixels then read a smaller part of it at a time.
+const (
+	mostRowTable  = 1 << 15
+	mostRowSource = 1 << 18
+)
 
 // byRows makes p compute by a table of rows, where that costs less than runs of pixels with
 // the same taps, and reports whether it does.
@@ -22,7 +16,10 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 	n, c, h, w := s.X.Dims()
 	_, _, oh, ow := s.Y.Dims()
 	rows := n * oh * ow
-	if !b.Static || p.patches || !p.rounds() || p.n%p.bf16.Cols != 0 || n > 1 && p.taps*rows > mostRowTable {
+	if !b.Static || p.patches || p.strips != nil || !p.rounds() || p.n%p.bf16.Cols != 0 {
+		return false
+	}
+	if n > 1 && (p.taps*rows > mostRowTable || p.taps > 1 && n*h*w*c > mostRowSource) {
 		return false
 	}
 	cost := 0
@@ -33,6 +30,7 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 		return false
 	}
 	t := &rowTable{at: make([]*uint16, p.taps*rows), count: rows}
+	b.private += 2 * len(t.at) // addresses have 8 bytes
 	zeros := b.zeros(c)
 	for i := range t.at {
 		t.at[i] = &zeros[0]
@@ -58,7 +56,7 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 
 // rowCost is about what one tap of so many rows costs, in rows: every register block of
 // them reads the weights of the tap.
-func (p *bf16Product) rowCost(rows int) int { return rows + 4*ceil(rows, p.bf16.Rows) }
+func (p *bf16Product) rowCost(rows int) int { return rows + 2*ceil(rows, p.bf16.Rows) }
 
 // zeros returns zeros in the place of n elements outside an image. Nothing writes to them.
 func (b *binder) zeros(n int) []uint16 {
@@ -67,22 +65,6 @@ func (b *binder) zeros(n int) []uint16 {
 		b.private += ceil(n, 2)
 	}
 	return b.outside
-}
-
-// cut chooses how many panels one task computes, and returns how many rows at most. The
-// source has about so many elements. Where the weights are larger than that, each is read
-// for as many rows as possible, by one thread.
-func (p *bf16Product) cut(rows, source int) (most int) {
-	tasks := 4 * p.threads
-	weights := p.groups * p.panels * p.panelSize()
-	if weights >= source && p.groups*p.panels >= 2*p.threads {
-		p.together = max(1, min(p.together, p.groups*p.panels/tasks))
-		return chunkRows
-	}
-	sets := ceil(p.panels, p.together)
-	p.together = ceil(p.panels, sets) // sets of about one size
-	pieces := ceil(tasks, p.groups*sets)
-	return max(min(chunkRows, ceil(rows, pieces)), p.bf16.Rows)
 }
 
 // rowTask is task with a table of rows.

@@ -5,21 +5,6 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// strips are how a convolution of few channels is computed, such as the first of a network.
-// In a line of one image, all inputs of a row of the filter follow each other, so a row is one
-// segment of a product, whose rows are neighbouring outputs. A task copies the lines of one
-// image that some lines of the result need, with zeros at their sides, and multiplies them
-// where they are: there is no copy for every tap.
-type strips struct {
-	win               engine.Window
-	images, c, h, w   int
-	oh, ow            int
-	lines, count      int // lines of the result in one strip; strips of an image
-	mostInput, width  int // lines of the input in a strip at most; elements of each
-	segs              [][]kernel.Seg
-	firstLine, inputs []int // of the input, for each strip
-}
-
 // mostStripLines is the most lines of the result in one strip, whose inputs then fit the
 // cache.
 const mostStripLines = 14
@@ -50,9 +35,6 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 	b.areas.need(ceil(t.mostInput*t.width, 2) + ceil(ow*p.bf16.Cols, 2) + 2*p.bf16.Cols)
 	return true
 }
-
-// panelRows returns how many rows of a panel belong to a row of the filter.
-func (t *strips) panelRows() int { return ceil(t.win.KW*t.c, 2) * 2 }
 
 // begin adds the strip that begins with line y of the result.
 func (t *strips) begin(y int) {

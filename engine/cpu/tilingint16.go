@@ -19,13 +19,13 @@ func (b *binder) tiling16(s *engine.Conv, runs []run) (tiling, bool) {
 	if !b.Static || b.set.ISA == kernel.AMX {
 		return tiling{}, false
 	}
-	n, cin, _, _ := s.X.Dims()
+	_, cin, _, _ := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
 	taps := 0
 	for _, r := range runs {
 		taps += r.count * len(r.taps)
 	}
-	return chooseTiling16(cin, cout, oh, ow, taps/n)
+	return chooseTiling16(cin, cout, oh, ow, taps)
 }
 
 // chooseTiling16 returns the tiling that costs least for a convolution of many images with

@@ -33,6 +33,7 @@ type winograd16 struct {
 	after      *epilogue
 	areas      *areas
 	inputs     func() memory // the transformed inputs of all groups, or nil
+	pieces     int           // of a group, of whose tiles the inputs are transformed by tasks of their own
 }
 
 // Steps between the results of points: an odd number of cache lines, so that they do not
@@ -104,14 +105,17 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	prepare, borrowed := b.packWinograd16(w, weight)
 	if !w.apart(b.pool.threads) {
 		b.areas.need(w.area())
-		return inOrder(prepare, func() { b.pool.run(len(w.groups), w.task) })
+		task := w.task // a method value in the function would be allocated at every call
+		return inOrder(prepare, func() { b.pool.run(len(w.groups), task) })
 	}
 	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
 	w.inputs = func() memory { return both()[borrowed:] }
 	b.areas.need(w.area())
+	w.pieces = ceil(4*b.pool.threads, len(w.groups))
+	transform, panel := w.transform, w.panelTask
 	return inOrder(prepare, func() {
-		b.pool.run(len(w.groups), w.transform)
-		b.pool.run(len(w.groups)*w.panels, w.panelTask)
+		b.pool.run(len(w.groups)*w.pieces, transform)
+		b.pool.run(len(w.groups)*w.panels, panel)
 	})
 }
 
@@ -121,6 +125,8 @@ func (w *winograd16) groupRows() int {
 	switch c := w.src.channels; {
 	case c <= 32 || c >= 512:
 		return 64
+	case c <= 64 && w.dst.batch == 1:
+		return 14
 	case c <= 64:
 		return 16
 	case c <= 128:
@@ -183,12 +189,14 @@ func (w *winograd16) transformed(m memory) (v []int16, inverse []float32) {
 	return m[:n].int16s(), m[n:w.inputSize()]
 }
 
-// transform transforms the inputs of a group into the common memory.
+// transform transforms the inputs of a piece of a group into the common memory.
 func (w *winograd16) transform(i int) {
 	area := w.areas.get()
 	defer w.areas.put(area)
-	v, inverse := w.transformed(w.inputs()[i*w.inputSize():])
-	w.input(w.groups[i], v, inverse, area)
+	at, piece := i/w.pieces, i%w.pieces
+	g := w.groups[at]
+	v, inverse := w.transformed(w.inputs()[at*w.inputSize():])
+	w.input(g, g.tiles*piece/w.pieces, g.tiles*(piece+1)/w.pieces, v, inverse, area)
 }
 
 // panelTask computes one panel of one group, whose inputs have been transformed.
@@ -206,7 +214,7 @@ func (w *winograd16) task(i int) {
 	defer w.areas.put(area)
 	v, inverse := w.transformed(area)
 	area = area[w.inputSize():]
-	w.input(w.groups[i], v, inverse, area)
+	w.input(w.groups[i], 0, w.groups[i].tiles, v, inverse, area)
 	for q := range w.panels {
 		w.panel(i, q, v, inverse, area)
 	}
@@ -215,10 +223,10 @@ func (w *winograd16) task(i int) {
 // tile returns the first pixel of a tile of the destination.
 func (w *winograd16) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
 
-// input transforms the inputs of a group.
-func (w *winograd16) input(g tileGroup, v []int16, inverse, scratch []float32) {
+// input transforms the inputs of tiles lo <= t < hi of a group.
+func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch []float32) {
 	s, row := w.src, w.src.w*w.src.pixel()
-	for t := range g.tiles {
+	for t := lo; t < hi; t++ {
 		y, x := w.tile(g.first + t)
 		y, x = y-w.padH, x-w.padW
 		k0, k1, p0, p1 := max(0, -y), min(w.f.t, s.h-y), max(0, -x), min(w.f.t, s.w-x)

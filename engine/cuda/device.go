@@ -236,8 +236,13 @@ func gibibytes(n uint64) string {
 // Preferred returns the constant of that name.
 func (d *Device) Preferred() engine.Precision { return Preferred }
 
-// Computes allows every precision.
-func (d *Device) Computes(engine.Precision) error { return nil }
+// Computes returns an error for INT8, and nil for every other precision.
+func (d *Device) Computes(p engine.Precision) error {
+	if p == engine.INT8 {
+		return errors.New("GPUs do not compute in int8 here; use bf16, tf32 or fp32, in which a quantised model is computed, too")
+	}
+	return nil
+}
 
 // RetainsActivations implements engine.ActivationRetainer: it returns true, so programs keep
 // activations that a CPU would compute again. On a CPU, where products take most of the

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -46,6 +47,9 @@ type Images struct {
 // part is observed and the test part measured. A folder need not be divided into parts, nor have
 // folders of classes; accuracy is measured only if it has.
 func OpenImages(ctx context.Context, c *inference.Classifier, s Source) (*Images, error) {
+	if err := unquantised(c); err != nil {
+		return nil, err
+	}
 	if s.Random {
 		return &Images{Name: "random images", Random: true, Notes: []string{
 			"calibrating on random images, which are unlike those that the model is for: the ranges are a guess, and no accuracy is measured",
@@ -73,6 +77,14 @@ func OpenImages(ctx context.Context, c *inference.Classifier, s Source) (*Images
 		*part.to = ds
 	}
 	return images, nil
+}
+
+// unquantised returns an error for a net that is quantised already.
+func unquantised(c *inference.Classifier) error {
+	if _, scheme := quant.Unwrap(c.Module()); scheme != nil {
+		return fmt.Errorf("the model is quantised already: %d of its layers compute with integers of 8 bits; give the model that it was made from", len(scheme.Layers))
+	}
+	return nil
 }
 
 // photos opens a folder or a list of the user's own images.

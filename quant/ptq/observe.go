@@ -88,15 +88,14 @@ type valueProgram struct {
 func (s *search) compileValues(shape tensor.Shape, store *engine.Store) (*valueProgram, error) {
 	g := graph.New(graph.Eval)
 	p := &valueProgram{input: g.Input("images", tensor.Float32, shape...)}
-	out, err := engine.Trace(s.c.Module().Forward, p.input)
-	if err != nil {
+	if _, err := engine.Trace(s.c.Module().Forward, p.input); err != nil {
 		return nil, err
 	}
 	for _, v := range s.values {
 		n := g.Nodes[v.Node.ID] // the trace of another batch size has the same nodes
 		p.nodes, p.read = append(p.nodes, n), append(p.read, tensor.New(n.Shape...))
 	}
-	_ = out
+	var err error
 	p.Program, err = engine.Compile(g, store, engine.Spec{Outputs: unique(p.nodes)})
 	return p, err
 }

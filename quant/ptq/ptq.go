@@ -23,83 +23,14 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
-	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/quant"
-	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// Config says how a net is quantised. The zero value is a sensible default.
-type Config struct {
-	Method  quant.Method // how ranges are chosen; empty tries all and takes the one with the least error
-	MaxDrop float64      // points of accuracy that may be lost on the test images; 0: 0.3
-	Images  int          // images to observe; 0: 256
-	Seed    uint64       // of the choice of images
-	Batch   int          // images in a batch of an evaluation; 0: 128
-
-	// Progress, if it is not nil, is called as the work goes on: with the name of a stage and how
-	// much of it is done. It is called with done 0 at the beginning of each stage.
-	Progress func(stage string, done, total int)
-}
-
-const (
-	defaultDrop   = 0.3
-	defaultImages = 256
-	defaultBatch  = 128
-	tooLarge      = 0.1 // error of a layer that stays in floating point if no accuracy can be measured
-)
-
-// Result is a quantised net with what was measured.
-type Result struct {
-	Net  *quant.Net       `json:"-"`
-	Info checkpoint.Model `json:"-"` // describes Net, for its file
-
-	Method  quant.Method  `json:"method"`  // that was chosen
-	Methods []MethodError `json:"methods"` // all that were tried
-	Data    string        `json:"data"`    // where the images came from
-	Images  int           `json:"images"`  // images that were observed
-	Random  bool          `json:"random"`  // the images were random numbers, so the ranges are a guess
-	MaxDrop float64       `json:"max_drop"`
-	Drop    *number.Float `json:"drop"` // points of accuracy that were lost; null where none was measured
-	Error   number.Float  `json:"error"`
-	Layers  []Layer       `json:"layers"`
-	States  []State       `json:"states"` // fp32, the device's preferred precision, and quantised
-}
-
-// MethodError is the error of a net quantised by a method: the root mean square of the change of
-// its outputs, as a fraction of their standard deviation.
-type MethodError struct {
-	Method quant.Method `json:"method"`
-	Error  number.Float `json:"error"`
-}
-
-// Layer describes a convolution or linear layer.
-type Layer struct {
-	Layer     string        `json:"layer"` // the name of its weight
-	Quantised bool          `json:"quantised"`
-	Why       string        `json:"why,omitempty"` // why it is not quantised
-	High      number.Float  `json:"high"`          // the end of the range of its input; 0 for a layer that cannot be quantised
-	Seen      number.Float  `json:"seen"`          // the largest input that was observed
-	Error     *number.Float `json:"error"`         // of the outputs if this layer alone is quantised; null for a layer that cannot be
-	Before    *number.Float `json:"milliseconds_before"`
-	After     *number.Float `json:"milliseconds_after"`
-}
-
-// State is a net in one precision.
-type State struct {
-	Precision       string        `json:"precision"`
-	Accuracy        *number.Float `json:"accuracy"` // null where none was measured
-	Loss            *number.Float `json:"loss"`
-	Latency         number.Float  `json:"milliseconds"` // of one image
-	ImagesPerSecond number.Float  `json:"images_per_second"`
-}
 
 // Quantise quantises the net of c. c must compute in engine.FP32, to which the quantised net is
 // compared. It returns the context's error if ctx ends.
@@ -108,25 +39,15 @@ func Quantise(ctx context.Context, c *inference.Classifier, images *Images, conf
 	if config.Progress == nil {
 		config.Progress = func(string, int, int) {}
 	}
-	if err := check(c, config); err != nil {
+	if err := errors.Join(unquantised(c), check(config)); err != nil {
 		return nil, err
 	}
 	s := &search{ctx: ctx, c: c, images: images, config: config, precision: inference.PreferredFor(&quant.Net{Scheme: &quant.Scheme{}}, c.Device())}
 	return s.run()
 }
 
-// Save writes the quantised model into a file: safetensors, or an ONNX graph where the name ends in
-// .onnx. It replaces the file atomically.
-func (r *Result) Save(path string) error {
-	m := modelfile.Model{Path: path, Module: r.Net, Info: r.Info}
-	m.Graph, _ = r.Net.Module.(*exchange.Network)
-	return m.Save(path)
-}
-
-func check(c *inference.Classifier, config Config) error {
-	switch _, scheme := quant.Unwrap(c.Module()); {
-	case scheme != nil:
-		return fmt.Errorf("the model is quantised already: %d of its layers compute with integers of 8 bits; give the model that it was made from", len(scheme.Layers))
+func check(config Config) error {
+	switch {
 	case config.MaxDrop < 0:
 		return field.Errorf("{MaxDrop} %v: give the points of accuracy that may be lost, such as 0.3", config.MaxDrop)
 	case config.Images < 1:
@@ -138,35 +59,6 @@ func check(c *inference.Classifier, config Config) error {
 		}
 	}
 	return nil
-}
-
-// search is a quantisation under way.
-type search struct {
-	ctx       context.Context
-	c         *inference.Classifier
-	images    *Images
-	config    Config
-	precision engine.Precision
-
-	observed, held sample // of the images: those that are observed, and those on which errors are measured
-	layers         []layer
-	values         []value
-	result         Result
-}
-
-// layer is a convolution or linear layer of the net.
-type layer struct {
-	candidate quant.Candidate
-	can       bool   // it can be quantised
-	why       string // it is not quantised
-	err       float64
-}
-
-// value is an activation with what was observed of it.
-type value struct {
-	quant.Value
-	low, high float32
-	histogram *quant.Histogram
 }
 
 func (s *search) run() (*Result, error) {
@@ -228,6 +120,10 @@ func (s *search) full(m quant.Method) *quant.Scheme {
 		}
 	}
 	for _, v := range s.values {
+		if v.Term != "" { // exported graphs round it in addition, so it should not be cut off as well
+			scheme.Set(v.Value, quant.GridOf(v.histogram.Range(quant.MinMax)))
+			continue
+		}
 		scheme.Set(v.Value, quant.GridOf(v.histogram.Range(m)))
 	}
 	return scheme
@@ -327,9 +223,4 @@ func (s *search) notEmpty(scheme *quant.Scheme) error {
 		return field.Errorf("no layer can be quantised without losing more than %v points of accuracy; allow more with {MaxDrop}, or calibrate on more images with {Images}", s.config.MaxDrop)
 	}
 	return errors.New("every layer changes the outputs too much when it is quantised; calibrate on images of the training")
-}
-
-// measurable reports whether an accuracy can be measured.
-func (s *search) measurable() bool {
-	return s.images.Test != nil && s.c.Info().Task.Named() == task.Classes
 }

@@ -20,9 +20,13 @@ type Path struct {
 // kernels of the table use.
 func (s *Set) Paths() []Path {
 	h, q := &s.BF16, &s.Int8
+	words := s.Int16.Unit
+	if s.ISA == AMX { // whose direct products of bfloat16 are faster
+		words = ""
+	}
 	return []Path{
 		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit, q.Unit},
-		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), "", ""},
+		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), words, ""},
 		{"batch norm, ReLU and residual addition", written(s.MeanM2, s.ScaleShift), written(h.MeanM2, h.ScaleShift, h.Finish), written(q.DotBytes, q.Bytes)},
 		{"their gradients", written(s.BNReduce, s.BNGrad), written(h.BNReduce, h.BNGrad), ""},
 		{"max pooling and its gradient", written(s.MaxPool, s.MaxPoolGrad), written(h.MaxPool, h.MaxPoolGrad), written(q.MaxPool)},

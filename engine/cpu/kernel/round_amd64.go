@@ -7,25 +7,6 @@ import (
 	"unsafe"
 )
 
-// roundBlock has the arguments of one call of a product kernel that rounds its sums, for
-// several register blocks with the same number of rows.
-type roundBlock struct {
-	y, a, b      *uint16
-	table        **uint16
-	segs         *int
-	nsegs, k     int
-	crs, ars     int // of y; of a, or of the table
-	first        int // the offset of the first row in a, or what is added to the table's addresses
-	rows, blocks int
-}
-
-// drain has the operands with which sums are finished, at the first row of a call.
-type drain struct {
-	scale, shift *float32
-	res          *uint16
-	floor        float32
-}
-
 // ones and noShift stand for a scale and a shift that change nothing.
 var ones, noShift = func() (one, zero [32]float32) {
 	for i := range one {

@@ -1505,7 +1505,7 @@ TEXT ·maxPoolWordsAVX2(SB), NOSPLIT, $0-80
 
 many:
 	CMPQ    SI, $0x00000040
-	JLT     single
+	JLT     pair
 	VMOVAPS Y8, Y0
 	VMOVAPS Y8, Y1
 	VMOVAPS Y8, Y2
@@ -1570,6 +1570,50 @@ manyWindowDone:
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000040, SI
 	JMP     many
+
+pair:
+	CMPQ    SI, $0x00000020
+	JLT     single
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	MOVQ    offs_base+48(FP), DI
+	MOVQ    offs_len+56(FP), R8
+	TESTQ   R8, R8
+	JZ      pairWindowDone
+
+pairWindow:
+	MOVQ    (DI), BX
+	LEAQ    (DX)(BX*2), BX
+	VMOVUPS (AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y0, Y0
+	VMOVUPS 32(AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y1, Y1
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     pairWindow
+
+pairWindowDone:
+	VPADDW  Y7, Y0, Y0
+	VPSRAW  $0x0f, Y0, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y0, Y5, Y5
+	VMOVUPS Y5, (CX)(DX*1)
+	VPADDW  Y7, Y1, Y1
+	VPSRAW  $0x0f, Y1, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y1, Y5, Y5
+	VMOVUPS Y5, 32(CX)(DX*1)
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000020, SI
+	JMP     pair
 
 single:
 	CMPQ    SI, $0x00000010

@@ -1102,7 +1102,7 @@ TEXT ·maxPoolBF16AVX512BF16(SB), NOSPLIT, $0-80
 
 many:
 	CMPQ    SI, $0x00000080
-	JLT     single
+	JLT     pair
 	VMOVAPS Z8, Z0
 	VMOVAPS Z8, Z1
 	VMOVAPS Z8, Z2
@@ -1159,6 +1159,46 @@ manyWindowDone:
 	ADDQ       $0x00000100, DX
 	SUBQ       $0x00000080, SI
 	JMP        many
+
+pair:
+	CMPQ    SI, $0x00000040
+	JLT     single
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	MOVQ    offs_base+48(FP), DI
+	MOVQ    offs_len+56(FP), R8
+	TESTQ   R8, R8
+	JZ      pairWindowDone
+
+pairWindow:
+	MOVQ       (DI), BX
+	LEAQ       (DX)(BX*2), BX
+	VMOVUPS    (AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z0, Z0
+	VMOVUPS    64(AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z1, Z1
+	ADDQ       $0x08, DI
+	DECQ       R8
+	JNZ        pairWindow
+
+pairWindowDone:
+	VPADDW     Z7, Z0, Z0
+	VPSRAW     $0x0f, Z0, Z5
+	VPTERNLOGD $0x6c, Z6, Z0, Z5
+	VMOVUPS    Z5, (CX)(DX*1)
+	VPADDW     Z7, Z1, Z1
+	VPSRAW     $0x0f, Z1, Z5
+	VPTERNLOGD $0x6c, Z6, Z1, Z5
+	VMOVUPS    Z5, 64(CX)(DX*1)
+	ADDQ       $0x00000080, DX
+	SUBQ       $0x00000040, SI
+	JMP        pair
 
 single:
 	CMPQ    SI, $0x00000020

@@ -186,7 +186,7 @@ func maxPoolWords(e *sweep) {
 	for _, c := range []struct {
 		vectors    int
 		this, next string
-	}{{most, "many", "single"}, {1, "single", "tail"}} {
+	}{{most, "many", "pair"}, {2, "pair", "single"}, {1, "single", "tail"}} {
 		e.Label(c.this)
 		e.CMPQ(left, operand.U32(uint32(c.vectors*words)))
 		e.JLT(operand.LabelRef(c.next))
