@@ -17,6 +17,9 @@ func TestPreferred(t *testing.T) {
 		}
 		set := kernel.For(isa)
 		want := map[bool]engine.Precision{false: engine.FP32, true: engine.BF16}[set.BF16.Native]
+		if set.BF16.Native && set.Int16.ForBF16 {
+			t.Errorf("%v multiplies bfloat16, but is said to do it faster with integers", isa)
+		}
 		if d.Preferred() != want || PreferredBy(set) != want {
 			t.Errorf("%v prefers %v", isa, d.Preferred())
 		}

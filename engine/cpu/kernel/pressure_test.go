@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,17 @@ func TestProductsWhilePreempted(t *testing.T) {
 		p := newDotCase(rng, set.BF16.Cols, 70, set.BF16.Cols, 72, 3)
 		a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 		x, y := random(t, rng, 100*100), random(t, rng, 100*set.Cols)
+		i16 := newInt16Case(t, rng, set.Int16.Cols, 70, set.Int16.Cols, 72)
+		i8 := newInt8Case(t, rng, set.Int8.Cols, 70, set.Int8.Cols, 72, 3)
+		e := newEpilogue(t, rng, 70*i8.crs, set.Int8.Cols, 1, 1e5)
+		wantInt16, wantInt8 := i16.want(), make([]uint8, 70*i8.crs)
+		set.Int8.DotBytes(wantInt8, i8.crs, i8.a, i8.ars, i8.b, i8.segs, i8.k, 70, i8.cols, e, nil, 0)
+		integers := func() bool {
+			c, bytes := slices.Clone(i16.c), make([]uint8, len(wantInt8))
+			set.Int16.Dot(c, i16.crs, i16.a, i16.ars, i16.b, i16.scale, i16.k, i16.rows, i16.cols, i16.accumulate)
+			set.Int8.DotBytes(bytes, i8.crs, i8.a, i8.ars, i8.b, i8.segs, i8.k, 70, i8.cols, e, nil, 0)
+			return sameFloats(c, wantInt16) && slices.Equal(bytes, wantInt8)
+		}
 		run := func(bf16, single []float32) {
 			set.BF16.Dot(bf16, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
 			set.Gemm(single, set.Cols, x, 100, 1, y, set.Cols, []Seg{{0, 0}}, 100, 100, set.Cols, false)
@@ -97,7 +109,7 @@ func TestProductsWhilePreempted(t *testing.T) {
 				for range calls {
 					bf16, single := make([]float32, size), make([]float32, 100*set.Cols)
 					run(bf16, single)
-					if !sameFloats(bf16, wantBF16) || !sameFloats(single, wantSingle) {
+					if !sameFloats(bf16, wantBF16) || !sameFloats(single, wantSingle) || !integers() {
 						t.Error("a product under pressure has other bits")
 						return
 					}
