@@ -47,7 +47,8 @@ func TestSmallBatchesOfBF16(t *testing.T) {
 				}
 			}
 			for _, isa := range kernel.Available() {
-				if isa != kernel.AMX && !slices.Equal(run(isa, engine.BF16), want) {
+				integers := kernel.For(isa).Int16.ForBF16 && c.kernel == 1 // have other sums
+				if isa != kernel.AMX && !integers && !slices.Equal(run(isa, engine.BF16), want) {
 					t.Errorf("%s: %v has other bits than plain Go", what, isa)
 				}
 			}

@@ -48,6 +48,7 @@ var setAVX512BF16 = func() Set {
 		s = setAVX512VNNI
 	}
 	s.ISA, s.BF16, s.Int16.Tiles = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16
+	s.Int16.ForBF16 = false
 	return s
 }()
 
