@@ -15,8 +15,8 @@ import (
 )
 
 // TestSmallBatchesOfBF16 compares convolutions of a few images, which are computed by tables of
-// rows, by strips of lines or as single products, bit by bit between all kernels that multiply
-// bfloat16 (without a scale all of them round alike) and with float32 within the error of bfloat16.
+// rows, by strips of lines or as single products, bit by bit between all kernels (without a
+// scale all of them round alike) and with float32 within the error of bfloat16.
 func TestSmallBatchesOfBF16(t *testing.T) {
 	for i, c := range []struct {
 		in, out, kernel, size int
@@ -47,7 +47,8 @@ func TestSmallBatchesOfBF16(t *testing.T) {
 				}
 			}
 			for _, isa := range kernel.Available() {
-				if isa != kernel.AMX && !kernel.For(isa).Int16.ForBF16 && !slices.Equal(run(isa, engine.BF16), want) {
+				integers := kernel.For(isa).Int16.ForBF16 && c.kernel == 1 // have other sums
+				if isa != kernel.AMX && !integers && !slices.Equal(run(isa, engine.BF16), want) {
 					t.Errorf("%s: %v has other bits than plain Go", what, isa)
 				}
 			}
