@@ -3,6 +3,7 @@ package exchange
 import (
 	"fmt"
 
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 )
 
@@ -49,4 +50,33 @@ func (n *Network) current(layer nn.Module) nn.Module {
 		return with
 	}
 	return layer
+}
+
+// forward applies a layer of the file, or the module that has replaced it. The weight of the file's
+// own layer is quantised as in the file.
+func (n *Network) forward(layer nn.Module, x *graph.Node) *graph.Node {
+	with := n.current(layer)
+	op, ok := n.quantised[layer]
+	if !ok || with != layer {
+		return with.Forward(x)
+	}
+	g, first := x.Graph, len(x.Graph.Nodes)
+	apply := func(layer graph.Op, x *graph.Node, weight, bias *nn.Parameter) *graph.Node {
+		in := []*graph.Node{x, g.Apply(op, g.Variable(weight))}
+		if bias != nil {
+			in = append(in, g.Variable(bias))
+		}
+		return g.Apply(layer, in...)
+	}
+	switch l := layer.(type) {
+	case *nn.Conv2d:
+		return g.Record(l, first, apply(l.Geometry, x, l.Weight, l.Bias))
+	case *nn.Linear:
+		to := x.Shape.Clone()
+		last := len(to) - 1
+		y := apply(graph.Linear{}, x.Reshape(to[:last].Numel(), to[last]), l.Weight, l.Bias)
+		to[last] = y.Shape[1]
+		return g.Record(l, first, y.Reshape(to...))
+	}
+	return with.Forward(x)
 }

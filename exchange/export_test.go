@@ -343,7 +343,7 @@ func TestExportFiles(t *testing.T) {
 		y := call(t, m, x).Data()
 		record := map[string]any{"shape": fed.Shape(), "images": fed.Data(), "logits": y}
 		if n, ok := m.(*quant.Net); ok {
-			record["quantised"], record["step"] = len(n.Scheme.Layers), stepOf(y)
+			record["quantised"], record["step"], record["limit"] = len(n.Scheme.Layers), stepOf(y), stepLimit(name)
 		}
 		b, err := json.Marshal(record)
 		if err != nil {

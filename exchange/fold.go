@@ -67,3 +67,11 @@ func fold(layer, bn *graph.Node) (weight, bias *tensor.Tensor) {
 	}
 	return weight, bias
 }
+
+// unquantised returns the value that n rounds, or n itself.
+func unquantised(n *graph.Node) *graph.Node {
+	if _, ok := n.Op.(graph.FakeQuantize); ok {
+		return n.Inputs[0]
+	}
+	return n
+}

@@ -27,14 +27,6 @@ type reading struct {
 	input int
 }
 
-// unquantised returns the value that n rounds, or n itself.
-func unquantised(n *graph.Node) *graph.Node {
-	if _, ok := n.Op.(graph.FakeQuantize); ok {
-		return n.Inputs[0]
-	}
-	return n
-}
-
 // unrounded returns the node of the model that computes what b rounds with op: a, or, if a is a ReLU
 // that the rounding does as well since 0 is its least number, a's input. It returns nil if neither does.
 func (m *matcher) unrounded(a, b *graph.Node, op graph.FakeQuantize) *graph.Node {

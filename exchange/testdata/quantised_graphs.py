@@ -18,6 +18,7 @@ difference of two neighbouring logits. The graphs are
     weights_float  basic blocks whose weights are floats that the graph quantises, as PyTorch writes fake quantisation
     mobile         depthwise convolution, HardSwish, squeeze and excite, Concat, average pooling, Clip
     operators      basic blocks as QLinearConv, QLinearAdd and so on (QOperator form)
+    mobile_operators  mobile in QOperator form, with QLinearConcat, QLinearMul, QLinearAveragePool and others
     dynamic        basic blocks with DynamicQuantizeLinear, which is refused: it has no output
 """
 
@@ -153,6 +154,7 @@ def main(own):
         made["weights_float"] = entry(weights_float(static(basic)))
         made["mobile"] = entry(static(mobiles))
         made["operators"] = entry(static(basic, quant_format=QuantFormat.QOperator))
+        made["mobile_operators"] = entry(static(mobiles, quant_format=QuantFormat.QOperator))
         dynamic = f"{folder}/dynamic.onnx"
         quantize_dynamic(basic, dynamic, op_types_to_quantize=["Conv", "Gemm", "MatMul"])
         made["dynamic"] = {"model": base64.b64encode(onnx.load(dynamic).SerializeToString()).decode()}
