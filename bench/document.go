@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -63,7 +64,8 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	fmt.Fprintf(b, "%s with %s of memory; features: %s. Residual %s, built with %s.\n",
 		f.System, report.Bytes(f.Memory), cmp.Or(strings.Join(f.Has, ", "), "none"), cmp.Or(f.Revision, f.Version), f.Go)
 	if len(rows) > 0 {
-		b.WriteString("\n" + ratioTable(rows, f))
+		b.WriteString("\n### Beside the fastest of the others\n\nEvery row against the program that was fastest at it, in its fastest setting.\n\n" + bestTable(bestRows(rows, f), f))
+		b.WriteString("\n### Beside each of them\n\n" + ratioTable(rows, f))
 	}
 	l.trialText(b, f)
 	if len(fed) > 0 {
@@ -74,6 +76,36 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 		b.WriteString(command + "\n")
 	}
 	b.WriteString("```\n")
+}
+
+// bestRows keeps, of the records of a row, the one against the peer that does best. Records
+// of an earlier build count only where this build has none.
+func bestRows(rows []record, f facts) (best []record) {
+	for _, r := range rows {
+		i := slices.IndexFunc(best, func(b record) bool { return b.Row == r.Row })
+		switch {
+		case i < 0:
+			best = append(best, r)
+		case (r.Build == f.Build) != (best[i].Build == f.Build):
+			if r.Build == f.Build {
+				best[i] = r
+			}
+		case r.Unit.worse(r.Ratio.Median, best[i].Ratio.Median):
+			best[i] = r
+		}
+	}
+	return best
+}
+
+func bestTable(rows []record, f facts) string {
+	t := newMarkdown("work", "Residual", "the fastest other", "ratio", "range", "Residual computed in", "the other")
+	for _, r := range rows {
+		best := r.Rivals[0]
+		t.row(r.work(), r.Unit.text(r.Ours.Value.Median), r.Unit.text(best.Value.Median),
+			fmt.Sprintf("**%.2f**", r.Ratio.Median), fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max),
+			r.Ours.setting(), r.Peer+", "+best.Contender.setting())
+	}
+	return t.String()
 }
 
 // ratioTable compares Residual with the best setting of each peer.
@@ -150,6 +182,12 @@ func commands(rows []record) []string {
 	var list []string
 	for _, r := range rows {
 		for _, s := range append([]side{r.Ours}, r.Rivals...) {
+			if c := s.Contender; c.Form != "" {
+				file := filepath.Base((&machine{}).quantised(c, r.Job))
+				if made := "python3 bench/onnx_quantize.py " + strings.Join(quantising(file, c, r.Job), " "); !slices.Contains(list, made) {
+					list = append(list, made)
+				}
+			}
 			if !slices.Contains(list, s.Command) {
 				list = append(list, s.Command)
 			}

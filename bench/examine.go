@@ -46,6 +46,9 @@ func (m *machine) examine(ctx context.Context) (facts, error) {
 			m.images = one.Where
 		}
 	}
+	if m.processor != "" {
+		d.CPU = m.processor
+	}
 	d.Threads, d.System, d.Revision = m.threads, d.OS+"/"+d.Arch, m.revision
 	if !m.gpu() {
 		d.GPU = ""

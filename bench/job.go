@@ -86,6 +86,14 @@ func (u unit) ratio(ours, theirs float64) float64 {
 	return ours / theirs
 }
 
+// worse reports whether ratio a is worse for Residual than b.
+func (u unit) worse(a, b float64) bool {
+	if u == memory || u == startTime {
+		return a > b
+	}
+	return a < b
+}
+
 // net is another network than the notes', with a name that both programs know.
 type net struct {
 	model string
@@ -93,6 +101,7 @@ type net struct {
 }
 
 var (
+	resnet18 = net{"resnet18", 224}
 	resnet50 = net{"resnet50", 224}
 	cifar56  = net{"cifar-resnet56", 32}
 )
@@ -124,18 +133,23 @@ const (
 	residual = "Residual"
 	torch    = "PyTorch"
 	onnx     = "ONNX Runtime"
+	openvino = "OpenVINO"
 )
 
 // A contender is one program in one setting.
 type contender struct {
 	Program   string `json:"program"`
-	Precision string `json:"precision"`         // fp32 or bf16; for Residual also auto
+	Precision string `json:"precision"`         // fp32, bf16 or int8; for Residual also auto
 	Layout    string `json:"layout,omitempty"`  // for PyTorch: channels_last, contiguous or frozen
 	Compile   bool   `json:"compile,omitempty"` // use torch.compile
 	Feed      string `json:"feed,omitempty"`    // for Residual: loader, photos or none; "" is memory
 
 	CompileMode string `json:"compile_mode,omitempty"` // mode of torch.compile
 	Capture     bool   `json:"capture,omitempty"`      // for PyTorch: capture the whole step as one CUDA graph
+
+	Form    string `json:"form,omitempty"`    // of a quantised file: qdq or qoperator
+	Streams int    `json:"streams,omitempty"` // for OpenVINO: requests that run at once; 0 is one
+	Split   bool   `json:"split,omitempty"`   // for OpenVINO: a batch is shared out over the streams
 }
 
 // name identifies the setting within a row.
@@ -151,6 +165,18 @@ func (c contender) name() string {
 	}
 	if c.Capture {
 		words = append(words, "captured")
+	}
+	switch c.Form {
+	case "qdq":
+		words = append(words, "QDQ")
+	case "qoperator":
+		words = append(words, "QOperator")
+	}
+	switch {
+	case c.Split:
+		words = append(words, fmt.Sprintf("in %d parts at once", c.Streams))
+	case c.Streams > 0:
+		words = append(words, fmt.Sprintf("in %d requests at once", c.Streams))
 	}
 	switch c.Feed {
 	case "":

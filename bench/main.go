@@ -117,6 +117,7 @@ func (m *machine) table(ctx context.Context) error {
 			return err
 		}
 		defer remove()
+		m.skip = append(m.skip, m.withoutInt8(ctx, peers)...)
 	}
 	if err := (&sitting{machine: m, facts: f, peers: peers, book: book}).run(ctx); err != nil {
 		return err
@@ -125,16 +126,16 @@ func (m *machine) table(ctx context.Context) error {
 	return nil
 }
 
-// drawPhotos generates the files for the rows about photos and weights; the function it
-// returns removes them.
+// drawPhotos generates the photos, and folders for files that rows generate when they need
+// them; the function it returns removes all.
 func (m *machine) drawPhotos(ctx context.Context) (remove func(), err error) {
 	dir, err := os.MkdirTemp("", "residual-bench")
 	if err != nil {
 		return nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
-	m.photos, m.weights = filepath.Join(dir, "photos"), filepath.Join(dir, "weights")
-	for _, d := range []string{m.photos, m.weights} {
+	m.photos, m.weights, m.models = filepath.Join(dir, "photos"), filepath.Join(dir, "weights"), filepath.Join(dir, "models")
+	for _, d := range []string{m.photos, m.weights, m.models} {
 		err = errors.Join(err, os.Mkdir(d, 0o777))
 	}
 	if err == nil {
@@ -192,6 +193,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.BoolVar(&s.all, "all", false, "measure the whole table and write it to -out; -batch, -modes and -layouts do not matter then")
 	fs.StringVar(&peers, "peers", "", "with -all: interpreters that have PyTorch, by commas (default: PYTHON, or the one that is found)")
 	fs.StringVar(&s.onnxruntime, "onnxruntime", "", "with -all: the interpreter that has ONNX Runtime (default: the first that has it)")
+	fs.StringVar(&s.openvino, "openvino", "", "with -all: the interpreter that has OpenVINO (default: the first that has it)")
+	fs.StringVar(&s.processor, "processor", "", "with -all: what the table calls the processor, where its own name covers several generations")
 	fs.StringVar(&rows, "rows", "", "with -all: only these rows: "+strings.Join(rowNames(), ","))
 	fs.BoolVar(&s.again, "again", false, "with -all: also measure rows that are recorded")
 	fs.IntVar(&s.epochImages, "epoch-images", 6000, "with -all: training images of the epoch, and a sixth as many to test; 60000 is the whole of it")

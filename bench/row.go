@@ -15,7 +15,7 @@ type row struct {
 
 // peer is an interpreter with a library.
 type peer struct {
-	program string // torch or onnx; "" is Residual itself
+	program string // torch, onnx or openvino; "" is Residual itself
 	python  string
 	version string
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -34,10 +35,13 @@ func (s *settings) rows(p peer) []row {
 	other := func(id, title, mode string, n net, batch int, ours contender, rivals []contender) row {
 		j := work(mode, batch)
 		j.Model, j.Size = n.model, n.size
-		if n == resnet50 { // a step takes seconds
+		if n == resnet50 && batch > 1 { // a step takes seconds
 			j.Warmup, j.Repeat = min(j.Warmup, 1), min(j.Repeat, 3)
 		}
 		title = fmt.Sprintf("%s, batch %d of 3x%dx%d", title, batch, n.size, n.size)
+		if batch == 1 {
+			return row{id: id, title: title + ", latency", unit: millis, job: j, ours: ours, rivals: rivals}
+		}
 		return row{id: id, title: title, unit: perSecond, job: j, ours: ours, rivals: rivals}
 	}
 	big := work("train", 256)
@@ -68,13 +72,8 @@ func (s *settings) rows(p peer) []row {
 			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: shortened(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}
-	case p.program == onnx:
-		it := []contender{{Program: onnx, Precision: "fp32"}}
-		list = []row{
-			{id: "onnx-64", title: "inference in fp32, batch 64", unit: perSecond, job: work("infer", 64), ours: fp32, rivals: it},
-			{id: "onnx-1", title: "inference, batch 1, latency", unit: millis, job: work("infer", 1), ours: auto, rivals: it},
-			{id: "onnx-1-fp32", title: "inference in fp32, batch 1, latency", unit: millis, job: work("infer", 1), ours: fp32, rivals: it},
-		}
+	case p.program == onnx, p.program == openvino:
+		list = s.exportedRows(p, work, other)
 	default:
 		list = []row{{id: "loader", title: "training fed by the loader, batch 64", unit: perSecond, job: work("train", 64), ours: contender{Program: residual, Precision: "auto", Feed: "loader"},
 			rivals: []contender{auto}},
@@ -104,11 +103,23 @@ func shortened(j job) job {
 
 // everyRow lists all possible rows in the order of the document.
 func everyRow() (list []row) {
-	for _, program := range []string{torch, onnx, ""} {
+	for _, program := range []string{torch, openvino, onnx, ""} {
 		list = append(list, (&settings{repeat: 1}).rows(peer{program: program})...)
 	}
+	slices.SortStableFunc(list, func(a, b row) int { return cmp.Compare(a.group(), b.group()) })
 	all := &settings{repeat: 1, device: cuda, torchOnGPU: gpuSettingNames()}
 	return append(list, all.rows(peer{program: torch})...)
+}
+
+// group orders the rows by what they measure: training, inference, then everything else.
+func (r row) group() int {
+	switch r.job.Mode {
+	case "train":
+		return 0
+	case "infer":
+		return 1
+	}
+	return 2
 }
 
 // rank is the position of a record in the document, given by its row in the table.
@@ -129,7 +140,9 @@ func rank(id string) int {
 func rowNames() []string {
 	var names []string
 	for _, r := range everyRow() {
-		names = append(names, r.id)
+		if !slices.Contains(names, r.id) { // a row may have several peers
+			names = append(names, r.id)
+		}
 	}
 	return names
 }

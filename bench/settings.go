@@ -9,6 +9,7 @@ func (s *settings) gpu() bool { return s.device == cuda }
 type settings struct {
 	residual    string // a built program, or "" to build it
 	revision    string // revision of the sources; "" where it is unknown
+	processor   string // what the table calls the processor; "" is its own name
 	device      string // cpu or cuda
 	modes       []string
 	layouts     []string
@@ -25,6 +26,7 @@ type settings struct {
 	all         bool
 	peers       []string // interpreters with PyTorch
 	onnxruntime string   // interpreter with ONNX Runtime
+	openvino    string   // interpreter with OpenVINO
 	only        []string // rows to measure
 	skip        []string // rows that cannot be measured here
 	torchOnGPU  []string // settings of PyTorch on a GPU
@@ -49,5 +51,7 @@ type machine struct {
 
 	photos  string // folder of JPEG photos, generated for the benchmark
 	weights string // folder of generated weights of resnet50
+	models  string // folder of generated models in int8
+	quant   string // interpreter that quantises them; "" where there is none
 	images  string // folder of Fashion-MNIST; "" where it is missing
 }

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,8 +43,11 @@ func (m *machine) guess(c contender, j job) time.Duration {
 	if j.Mode == "train" {
 		rate = train
 	}
-	if j.Model == resnet50.model {
-		rate /= 25 // roughly as many times the multiply-adds per image
+	switch j.Model { // roughly by the multiply-adds of an image
+	case resnet50.model:
+		rate /= 25
+	case resnet18.model:
+		rate /= 10
 	}
 	step := float64(j.Batch) / rate
 	took := 4 + float64(j.Warmup+1)*step + float64(j.Repeat)*max(step, 0.2)
@@ -306,6 +309,37 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 	return best, nil
 }
 
+// withoutInt8 returns the rows in int8 when they cannot be measured, and says why: this
+// build of Residual has no int8, or nothing here quantises networks for the others.
+func (m *machine) withoutInt8(ctx context.Context, peers []peer) (skip []string) {
+	var rows []string
+	for _, p := range peers {
+		if p.program == onnx {
+			m.quant = p.python
+		}
+		for _, r := range m.rows(p) {
+			if r.ours.Precision == "int8" && !slices.Contains(rows, r.id) {
+				rows = append(rows, r.id)
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if m.quant == "" {
+		fmt.Fprintln(m.log, "ONNX Runtime quantises the networks in int8 and was not found, the rows in int8 are left out")
+		return rows
+	}
+	quiet := *m
+	quiet.log = io.Discard
+	_, err := quiet.take(ctx, contender{Program: residual, Precision: "int8"}, job{Mode: "infer", Batch: 1, Size: 32, Repeat: 1})
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintf(m.log, "this build of Residual has no int8 (%s), the rows in int8 are left out\n", reason(err))
+		return rows
+	}
+	return nil
+}
+
 // shown is the command line of a turn as one would type it on any machine.
 func (m *machine) shown(c contender, j job) string {
 	args, dir, err := m.command(c, j)
@@ -328,59 +362,11 @@ func (m *machine) shown(c contender, j job) string {
 				words = append(words, args[i], args[i+1])
 			}
 			i++
-		case m.photo(), m.weightsFile("safetensors"), m.weightsFile("pth"), m.modelFile():
+		case m.photo(), m.weightsFile("safetensors"), m.weightsFile("pth"), m.modelFile(), m.quantised(c, j):
 			words = append(words, filepath.Base(args[i]))
 		default:
 			words = append(words, args[i])
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// probe asks an interpreter for the version of a library.
-func probe(ctx context.Context, python, library string) (string, error) {
-	out, err := exec.CommandContext(ctx, python, "-c", "import "+library+"; print("+library+".__version__)").Output()
-	return strings.TrimSpace(string(out)), err
-}
-
-// findPeers returns the interpreters to compare with: those of -peers, and the one with
-// ONNX Runtime; last comes Residual itself, for the loader.
-func (s *settings) findPeers(ctx context.Context, log func(string)) ([]peer, error) {
-	pythons := s.peers
-	if len(pythons) == 0 {
-		python, err := findPython(ctx)
-		if err != nil {
-			return nil, err
-		}
-		pythons = []string{python}
-	}
-	var peers []peer
-	for _, python := range pythons {
-		version, err := probe(ctx, python, "torch")
-		if err != nil {
-			return nil, fmt.Errorf("-peers: %s has no PyTorch (%v): install it there, or name another interpreter", python, err)
-		}
-		peers = append(peers, peer{torch, python, version})
-	}
-	if s.gpu() {
-		return peers, nil
-	}
-	candidates := append(slices.Clone(pythons), "python3")
-	if s.onnxruntime != "" {
-		candidates = []string{s.onnxruntime}
-	}
-	found := false
-	for _, python := range candidates {
-		if version, err := probe(ctx, python, "onnxruntime"); err == nil {
-			peers, found = append(peers, peer{onnx, python, version}), true
-			break
-		}
-	}
-	switch {
-	case !found && s.onnxruntime != "":
-		return nil, fmt.Errorf("-onnxruntime: %s has no ONNX Runtime: install it there with \"pip install onnxruntime\"", s.onnxruntime)
-	case !found:
-		log("ONNX Runtime was not found, its rows are left out: \"pip install onnxruntime\", or name its interpreter with -onnxruntime")
-	}
-	return append(peers, peer{}), nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +17,7 @@ import (
 func tabled(t *testing.T, kind, out string, args ...string) (book *ledger, log string, err error) {
 	t.Helper()
 	t.Setenv("BENCH_STAND_IN", kind)
-	s, err := parse(append([]string{"-all", "-threads", "2", "-photos", "1", "-out", out, "-peers", os.Args[0], "-onnxruntime", os.Args[0], "-residual", os.Args[0]}, args...), &bytes.Buffer{})
+	s, err := parse(append([]string{"-all", "-threads", "2", "-photos", "1", "-out", out, "-peers", os.Args[0], "-onnxruntime", os.Args[0], "-openvino", os.Args[0], "-residual", os.Args[0]}, args...), &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestTable(t *testing.T) {
 	}{
 		{"train-64", "bf16 channels last", 1.2}, {"train-256", "bf16 channels last", 1.2}, {"memory-256", "bf16 channels last", 0.25},
 		{"train-64-fp32", "fp32 channels last", 1.5}, {"infer-64", "fp32 frozen", 0.75}, {"epoch", "bf16 channels last", 2.5},
-		{"load-resnet50", "fp32", 0.15}, {"onnx-64", "fp32", 1.5}, {"onnx-1", "fp32", 1.5}, {"loader", "auto", 0.9},
+		{"load-resnet50", "fp32", 0.15}, {"loader", "auto", 0.9},
 	} {
 		r := book.find(t, c.row)
 		if got := r.Rivals[0].Contender.setting(); got != c.setting || r.Ratio.Median != c.ratio {
@@ -60,11 +62,32 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: %d and %d turns, want 2", c.row, len(r.Ours.Turns), len(r.Rivals[0].Turns))
 		}
 	}
+	for _, c := range []struct {
+		row, peer, setting string
+		ratio              float64
+	}{
+		{"infer-64", "OpenVINO 9.9", "fp32 in 2 parts at once", 1.25}, {"infer-1", "OpenVINO 9.9", "fp32", 30.0 / 22}, {"infer-64-fp32", "ONNX Runtime 9.9", "fp32", 1.5},
+		{"infer-1-fp32", "ONNX Runtime 9.9", "fp32", 1.5}, {"int8-64", "OpenVINO 9.9", "int8 QDQ in 2 parts at once", 1.25},
+		{"int8-1", "OpenVINO 9.9", "int8 QDQ", 30.0 / 22}, {"int8-resnet50", "ONNX Runtime 9.9", "int8 QOperator", 1.2}, {"int8-resnet50-1", "ONNX Runtime 9.9", "int8 QOperator", 1.2},
+	} {
+		i := slices.IndexFunc(book.Records, func(r record) bool { return r.Row == c.row && r.Peer == c.peer })
+		if i < 0 {
+			t.Fatalf("no record of %s against %s", c.row, c.peer)
+		}
+		r := book.Records[i]
+		if got := r.Rivals[0].Contender.setting(); got != c.setting || math.Abs(r.Ratio.Median-c.ratio) > 1e-9 {
+			t.Errorf("%s: %v beside %s, want %v beside %s", c.row, r.Ratio.Median, got, c.ratio, c.setting)
+		}
+	}
 	text, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
+		"| inference, batch 64 | 30.0 images/s | 40.0 images/s | **0.75** | 0.75 to 0.75 | auto: bf16, abacus | PyTorch 9.9, fp32 frozen |",
+		"| inference of resnet50 in int8, batch 16 of 3x224x224 | 30.0 images/s | 25.0 images/s | **1.20** | 1.20 to 1.20 | int8, abacus | ONNX Runtime 9.9, int8 QOperator |",
+		"python3 bench/onnx_quantize.py resnet50-224-qdq.onnx --model resnet50 --size 224 --form qdq\npython3 bench/openvino_resnet.py --size 224 --file resnet50-224-qdq.onnx --batch 1 ",
+		"python3 bench/openvino_resnet.py --size 96 --precision bf16 --streams 2 --split --batch 64",
 		"## Z80, abacus, 2 threads", "features: LDIR.", "Residual v9, built with go1.99",
 		"| training, batch 64 | PyTorch 9.9 | 30.0 images/s | 25.0 images/s | **1.20** | 1.20 to 1.20 | auto: bf16, abacus | bf16 channels last | 2 |",
 		"| peak memory of training, batch 256 | PyTorch 9.9 | 100 B | 400 B | **0.25** |",
@@ -85,7 +108,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("the document names %s, which is of this machine", never)
 		}
 	}
-	if !strings.Contains(log, "row 1 of 17: training, batch 64, against PyTorch 9.9; about") {
+	if !strings.Contains(log, "row 1 of 40: training, batch 64, against PyTorch 9.9; about") {
 		t.Errorf("no progress was shown:\n%s", log)
 	}
 }
@@ -143,10 +166,10 @@ func TestTableContinues(t *testing.T) {
 		t.Errorf("the finished row was not written: %v\n%s", err, text)
 	}
 	book, log, err := tabled(t, "all", out, "-rounds", "1", "-rows", "train-64,train-64-fp32,infer-64")
-	if err != nil || !strings.Contains(log, "1 rows to measure, 2 already in") || strings.Contains(log, "row 2") {
+	if err != nil || !strings.Contains(log, "3 rows to measure, 2 already in") || strings.Contains(log, "row 4") {
 		t.Fatalf("%v; want the two finished rows kept:\n%s", err, log)
 	}
-	if _, log, err = tabled(t, "all", out, "-rounds", "1", "-rows", "infer-64"); err != nil || !strings.Contains(log, "0 rows to measure, 1 already in") {
+	if _, log, err = tabled(t, "all", out, "-rounds", "1", "-rows", "infer-64"); err != nil || !strings.Contains(log, "0 rows to measure, 3 already in") {
 		t.Errorf("%v; want nothing measured:\n%s", err, log)
 	}
 	if _, log, err = tabled(t, "all", out, "-rounds", "2", "-rows", "train-64-fp32"); err != nil || !strings.Contains(log, "1 rows to measure, 0 already in") {
@@ -199,12 +222,12 @@ func TestDamagedStateIsNamed(t *testing.T) {
 // with the peers of a row together.
 func TestRowsKeepTheOrderOfTheTable(t *testing.T) {
 	l := &ledger{Machines: []facts{{CPU: "Z80"}}}
-	for _, r := range []record{{Row: "onnx-1", Peer: "o"}, {Row: "memory-256", Peer: "p"}, {Row: "train-64", Peer: "p"}, {Row: "train-256", Peer: "p"}, {Row: "train-64", Peer: "q"}} {
+	for _, r := range []record{{Row: "infer-1", Peer: "o"}, {Row: "memory-256", Peer: "p"}, {Row: "train-64", Peer: "p"}, {Row: "train-256", Peer: "p"}, {Row: "train-64", Peer: "q"}} {
 		r.Machine, r.Title, r.Rivals = l.Machines[0].key(), "work "+r.Row, make([]side, 1)
 		l.Records = append(l.Records, r)
 	}
 	text, at := l.document(), 0
-	for _, want := range []string{"work train-64 | p", "work train-64 | q", "work train-256", "work memory-256", "work onnx-1"} {
+	for _, want := range []string{"work train-64 | p", "work train-64 | q", "work train-256", "work memory-256", "work infer-1"} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {
 			t.Fatalf("%q is not there, or not in its place:\n%s", want, text)
@@ -260,5 +283,60 @@ func TestMachinesDifferByTheirInstructions(t *testing.T) {
 	a, b := facts{CPU: "Z80", Threads: 2, Kernels: "abacus"}, facts{CPU: "Z80", Threads: 2, Kernels: "fingers"}
 	if a.key() == b.key() {
 		t.Errorf("both are %q", a.key())
+	}
+}
+
+// A build without int8 leaves the rows in int8 out and says why; so does a machine that
+// cannot quantise networks.
+func TestRowsInInt8NeedIt(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "b.md")
+	book, log, err := tabled(t, "no int8", out, "-rounds", "1", "-rows", "infer-1,int8-1,int8-64")
+	if err != nil || !strings.Contains(log, "this build of Residual has no int8 (no such precision), the rows in int8 are left out") || len(book.Records) != 2 {
+		t.Errorf("%v, %d records; want two rows against infer-1 alone:\n%s", err, len(book.Records), log)
+	}
+	var lines strings.Builder
+	m := &machine{settings: settings{repeat: 1, threads: 2}, log: &lines}
+	skip := m.withoutInt8(t.Context(), []peer{{program: openvino}})
+	if !slices.Contains(skip, "int8-64") || slices.Contains(skip, "infer-64") || !strings.Contains(lines.String(), "ONNX Runtime quantises") {
+		t.Errorf("%q are left out: %s", skip, lines.String())
+	}
+}
+
+// Of several peers the fastest counts: against it Residual's speed has the smallest ratio,
+// and its memory the largest. A record of an earlier build counts where it is the only one.
+func TestBestRows(t *testing.T) {
+	now := facts{Build: "now"}
+	one := func(row, peer, build string, u unit, ratio float64) record {
+		return record{Row: row, Peer: peer, Build: build, Unit: u, Ratio: spread{Median: ratio}}
+	}
+	best := bestRows([]record{
+		one("train", "a", "now", perSecond, 2), one("train", "b", "now", perSecond, 1.5), one("train", "c", "before", perSecond, 1),
+		one("memory", "a", "now", memory, 0.3), one("memory", "b", "now", memory, 0.4), one("epoch", "a", "before", seconds, 3), one("infer", "a", "before", millis, 1), one("infer", "b", "now", millis, 3),
+	}, now)
+	var got []string
+	for _, r := range best {
+		got = append(got, r.Row+" "+r.Peer)
+	}
+	if want := []string{"train b", "memory b", "epoch a", "infer b"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+var update = flag.Bool("update", false, "write docs/benchmarks.md from docs/benchmarks.json")
+
+// docs/benchmarks.md is what this program makes of docs/benchmarks.json.
+func TestDocumentIsWrittenFromTheState(t *testing.T) {
+	const state, page = "../docs/benchmarks.json", "../docs/benchmarks.md"
+	book, err := openLedger(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(book.document()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(page); err != nil || string(text) != book.document() {
+		t.Errorf("%s is not written from %s (%v): go test ./bench -run TestDocumentIsWrittenFromTheState -update", page, state, err)
 	}
 }

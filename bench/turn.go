@@ -65,7 +65,7 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 			args = append([]string{m.python, filepath.Join(m.scripts, "torch_resnet.py"), "--mode", j.Mode, "--size", n(j.Size),
 				"--precision", c.Precision, "--layout", c.Layout}, shared...)
 		default:
-			args = append([]string{m.python, filepath.Join(m.scripts, "onnx_resnet.py"), "--size", n(j.Size)}, shared...)
+			args = append(m.exported(c, j), shared...)
 		}
 	}
 	if c.Compile {
@@ -97,6 +97,9 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	}
 	if dir != "" {
 		defer os.RemoveAll(dir)
+	}
+	if err := m.quantise(ctx, c, j); err != nil {
+		return t, err
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)

@@ -125,7 +125,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	e := &exporter{
 		names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
 		out: y, others: others, broadcasts: map[*graph.Node]pendingBroadcast{}, conditions: map[*graph.Node]string{},
-		uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
+		sums: sumsOf(m), uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
 		model: &onnx.Model{
 			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
 			Graph:    onnx.Graph{Name: nn.Class(m)},
@@ -258,11 +258,14 @@ func (e *exporter) live(g *graph.Graph, fold bool) map[*graph.Node]bool {
 			e.uses[in]++
 		}
 	}
-	if !fold {
-		return live
-	}
+	e.planQuantised(g, live)
 	for _, n := range g.Nodes {
-		if op, ok := n.Op.(graph.BatchNorm); ok && live[n] && op.Frozen && e.foldable(n) {
+		op, ok := n.Op.(graph.BatchNorm)
+		if !ok || !live[n] || !op.Frozen || !e.foldable(n) {
+			continue
+		}
+		// Between integers there is no batch norm.
+		if _, ok := quantisedWeight(n.Inputs[0]); ok || fold {
 			e.folded[n.Inputs[0]] = n
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -339,7 +340,11 @@ func TestExportFiles(t *testing.T) {
 		if err := onnx.Write(f, model); err != nil {
 			t.Fatal(err)
 		}
-		record := map[string]any{"shape": fed.Shape(), "images": fed.Data(), "logits": call(t, m, x).Data()}
+		y := call(t, m, x).Data()
+		record := map[string]any{"shape": fed.Shape(), "images": fed.Data(), "logits": y}
+		if n, ok := m.(*quant.Net); ok {
+			record["quantised"], record["step"] = len(n.Scheme.Layers), stepOf(y)
+		}
 		b, err := json.Marshal(record)
 		if err != nil {
 			t.Fatal(err)
@@ -367,6 +372,9 @@ func TestExportFiles(t *testing.T) {
 			c.ChannelsLast = true
 			write(fmt.Sprintf("%s-folded-%v-last", e.name, fold), e.module, c, channelsLast(fed), x)
 		}
+	}
+	for name, c := range quantisedExamples(t) {
+		write(name+"-quantised", c.net, c.conf, c.x, c.x)
 	}
 }
 

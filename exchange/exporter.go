@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -25,11 +26,13 @@ type exporter struct {
 	titles map[string]bool // names of nodes
 	out    *graph.Node
 
-	others     []*graph.Graph                   // traces at other batch and image sizes, node by node
-	broadcasts map[*graph.Node]pendingBroadcast // broadcasts that are written only when an operation needs them
-	conditions map[*graph.Node]string           // for a node of zeros and ones, the name of the booleans that it was made from
-	uses       map[*graph.Node]int              // how many nodes take a node's output
-	folded     map[*graph.Node]*graph.Node      // the batch norm that is folded into each layer
+	others     []*graph.Graph                     // traces at other batch and image sizes, node by node
+	broadcasts map[*graph.Node]pendingBroadcast   // broadcasts that are written only when an operation needs them
+	conditions map[*graph.Node]string             // for a node of zeros and ones, the name of the booleans that it was made from
+	uses       map[*graph.Node]int                // how many nodes take a node's output
+	sums       map[*graph.Variable]*quant.Grid    // grids of the terms of sums, by the weights of their layers
+	rounded    map[*graph.Node]graph.FakeQuantize // roundings that are added behind a node
+	folded     map[*graph.Node]*graph.Node        // the batch norm that is folded into each layer
 }
 
 // unique returns a name that no other value of the graph has.

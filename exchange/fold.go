@@ -25,7 +25,7 @@ func (e *exporter) foldable(bn *graph.Node) bool {
 	}
 	weights := append(append([]*graph.Node{}, stats.Inputs...), bn.Inputs[2:]...)
 	for _, n := range append(weights, layer.Inputs[1:]...) {
-		if _, ok := constantValues(n); !ok || e.uses[n] != 1 {
+		if _, ok := constantValues(unquantised(n)); !ok || e.uses[n] != 1 || e.uses[unquantised(n)] != 1 {
 			return false
 		}
 	}

@@ -54,19 +54,21 @@ func (imp *importer) integerNode(n *onnx.Node) (known bool, err error) {
 
 // integerOperator reads a node as DequantizeLinear nodes, the float operator and QuantizeLinear.
 func (imp *importer) integerOperator(n *onnx.Node, o integerOperator) error {
+	if len(n.Inputs) < max(3*o.inputs, 2) || len(n.Outputs) != 1 {
+		return fmt.Errorf("has %d inputs and %d outputs", len(n.Inputs), len(n.Outputs))
+	}
 	in := append(slices.Clone(n.Inputs), "", "", "")
 	triples, out := in[:3*o.inputs], in[3*o.inputs:]
 	if n.Op == "QLinearConcat" {
-		triples, out = n.Inputs[min(2, len(n.Inputs)):], in
+		if triples, out = n.Inputs[2:], in; len(triples) == 0 || len(triples)%3 != 0 {
+			return fmt.Errorf("has %d inputs after the scale and zero point of its output", len(triples))
+		}
 	}
 	bias := ""
 	if o.bias && n.Op == "QGemm" {
 		bias, out = out[0], out[1:]
 	} else if o.bias {
 		bias = out[2]
-	}
-	if len(n.Inputs) < 3*o.inputs || len(triples)%3 != 0 || len(n.Outputs) != 1 {
-		return fmt.Errorf("has %d inputs and %d outputs", len(n.Inputs), len(n.Outputs))
 	}
 	result := n.Outputs[0]
 	number := *n

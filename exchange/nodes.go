@@ -11,10 +11,15 @@ import (
 // node writes the ONNX node, or nodes, of one node of a trace.
 func (e *exporter) node(n *graph.Node) error {
 	for _, write := range []func(*exporter, *graph.Node) (bool, error){
-		(*exporter).writeLeaf, (*exporter).writeLayer, (*exporter).writeElementwise, (*exporter).writeMove,
+		(*exporter).writeLeaf, (*exporter).writeLayer, (*exporter).writeElementwise, (*exporter).writeMove, (*exporter).writeQuantised,
 	} {
-		if known, err := write(e, n); known || err != nil {
+		known, err := write(e, n)
+		if err != nil {
 			return err
+		}
+		if known {
+			e.round(n)
+			return nil
 		}
 	}
 	if _, own := n.Op.(graph.Computer); own {

@@ -49,10 +49,15 @@ func (e *exporter) writeLayer(n *graph.Node) (known bool, err error) {
 // weighted writes a convolution or linear layer, together with the batch norm that is
 // folded into it, if any.
 func (e *exporter) weighted(n *graph.Node, op string, attributes ...onnx.Attribute) {
-	at, result := path(n.Inputs[1]), n
+	at, result := path(unquantised(n.Inputs[1])), n
 	in := []string{e.value(n.Inputs[0])}
-	if bn := e.folded[n]; bn != nil {
+	bn := e.folded[n]
+	if bn != nil {
 		result = bn
+	}
+	if rounding, ok := quantisedWeight(n); ok {
+		in = append(in, e.weightedQuantised(n, bn, rounding)...)
+	} else if bn != nil {
 		weight, bias := fold(n, bn)
 		weightName, biasName := "", e.unique(strings.TrimPrefix(at+".bias", "."))
 		if l, ok := n.Inputs[1].Op.(*graph.Leaf); ok {

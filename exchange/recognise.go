@@ -20,7 +20,8 @@ import (
 // by operation, and returns it with the network's weights. So the weights get the model's own
 // names, and the model can be trained further. If the network's batch norms are folded into
 // its convolutions, the model's batch norms are set to only add the bias. Models with other
-// numbers of blocks are tried if no model with its own numbers fits.
+// numbers of blocks are tried if no model with its own numbers fits. For a quantised graph the
+// module is a *quant.Net.
 //
 // Several models may compute the same, also because folding hides a difference, and yet take
 // images that are prepared differently. Recognise then takes the one named likely; or else
@@ -186,9 +187,9 @@ func filledModel(n *Network, match models.Match) nn.Module {
 	if err != nil {
 		return nil
 	}
-	nodes := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}}
+	nodes := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}, rounded: map[reading]graph.FakeQuantize{}}
 	if nodes.same(ours, theirs) && nodes.take(ours, theirs) && nodes.fill(m) {
-		return m
+		return nodes.quantised(m, ours)
 	}
 	return nil
 }
@@ -221,8 +222,9 @@ func traced(forward func(*graph.Node) *graph.Node, channels, h, w int) (*graph.N
 // matcher compares the trace of a model (a) with that of an imported network (b), from the
 // output towards the input.
 type matcher struct {
-	pairs  map[[2]*graph.Node]bool // the results of same so far
-	values map[*graph.Variable][]float32
+	pairs   map[[2]*graph.Node]bool // the results of same so far
+	values  map[*graph.Variable][]float32
+	rounded map[reading]graph.FakeQuantize // what b rounds the inputs of nodes of a to
 }
 
 // essential skips reshapes that do not change the shape.
@@ -251,6 +253,9 @@ func (m *matcher) same(a, b *graph.Node) bool {
 func (m *matcher) compare(a, b *graph.Node) bool {
 	if !a.Shape.Equal(b.Shape) {
 		return false
+	}
+	if op, ok := b.Op.(graph.FakeQuantize); ok {
+		return m.unrounded(a, b, op) != nil
 	}
 	if _, ok := constantValues(a); ok {
 		_, ok := constantValues(b)
@@ -338,9 +343,14 @@ func (m *matcher) take(a, b *graph.Node) bool {
 		if values, ok := constantValues(b); ok {
 			return m.note(a, values)
 		}
+		if op, ok := b.Op.(graph.FakeQuantize); ok {
+			return visit(m.unrounded(a, b, op), b.Inputs[0])
+		}
 		if foldedInto(a, b) {
+			m.noteRounding(a.Inputs[0], b.Inputs)
 			return m.unfold(a, b) && visit(a.Inputs[0].Inputs[0], b.Inputs[0])
 		}
+		m.noteRounding(a, m.order(a, b))
 		for i, in := range m.order(a, b) {
 			if !visit(a.Inputs[i], in) {
 				return false
@@ -366,7 +376,7 @@ func (m *matcher) note(n *graph.Node, values []float32) bool {
 // mean becomes 0 and whose variance becomes 1 - eps, so that it divides by 1.
 func (m *matcher) unfold(bn, b *graph.Node) bool {
 	layer := bn.Inputs[0]
-	weight, _ := constantValues(b.Inputs[1])
+	weight, _ := constantValues(unquantised(b.Inputs[1]))
 	channels := b.Inputs[1].Shape[0]
 	bias := make([]float32, channels)
 	if len(b.Inputs) == 3 {

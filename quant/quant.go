@@ -64,6 +64,7 @@ type Layer struct {
 	Weight []float32 `json:"weight,omitempty"` // scale of the weight of every output channel
 	Input  Grid      `json:"input"`            // of its input; the Zero is 0
 	Output *Grid     `json:"output,omitempty"` // of its output, if that is the shortcut of a residual block; nil leaves it in floating point
+	Sum    *Grid     `json:"sum,omitempty"`    // of its output, if that is the other term of a block's sum; it is not rounded here, only in exported graphs
 }
 
 // Scheme is the quantisation of one net. The zero value quantises nothing.
@@ -126,8 +127,10 @@ func (l Layer) misfit(weight *graph.Variable) string {
 	if l.Input.Zero != 0 {
 		return fmt.Sprintf("has an input with zero point %d, which must be 0", l.Input.Zero)
 	}
-	if o := l.Output; o != nil && (!positive(o.Scale) || o.Zero < 0 || o.Zero > math.MaxUint8) {
-		return fmt.Sprintf("has an output with scale %v and zero point %d", o.Scale, o.Zero)
+	for _, o := range []*Grid{l.Output, l.Sum} {
+		if o != nil && (!positive(o.Scale) || o.Zero < 0 || o.Zero > math.MaxUint8) {
+			return fmt.Sprintf("has an output with scale %v and zero point %d", o.Scale, o.Zero)
+		}
 	}
 	return ""
 }

@@ -97,14 +97,16 @@ func TestCandidatesOfResNet18(t *testing.T) {
 	for _, v := range values {
 		names[v.Name] = v.Readers
 	}
-	if len(values) != 17+3 || len(names) != len(values) {
+	if len(values) != 17+3+8 || len(names) != len(values) {
 		t.Errorf("%d values with %d names", len(values), len(names))
 	}
 	if got, want := names["layer2.0.conv1.weight:input"], []string{"layer2.0.conv1.weight", "layer2.0.downsample.0.weight"}; !slices.Equal(got, want) {
 		t.Errorf("layer 2 is read by %q", got)
 	}
-	if _, ok := names["layer2.0.downsample.0.weight:output"]; !ok {
-		t.Errorf("no output of the downsampling in %v", names)
+	for _, name := range []string{"layer2.0.downsample.0.weight:output", "layer2.0.conv2.weight:sum", "layer4.1.conv2.weight:sum"} {
+		if _, ok := names[name]; !ok {
+			t.Errorf("no %s in %v", name, names)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ type stored struct {
 //
 //   - a quantised weight, such as layer1.0.conv1.weight, as I8: its integers;
 //   - layer1.0.conv1.weight_scale, the scale of every output channel;
-//   - layer1.0.conv1.input_scale, and for a shortcut output_scale and output_zero_point;
+//   - layer1.0.conv1.input_scale, and for a shortcut output_scale and output_zero_point, or for the
+//     other term of a block's sum sum_scale and sum_zero_point;
 //   - the other weights of convolutions and linear layers as BF16, in which they are multiplied;
 //   - all other parameters and buffers as F32.
 //
@@ -81,10 +83,13 @@ func (l Layer) tensors(weight string) []tensor.Named {
 		{Name: scaleOf(weight, "weight"), Tensor: tensor.FromSlice(slices.Clone(l.Weight), len(l.Weight))},
 		{Name: scaleOf(weight, "input"), Tensor: tensor.FromSlice([]float32{l.Input.Scale})},
 	}
-	if o := l.Output; o != nil {
+	for what, o := range l.outputs() {
+		if *o == nil {
+			continue
+		}
 		all = append(all,
-			tensor.Named{Name: scaleOf(weight, "output"), Tensor: tensor.FromSlice([]float32{o.Scale})},
-			tensor.Named{Name: zeroOf(weight), Tensor: tensor.FromInts([]int64{int64(o.Zero)})})
+			tensor.Named{Name: scaleOf(weight, what), Tensor: tensor.FromSlice([]float32{(*o).Scale})},
+			tensor.Named{Name: zeroOf(weight, what), Tensor: tensor.FromInts([]int64{int64((*o).Zero)})})
 	}
 	return all
 }
@@ -99,7 +104,14 @@ func beside(weight, name string) string {
 }
 
 func scaleOf(weight, what string) string { return beside(weight, what+"_scale") }
-func zeroOf(weight string) string        { return beside(weight, "output_zero_point") }
+func zeroOf(weight, what string) string  { return beside(weight, what+"_zero_point") }
+
+// outputs visits the grids of the layer's output by their names in a file, in their order there.
+func (l *Layer) outputs() iter.Seq2[string, **Grid] {
+	return func(yield func(string, **Grid) bool) {
+		_ = yield("output", &l.Output) && yield("sum", &l.Sum)
+	}
+}
 
 // integers returns the integers of a weight.
 func integers(weight *tensor.Tensor, scales []float32) *tensor.Tensor {
@@ -160,7 +172,10 @@ func Scales(metadata map[string]string) (names []string, err error) {
 		return nil, err
 	}
 	for _, weight := range about.Layers {
-		names = append(names, scaleOf(weight, "weight"), scaleOf(weight, "input"), scaleOf(weight, "output"), zeroOf(weight))
+		names = append(names, scaleOf(weight, "weight"), scaleOf(weight, "input"))
+		for what := range new(Layer).outputs() {
+			names = append(names, scaleOf(weight, what), zeroOf(weight, what))
+		}
 	}
 	return names, nil
 }
@@ -179,12 +194,16 @@ func take(values map[string]*tensor.Tensor, weight string) (l Layer, err error) 
 		return l, fmt.Errorf("%s is not one number", scaleOf(weight, "input"))
 	}
 	l.Weight, l.Input.Scale = scale.Data(), input.Data()[0]
-	if out := pop(values, scaleOf(weight, "output")); out != nil {
-		zero := pop(values, zeroOf(weight))
-		if !isFloat(out) || out.Numel() != 1 || zero == nil || zero.DType() != tensor.Int64 || zero.Numel() != 1 {
-			return l, fmt.Errorf("%s and %s are not one number each", scaleOf(weight, "output"), zeroOf(weight))
+	for what, o := range l.outputs() {
+		scale := pop(values, scaleOf(weight, what))
+		if scale == nil {
+			continue
 		}
-		l.Output = &Grid{Scale: out.Data()[0], Zero: int(zero.Ints()[0])}
+		zero := pop(values, zeroOf(weight, what))
+		if !isFloat(scale) || scale.Numel() != 1 || zero == nil || zero.DType() != tensor.Int64 || zero.Numel() != 1 {
+			return l, fmt.Errorf("%s and %s are not one number each", scaleOf(weight, what), zeroOf(weight, what))
+		}
+		*o = &Grid{Scale: scale.Data()[0], Zero: int(zero.Ints()[0])}
 	}
 	if values[weight], err = numbers(w, l.Weight); err != nil {
 		return l, err

@@ -82,7 +82,8 @@ func TestSaveModel(t *testing.T) {
 }
 
 func sameLayer(a, b quant.Layer) bool {
-	if (a.Output == nil) != (b.Output == nil) || a.Output != nil && *a.Output != *b.Output {
+	same := func(a, b *quant.Grid) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
+	if !same(a.Output, b.Output) || !same(a.Sum, b.Sum) {
 		return false
 	}
 	return a.Input == b.Input && slices.Equal(a.Weight, b.Weight)
@@ -108,6 +109,7 @@ func TestStoredTensors(t *testing.T) {
 	for name, want := range map[string]string{
 		"conv1.weight": "BF16", "bn1.weight": "F32", "layer2.0.conv1.weight": "I8", "layer2.0.conv1.weight_scale": "F32",
 		"layer2.0.conv1.input_scale": "F32", "layer2.0.downsample.0.output_scale": "F32", "layer2.0.downsample.0.output_zero_point": "I64",
+		"layer2.0.conv2.sum_scale": "F32", "layer2.0.conv2.sum_zero_point": "I64",
 	} {
 		if dtype, _, ok := f.Info(name); !ok || dtype != want {
 			t.Errorf("%s is %q, want %s", name, dtype, want)

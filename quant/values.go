@@ -43,15 +43,16 @@ func Layers(m nn.Module, out *graph.Node) []Candidate {
 
 // Value is an activation that has a Grid when layers are quantised.
 type Value struct {
-	Name     string      // such as layer1.0.conv1.weight:input, or :output for a shortcut
+	Name     string      // such as layer1.0.conv1.weight:input, or :output for a shortcut, or :sum
 	Node     *graph.Node // in the graph without a scheme
 	Readers  []string    // the candidates that read it
-	Shortcut string      // otherwise, the candidate whose output it is, which a residual block adds
+	Shortcut string      // otherwise, the candidate whose output it is, which a residual block adds as its shortcut,
+	Term     string      // or the candidate whose output it is, which a block adds to its shortcut
 }
 
 // Values lists the values that candidates need: first, in the order of the graph, their inputs,
-// and then the outputs of those that are the shortcut of a residual block. A value that several
-// candidates read is listed once, with the name of the first.
+// and then the outputs of those that are the shortcut of a residual block, or its other term. A value
+// that several candidates read is listed once, with the name of the first.
 func Values(candidates []Candidate, out *graph.Node) []Value {
 	var values []Value
 	at, weights := map[*graph.Node]int{}, map[*graph.Variable]string{}
@@ -74,6 +75,18 @@ func Values(candidates []Candidate, out *graph.Node) []Value {
 			}
 		}
 	}
+	for _, n := range before(out) {
+		if _, ok := n.Op.(graph.Add); !ok {
+			continue
+		}
+		for _, term := range n.Inputs {
+			name := weights[layerBehind(term)]
+			if _, done := at[term]; name != "" && !done {
+				at[term] = len(values)
+				values = append(values, Value{Name: name + ":sum", Node: term, Term: name})
+			}
+		}
+	}
 	return values
 }
 
@@ -89,6 +102,10 @@ func (s *Scheme) Set(v Value, g Grid) {
 	if l, ok := s.Layers[v.Shortcut]; ok {
 		l.Output = &g
 		s.Layers[v.Shortcut] = l
+	}
+	if l, ok := s.Layers[v.Term]; ok {
+		l.Sum = &g
+		s.Layers[v.Term] = l
 	}
 }
 

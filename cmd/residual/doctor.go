@@ -166,9 +166,9 @@ func (r *doctorResult) write(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	p := report.NewTable(report.Column{Title: "what computes"}, report.Column{Title: "fp32"}, report.Column{Title: "bf16"})
+	p := report.NewTable(report.Column{Title: "what computes"}, report.Column{Title: "fp32"}, report.Column{Title: "bf16"}, report.Column{Title: "int8"})
 	for _, path := range r.Paths {
-		p.Row(path.Op, path.FP32, cmp.Or(path.BF16, "not used"))
+		p.Row(path.Op, path.FP32, cmp.Or(path.BF16, "not used"), cmp.Or(path.INT8, "not used"))
 	}
 	return p.Write(w)
 }

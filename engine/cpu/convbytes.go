@@ -21,7 +21,8 @@ type byteProduct struct {
 
 	panels   int
 	together int  // panels that one task computes
-	fetches  bool // prefetch the next panel: each is read for few rows only
+	each     int  // chunks that one task computes
+	fetches  bool // prefetch weights: there are few rows for each
 	packed   func() memory
 	work     func(int)
 }
@@ -39,9 +40,14 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	p.chunks = chunks(runs, n, p.k, p.tapSize(), chunkRows)
 	frame := b.byteLines(p, s)
+	p.each = 1
+	if n == 1 { // a thread computes all lines with the same weights, so that it loads these once
+		sets := ceil(p.panels, p.together)
+		p.each, p.fetches = ceil(len(p.chunks), ceil(4*p.threads, sets)), true
+	}
 	weights := b.packBytes(p, s)
 	p.work = p.task
-	tasks := ceil(p.panels, p.together) * len(p.chunks)
+	tasks := ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
 	return inOrder(p.after.prepare, weights, frame, func() { b.pool.run(tasks, p.work) })
 }
 
@@ -50,21 +56,18 @@ func (p *byteProduct) tapSize() int { return p.k * p.bytes.Cols }
 
 func (p *byteProduct) panelSize() int { return p.taps * p.tapSize() }
 
-// byteLines makes p compute a single image line by line from a padded copy, where that
-// pays, and returns the function that fills the copy before each run; otherwise it returns
-// nil.
+// byteLines makes p compute a single image line by line from a copy with margins of zeros
+// at its sides, where that pays, and returns the function that fills the copy before each
+// run; otherwise it returns nil. Taps above and below the image are left out.
 func (b *binder) byteLines(p *byteProduct, s *engine.Conv) (prepare func()) {
-	n, _, _, _ := s.X.Dims()
-	p.fetches = n == 1
-	f := b.newPadded(s, s.PadH)
+	f := b.newPadded(s, 0)
 	if f == nil {
 		return nil
 	}
-	_, _, oh, ow := s.Y.Dims()
-	segs := f.segs(s.Window, 0, s.KH, p.tapSize())
+	_, _, oh, _ := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
-		p.chunks = append(p.chunks, chunk{row: y * ow, rows: ow, source: y * s.StrideH * f.width() * f.c, ars: s.StrideW * f.c, segs: segs})
+		p.chunks = append(p.chunks, f.lineChunk(s, y, p.tapSize()))
 	}
 	p.src = f.frame.bytes
 	return f.fill
@@ -95,41 +98,70 @@ func roundWeights(dst []int8, src []float32, round *graph.FakeQuantize, lo, k, n
 	}
 }
 
-// task computes one chunk of rows for as many panels as fit the cache.
+// task computes some chunks of rows for as many panels as fit the cache.
 func (p *byteProduct) task(i int) {
-	at := i % len(p.chunks)
-	c := &p.chunks[at]
-	first := i / len(p.chunks) * p.together
+	pieces := ceil(len(p.chunks), p.each)
+	from := i % pieces * p.each
+	first := i / pieces * p.together
 	last := min(first+p.together, p.panels)
-	size, packed := p.panelSize(), p.packed().int8s()
-	next, pace := p.nextPanels(c, at, last, last-first)
-	for q := first; q < last; q++ {
-		lo, n := q*p.bytes.Cols, min(p.bytes.Cols, p.n-q*p.bytes.Cols)
-		e, panel, a, to := p.after.at(c.row, lo), packed[q*size:], p.src[c.source:], c.row*p.n+lo
-		switch {
-		case p.dst.bytes != nil:
-			p.bytes.DotBytes(p.dst.bytes[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
-		case p.dst.bf16 != nil:
-			p.bytes.DotBF16(p.dst.bf16[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
-		default:
-			p.bytes.DotFloat(p.dst.full[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
+	ahead := p.ahead(first, from)
+	if p.each == 1 { // the rows stay in the cache while panels change
+		for q := first; q < last; q++ {
+			p.multiply(&p.chunks[from], q, &ahead)
 		}
-		next = nil
+		return
+	}
+	for q := first; q < last; q++ {
+		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
+			p.multiply(&p.chunks[at], q, &ahead)
+		}
 	}
 }
 
-// nextPanels returns the part of the weights after the given panels that is prefetched
-// while a chunk of a single image is computed, and the pace: all chunks together read the
-// panels that the next tasks need.
-func (p *byteProduct) nextPanels(c *chunk, at, last, count int) (next []uint8, pace int) {
-	if !p.fetches || last >= p.panels {
+// multiply computes one chunk for one panel.
+func (p *byteProduct) multiply(c *chunk, q int, ahead *bytePrefetch) {
+	lo, n := q*p.bytes.Cols, min(p.bytes.Cols, p.n-q*p.bytes.Cols)
+	e, panel, a, to := p.after.at(c.row, lo), p.packed().int8s()[q*p.panelSize():], p.src[c.source:], c.row*p.n+lo
+	next, pace := ahead.take(len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows))
+	switch {
+	case p.dst.bytes != nil:
+		p.bytes.DotBytes(p.dst.bytes[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
+	case p.dst.bf16 != nil:
+		p.bytes.DotBF16(p.dst.bf16[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
+	default:
+		p.bytes.DotFloat(p.dst.full[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)
+	}
+}
+
+// bytePrefetch is what is prefetched while a task computes.
+type bytePrefetch struct {
+	data []uint8
+	done int
+	pace int // bytes for every step
+}
+
+// take returns what is prefetched during some steps.
+func (f *bytePrefetch) take(steps int) (next []uint8, pace int) {
+	if f.done >= len(f.data) {
 		return nil, 0
 	}
-	steps := len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows)
-	ahead := min(count, p.panels-last) * p.panelSize()
-	from := last*p.panelSize() + ahead*at/len(p.chunks)
-	if steps == 0 {
-		return nil, 0
+	next = f.data[f.done:]
+	f.done += steps * f.pace
+	return next, f.pace
+}
+
+// ahead returns the prefetching of the weights that this thread probably needs in its
+// next task, if each weight is read for few rows only.
+func (p *byteProduct) ahead(first, from int) (f bytePrefetch) {
+	next := first + p.threads*p.together
+	if !p.fetches || from > 0 || next >= p.panels {
+		return f
 	}
-	return p.packed().bytes()[from:], ceil(ahead, steps*len(p.chunks))
+	f.data = p.packed().bytes()[next*p.panelSize() : min(next+p.together, p.panels)*p.panelSize()]
+	steps := 0
+	for _, c := range p.chunks[:min(p.each, len(p.chunks))] {
+		steps += len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows) * p.together
+	}
+	f.pace = min(64, ceil(len(f.data), max(steps, 1))) // a line at most
+	return f
 }

@@ -80,19 +80,10 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	if f == nil {
 		return nil
 	}
-	_, _, oh, ow := s.Y.Dims()
+	_, _, oh, _ := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
-		top := y*s.StrideH - s.PadH // of the window, whose rows lo <= i < hi are in the image
-		lo, hi := ceil(max(0, -top), s.DilationH), min(s.KH, ceil(max(0, f.h-top), s.DilationH))
-		if lo >= hi {
-			p.chunks = append(p.chunks, chunk{row: y * ow, rows: ow})
-			continue
-		}
-		p.chunks = append(p.chunks, chunk{
-			row: y * ow, rows: ow, ars: s.StrideW * f.c,
-			source: (top + lo*s.DilationH) * f.width() * f.c, segs: f.segs(s.Window, lo, hi, p.tapSize()),
-		})
+		p.chunks = append(p.chunks, f.lineChunk(s, y, p.tapSize()))
 	}
 	p.src = f.frame.full
 	p.balance(b.pool.threads)
@@ -101,6 +92,18 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 		p.work = p.stream
 	}
 	return f.fill
+}
+
+// lineChunk returns line y of the result as a chunk, for an image with margins at its sides
+// only. Taps above and below the image are left out.
+func (f *padded) lineChunk(s *engine.Conv, y, tapSize int) chunk {
+	top := y*s.StrideH - s.PadH // of the window, whose rows lo <= i < hi are in the image
+	lo, hi := ceil(max(0, -top), s.DilationH), min(s.KH, ceil(max(0, f.h-top), s.DilationH))
+	c := chunk{row: y * f.line, rows: f.line}
+	if lo < hi {
+		c.ars, c.source, c.segs = s.StrideW*f.c, (top+lo*s.DilationH)*f.width()*f.c, f.segs(s.Window, lo, hi, tapSize)
+	}
+	return c
 }
 
 // streamedWeights is the size in bytes from which packed weights are no longer in a

@@ -33,6 +33,7 @@ type winograd16 struct {
 	after      *epilogue
 	areas      *areas
 	inputs     func() memory // the transformed inputs of all groups, or nil
+	pieces     int           // of a group, of whose tiles the inputs are transformed by tasks of their own
 }
 
 // Steps between the results of points: an odd number of cache lines, so that they do not
@@ -109,8 +110,9 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
 	w.inputs = func() memory { return both()[borrowed:] }
 	b.areas.need(w.area())
+	w.pieces = ceil(4*b.pool.threads, len(w.groups))
 	return inOrder(prepare, func() {
-		b.pool.run(len(w.groups), w.transform)
+		b.pool.run(len(w.groups)*w.pieces, w.transform)
 		b.pool.run(len(w.groups)*w.panels, w.panelTask)
 	})
 }
@@ -119,14 +121,16 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 // and so few that transformed inputs and products stay in the second-level cache.
 func (w *winograd16) groupRows() int {
 	switch c := w.src.channels; {
+	case c <= 32 || c >= 512:
+		return 64
+	case c <= 64 && w.dst.batch == 1:
+		return 14
 	case c <= 64:
 		return 16
 	case c <= 128:
 		return 28
 	case w.dst.batch == 1:
 		return 16
-	case c >= 512:
-		return 64
 	}
 	return 32
 }
@@ -183,12 +187,14 @@ func (w *winograd16) transformed(m memory) (v []int16, inverse []float32) {
 	return m[:n].int16s(), m[n:w.inputSize()]
 }
 
-// transform transforms the inputs of a group into the common memory.
+// transform transforms the inputs of a piece of a group into the common memory.
 func (w *winograd16) transform(i int) {
 	area := w.areas.get()
 	defer w.areas.put(area)
-	v, inverse := w.transformed(w.inputs()[i*w.inputSize():])
-	w.input(w.groups[i], v, inverse, area)
+	at, piece := i/w.pieces, i%w.pieces
+	g := w.groups[at]
+	v, inverse := w.transformed(w.inputs()[at*w.inputSize():])
+	w.input(g, g.tiles*piece/w.pieces, g.tiles*(piece+1)/w.pieces, v, inverse, area)
 }
 
 // panelTask computes one panel of one group, whose inputs have been transformed.
@@ -206,7 +212,7 @@ func (w *winograd16) task(i int) {
 	defer w.areas.put(area)
 	v, inverse := w.transformed(area)
 	area = area[w.inputSize():]
-	w.input(w.groups[i], v, inverse, area)
+	w.input(w.groups[i], 0, w.groups[i].tiles, v, inverse, area)
 	for q := range w.panels {
 		w.panel(i, q, v, inverse, area)
 	}
@@ -215,10 +221,10 @@ func (w *winograd16) task(i int) {
 // tile returns the first pixel of a tile of the destination.
 func (w *winograd16) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
 
-// input transforms the inputs of a group.
-func (w *winograd16) input(g tileGroup, v []int16, inverse, scratch []float32) {
+// input transforms the inputs of tiles lo <= t < hi of a group.
+func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch []float32) {
 	s, row := w.src, w.src.w*w.src.pixel()
-	for t := range g.tiles {
+	for t := lo; t < hi; t++ {
 		y, x := w.tile(g.first + t)
 		y, x = y-w.padH, x-w.padW
 		k0, k1, p0, p1 := max(0, -y), min(w.f.t, s.h-y), max(0, -x), min(w.f.t, s.w-x)
@@ -270,15 +276,53 @@ func (w *winograd16) panel(at, q int, v []int16, inverse []float32, area memory)
 // multiply computes the products of all points with one panel.
 func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32) {
 	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
-	packed := w.packed()
+	packed, n := w.packed(), ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2)*w.k.Cols/2
 	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+	single := w.dst.batch == 1 // whose weights come from memory, and whose results are in the cache
+	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
+		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single; fetched++ {
+			w.fetch(g, fetched, q*cols)
+		}
 		for c := range w.chunks() {
 			from := c * kernel.TileChannels
 			k := min(kernel.TileChannels, w.depth-from)
-			w.k.Dot(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[(p*w.depth+from)*cols:],
-				scales[(p*w.chunks()+c)*cols:], k, g.rows(), cols, c > 0)
+			at := (p*w.depth + from) * cols
+			next, pace := panel[min(at+k*cols, len(panel)-1):], 0
+			if single {
+				pace = ceil(4*cols, ceil(g.rows(), w.k.Rows))
+			}
+			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
+				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, pace)
 		}
+	}
+}
+
+// lineWords is the number of bfloat16 in a cache line.
+const lineWords = 32
+
+// fetch prefetches the cache lines of a pixel of a group's results, and of what is added to
+// them, in a panel of columns. The processor does not, since it reads and writes them in
+// short stretches.
+func (w *winograd16) fetch(g tileGroup, pixel, lo int) {
+	m := w.f.m
+	y, x := w.tile(g.first + pixel/(m*m))
+	y, x = y+pixel%(m*m)/m, x+pixel%m
+	if y >= w.dst.h || x >= w.dst.w {
+		return
+	}
+	at := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
+	rows, ld := g.images, w.dst.channels
+	if w.panels == 1 { // the images of a pixel lie together
+		rows, ld = ceil(rows*ld, lineWords), lineWords
+	}
+	w.k.Tiles.Fetch(w.dst.data[at:], rows, ld)
+	added := w.base
+	if w.after != nil {
+		added = w.after.residual.bf16
+	}
+	if added != nil {
+		w.k.Tiles.Fetch(added[at:], rows, ld)
 	}
 }
 

@@ -47,21 +47,6 @@ var int8AVX2 = Int8{
 	PeakDot:     peakDotInt8AVX2,
 }
 
-// quadBlock has the arguments of a call of a product kernel of 8-bit integers.
-type quadBlock struct {
-	block[uint8]
-	weights *int8
-	next    *uint8
-	pace    int
-
-	sums         *int32 // the result, or
-	bytes        *uint8 // the result, and how it is made of the sums
-	scale, shift *float32
-	res          *uint8
-	resScale     float32
-	least        uint32
-}
-
 // newQuads returns the arguments of a product; the caller sets where results go.
 func newQuads(crs int, a []uint8, ars int, b []int8, segs []Seg, k int, next []uint8, pace int) quadBlock {
 	p := quadBlock{block: block[uint8]{a: &a[0], segs: &segs[0].A, nsegs: len(segs), k: k / 4, crs: crs, ars: ars}, weights: &b[0], next: &a[0]}

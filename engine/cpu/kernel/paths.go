@@ -13,22 +13,27 @@ type Path struct {
 	Op   string `json:"op"`
 	FP32 string `json:"fp32"`
 	BF16 string `json:"bf16"`
+	INT8 string `json:"int8"`
 }
 
 // Paths lists, for every kind of operation of a network, the instructions that the
 // kernels of the table use.
 func (s *Set) Paths() []Path {
-	h := &s.BF16
+	h, q := &s.BF16, &s.Int8
+	words := s.Int16.Unit
+	if s.ISA == AMX { // whose direct products of bfloat16 are faster
+		words = ""
+	}
 	return []Path{
-		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit},
-		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), ""},
-		{"batch norm, ReLU and residual addition", written(s.MeanM2, s.ScaleShift), written(h.MeanM2, h.ScaleShift, h.Finish)},
-		{"their gradients", written(s.BNReduce, s.BNGrad), written(h.BNReduce, h.BNGrad)},
-		{"max pooling and its gradient", written(s.MaxPool, s.MaxPoolGrad), written(h.MaxPool, h.MaxPoolGrad)},
-		{"average pooling, single elementwise operations", written(s.Axpy, s.Add, s.ReLU), written(s.Axpy, s.Add, s.ReLU, h.Widen, h.Narrow)},
-		{"weights into the order of the products", written(s.Pack, s.PackTransposed), written(h.PackPairsFloat, h.PackPairsTransposed)},
-		{"factors of a weight's gradient into that order", "as they are", written(h.Transpose, h.PackPairs)},
-		{"patches for convolutions of few channels", "as they are", written(h.Patches)},
+		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit, q.Unit},
+		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), words, ""},
+		{"batch norm, ReLU and residual addition", written(s.MeanM2, s.ScaleShift), written(h.MeanM2, h.ScaleShift, h.Finish), written(q.DotBytes, q.Bytes)},
+		{"their gradients", written(s.BNReduce, s.BNGrad), written(h.BNReduce, h.BNGrad), ""},
+		{"max pooling and its gradient", written(s.MaxPool, s.MaxPoolGrad), written(h.MaxPool, h.MaxPoolGrad), written(q.MaxPool)},
+		{"average pooling, single elementwise operations", written(s.Axpy, s.Add, s.ReLU), written(s.Axpy, s.Add, s.ReLU, h.Widen, h.Narrow), written(q.SumRows, q.Widen, q.Narrow)},
+		{"weights into the order of the products", written(s.Pack, s.PackTransposed), written(h.PackPairsFloat, h.PackPairsTransposed), written(q.PackQuads)},
+		{"factors of a weight's gradient into that order", "as they are", written(h.Transpose, h.PackPairs), ""},
+		{"patches for convolutions of few channels", "as they are", written(h.Patches), ""},
 	}
 }
 

@@ -15,7 +15,7 @@ func TestPathsTellTheTables(t *testing.T) {
 			if p.Op == "" || p.FP32 == "" {
 				t.Errorf("%v: a path says nothing: %+v", isa, p)
 			}
-			all += p.FP32 + " " + p.BF16 + " "
+			all += p.FP32 + " " + p.BF16 + " " + p.INT8 + " "
 		}
 		if isa == Portable && strings.Contains(all, "AVX") {
 			t.Errorf("portable kernels claim assembly: %s", all)
@@ -23,6 +23,9 @@ func TestPathsTellTheTables(t *testing.T) {
 		if isa == AVX2 && (!strings.Contains(all, "AVX2") || strings.Contains(all, "AVX-512")) {
 			t.Errorf("AVX2's kernels are said to be %s", all)
 		}
+	}
+	if got, want := For(Portable).Paths()[0].INT8, For(Portable).Int8.Unit; got != want || want == "" {
+		t.Errorf("products of 8-bit integers are said to be %q, not %q", got, want)
 	}
 	set := For(Portable)
 	set.BF16.Dot, set.Gemm = nil, For(Best()).Gemm

@@ -73,18 +73,12 @@ func tileInputBy(isa ISA, m int, dst []int16, step int, inverse []float32, src [
 // for every pair of words, in scales. An image that is longer than a run has one scale
 // there.
 func (t *tileInputs) peaks(first, images int) {
-	count := 0
-	for k := range t.k1 - t.k0 {
-		for p := range t.p1 - t.p0 {
-			t.pixels[count] = &t.src[k*t.srcRow+p*t.srcCol+first*t.channels]
-			count++
-		}
-	}
 	found := t.inverse[first : first+images]
-	if count == 0 {
-		clear(found)
-	} else {
-		tilePeaks(t.isa, (*uint32)(unsafe.Pointer(&found[0])), &t.pixels[0], count, 2*t.channels, images)
+	clear(found)
+	if t.k1 > t.k0 && t.p1 > t.p0 {
+		for from, end := first*t.channels, (first+images)*t.channels; from < end; from += tileRun {
+			t.magnitudes(found, from, min(tileRun, end-from))
+		}
 	}
 	pairs := min(t.channels, tileRun) / 2
 	for n, most := range found {
@@ -93,6 +87,51 @@ func (t *tileInputs) peaks(first, images int) {
 		scales := t.area.scales[n*pairs:][:pairs]
 		for i := range scales {
 			scales[i] = scale
+		}
+	}
+}
+
+// magnitudes raises peaks to the largest magnitudes of n lanes, from one on, of all pixels;
+// it makes those negative whose images have negative values. The lanes are those of whole
+// images, or a part of one.
+func (t *tileInputs) magnitudes(peaks []float32, from, n int) {
+	count := 0
+	for k := range t.k1 - t.k0 {
+		for p := range t.p1 - t.p0 {
+			t.pixels[count] = &t.src[k*t.srcRow+p*t.srcCol+from]
+			count++
+		}
+	}
+	var before float32 // of an image in several parts
+	if n == tileRun || len(peaks) == 1 {
+		before = peaks[0]
+	}
+	tileMaxima(t.isa, false, &t.area.in[0], &t.pixels[0], count, 2*n)
+	width := n / len(peaks)
+	tilePeaks(t.isa, &peaks[0], &t.area.in[0], 2*width, len(peaks))
+	negative := false
+	for _, p := range peaks {
+		negative = negative || math.Signbit(float64(p))
+	}
+	if negative {
+		t.signed(peaks, count, n)
+	}
+	if before != 0 {
+		sum := math.Float32bits(before) | math.Float32bits(peaks[0])
+		most := max(math.Float32bits(before)&^(1<<31), math.Float32bits(peaks[0])&^(1<<31))
+		peaks[0] = math.Float32frombits(most | sum&(1<<31))
+	}
+}
+
+// signed replaces the largest words by the largest magnitudes, with a sign where the word
+// had one.
+func (t *tileInputs) signed(peaks []float32, count, n int) {
+	tileMaxima(t.isa, true, &t.area.in[0], &t.pixels[0], count, 2*n)
+	most := t.area.spill[:len(peaks)]
+	tilePeaks(t.isa, &most[0], &t.area.in[0], 2*n/len(peaks), len(peaks))
+	for i, m := range most {
+		if math.Signbit(float64(peaks[i])) {
+			peaks[i] = math.Float32frombits(math.Float32bits(m) | 1<<31)
 		}
 	}
 }
@@ -144,11 +183,25 @@ func (t *tileInputs) call(dst *int16, step, lane, steps int) {
 	}
 }
 
-func tilePeaks(isa ISA, peaks *uint32, pixels **uint16, count, width, images int) {
+func tileMaxima(isa ISA, signed bool, dst *uint16, pixels **uint16, count, size int) {
+	switch {
+	case isa == AVX512 && signed:
+		tileMagnitudesAVX512(dst, pixels, count, size)
+	case isa == AVX512:
+		tileWordsAVX512(dst, pixels, count, size)
+	case signed:
+		tileMagnitudesAVX2(dst, pixels, count, size)
+	default:
+		tileWordsAVX2(dst, pixels, count, size)
+	}
+}
+
+func tilePeaks(isa ISA, peaks *float32, words *uint16, size, images int) {
+	bits := (*uint32)(unsafe.Pointer(peaks))
 	if isa == AVX512 {
-		tilePeaksAVX512(peaks, pixels, count, width, images)
+		tilePeaksAVX512(bits, words, size, images)
 	} else {
-		tilePeaksAVX2(peaks, pixels, count, width, images)
+		tilePeaksAVX2(bits, words, size, images)
 	}
 }
 
@@ -172,7 +225,7 @@ func tileOutputBy(isa ISA, m int, dst []uint16, dstRow, dstCol, ld int, src []fl
 	if isa == AVX2 {
 		width = 16
 	}
-	if cols < width {
+	if cols%(width/2) != 0 {
 		tileOutput(width, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols)
 		return
 	}
@@ -195,20 +248,20 @@ func tileOutputBy(isa ISA, m int, dst []uint16, dstRow, dstCol, ld int, src []fl
 			}
 		}
 	}
-	spill := &newTileArea(scratch).spill[0]
+	spill, gap, wide := &newTileArea(scratch).spill[0], 2*(ld-cols), 4*cols
 	switch {
 	case isa == AVX512BF16 && res == nil:
-		tileOutputAVX512BF16(m, &t.dst[0], nil, 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputAVX512BF16(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	case isa == AVX512BF16:
-		tileOutputResidualAVX512BF16(m, &t.dst[0], &t.res[0], 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputResidualAVX512BF16(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	case isa == AVX512 && res == nil:
-		tileOutputAVX512(m, &t.dst[0], nil, 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputAVX512(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	case isa == AVX512:
-		tileOutputResidualAVX512(m, &t.dst[0], &t.res[0], 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputResidualAVX512(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	case res == nil:
-		tileOutputAVX2(m, &t.dst[0], nil, 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputAVX2(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	default:
-		tileOutputResidualAVX2(m, &t.dst[0], &t.res[0], 2*ld, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, images, i1, j1)
+		tileOutputResidualAVX2(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
 	}
 }
 
@@ -241,9 +294,9 @@ func tileOutputFloatBy(isa ISA, width, m int, dst, src []float32, step int, inve
 	}
 	spill := &newTileArea(scratch).spill[0]
 	if isa == AVX512 {
-		tileOutputFloatAVX512(m, &pixels[0], &src[0], 4*step, &inverse[0], spill, images, i1, j1)
+		tileOutputFloatAVX512(m, &pixels[0], &src[0], 4*step, &inverse[0], spill, 4*width, images, i1, j1)
 	} else {
-		tileOutputFloatAVX2(m, &pixels[0], &src[0], 4*step, &inverse[0], spill, images, i1, j1)
+		tileOutputFloatAVX2(m, &pixels[0], &src[0], 4*step, &inverse[0], spill, 4*width, images, i1, j1)
 	}
 }
 

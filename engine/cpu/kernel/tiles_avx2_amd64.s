@@ -478,6 +478,74 @@ DATA mixConstants<>+1880(SB)/4, $0xbe89ae41
 DATA mixConstants<>+1884(SB)/4, $0xbe89ae41
 GLOBL mixConstants<>(SB), RODATA|NOPTR, $1888
 
+// func tileWordsAVX2(dst *uint16, pixels **uint16, count int, size int)
+// Requires: AVX, AVX2
+TEXT ·tileWordsAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ pixels+8(FP), CX
+	MOVQ count+16(FP), DX
+	MOVQ size+24(FP), BX
+	XORQ SI, SI
+
+many:
+	CMPQ   BX, $0x00000100
+	JLT    single
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	XORQ   DI, DI
+
+manyPixel:
+	MOVQ    (CX)(DI*8), R8
+	VPMAXUW (R8)(SI*1), Y0, Y0
+	VPMAXUW 32(R8)(SI*1), Y1, Y1
+	VPMAXUW 64(R8)(SI*1), Y2, Y2
+	VPMAXUW 96(R8)(SI*1), Y3, Y3
+	VPMAXUW 128(R8)(SI*1), Y4, Y4
+	VPMAXUW 160(R8)(SI*1), Y5, Y5
+	VPMAXUW 192(R8)(SI*1), Y6, Y6
+	VPMAXUW 224(R8)(SI*1), Y7, Y7
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     manyPixel
+	VMOVUPS Y0, (AX)(SI*1)
+	VMOVUPS Y1, 32(AX)(SI*1)
+	VMOVUPS Y2, 64(AX)(SI*1)
+	VMOVUPS Y3, 96(AX)(SI*1)
+	VMOVUPS Y4, 128(AX)(SI*1)
+	VMOVUPS Y5, 160(AX)(SI*1)
+	VMOVUPS Y6, 192(AX)(SI*1)
+	VMOVUPS Y7, 224(AX)(SI*1)
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JMP     many
+
+single:
+	CMPQ   BX, $0x00000020
+	JLT    end
+	VXORPS Y0, Y0, Y0
+	XORQ   DI, DI
+
+singlePixel:
+	MOVQ    (CX)(DI*8), R8
+	VPMAXUW (R8)(SI*1), Y0, Y0
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     singlePixel
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JMP     single
+
+end:
+	VZEROUPPER
+	RET
+
 DATA magnitudes<>+0(SB)/4, $0x7fff7fff
 DATA magnitudes<>+4(SB)/4, $0x7fff7fff
 DATA magnitudes<>+8(SB)/4, $0x7fff7fff
@@ -488,88 +556,117 @@ DATA magnitudes<>+24(SB)/4, $0x7fff7fff
 DATA magnitudes<>+28(SB)/4, $0x7fff7fff
 GLOBL magnitudes<>(SB), RODATA|NOPTR, $32
 
-// func tilePeaksAVX2(peaks *uint32, pixels **uint16, count int, width int, images int)
+// func tileMagnitudesAVX2(dst *uint16, pixels **uint16, count int, size int)
 // Requires: AVX, AVX2
-TEXT ·tilePeaksAVX2(SB), NOSPLIT, $0-40
-	MOVQ width+24(FP), AX
-	ANDQ $-32, AX
-	MOVQ peaks+0(FP), CX
-	MOVQ pixels+8(FP), DX
-	MOVQ count+16(FP), BX
-	MOVQ images+32(FP), SI
-	XORQ DI, DI
+TEXT ·tileMagnitudesAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    pixels+8(FP), CX
+	MOVQ    count+16(FP), DX
+	MOVQ    size+24(FP), BX
+	VMOVUPS magnitudes<>+0(SB), Y9
+	XORQ    SI, SI
+
+many:
+	CMPQ   BX, $0x00000100
+	JLT    single
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	XORQ   DI, DI
+
+manyPixel:
+	MOVQ    (CX)(DI*8), R8
+	VPAND   (R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y0, Y0
+	VPAND   32(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y1, Y1
+	VPAND   64(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y2, Y2
+	VPAND   96(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y3, Y3
+	VPAND   128(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y4, Y4
+	VPAND   160(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y5, Y5
+	VPAND   192(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y6, Y6
+	VPAND   224(R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y7, Y7
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     manyPixel
+	VMOVUPS Y0, (AX)(SI*1)
+	VMOVUPS Y1, 32(AX)(SI*1)
+	VMOVUPS Y2, 64(AX)(SI*1)
+	VMOVUPS Y3, 96(AX)(SI*1)
+	VMOVUPS Y4, 128(AX)(SI*1)
+	VMOVUPS Y5, 160(AX)(SI*1)
+	VMOVUPS Y6, 192(AX)(SI*1)
+	VMOVUPS Y7, 224(AX)(SI*1)
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JMP     many
+
+single:
+	CMPQ   BX, $0x00000020
+	JLT    end
+	VXORPS Y0, Y0, Y0
+	XORQ   DI, DI
+
+singlePixel:
+	MOVQ    (CX)(DI*8), R8
+	VPAND   (R8)(SI*1), Y9, Y8
+	VPMAXUW Y8, Y0, Y0
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     singlePixel
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JMP     single
+
+end:
+	VZEROUPPER
+	RET
+
+// func tilePeaksAVX2(peaks *uint32, words *uint16, size int, images int)
+// Requires: AVX, AVX2
+TEXT ·tilePeaksAVX2(SB), NOSPLIT, $0-32
+	MOVQ peaks+0(FP), AX
+	MOVQ words+8(FP), CX
+	MOVQ images+24(FP), DX
+	MOVQ size+16(FP), BX
 
 image:
 	VXORPS Y0, Y0, Y0
-	XORQ   R9, R9
+	MOVQ   size+16(FP), BX
 
-plainPixel:
-	MOVQ  (DX)(R9*8), R10
-	ADDQ  DI, R10
-	XORQ  R8, R8
-	TESTQ AX, AX
-	JZ    plainRest
+vector:
+	CMPQ    BX, $0x20
+	JLT     rest
+	VPMAXUW (CX), Y0, Y0
+	ADDQ    $0x20, CX
+	SUBQ    $0x20, BX
+	JMP     vector
 
-plainVector:
-	VPMAXUW (R10)(R8*1), Y0, Y0
-	ADDQ    $0x20, R8
-	CMPQ    R8, AX
-	JLT     plainVector
-
-plainRest:
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          plainPixel
+rest:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPMAXUW      X1, X0, X0
 	VPCMPEQW     X1, X1, X1
 	VPXOR        X1, X0, X0
 	VPHMINPOSUW  X0, X0
-	VMOVD        X0, R8
-	NOTL         R8
-	SHLL         $0x10, R8
-	MOVL         R8, R9
-	ANDL         $0x80000000, R9
-	JZ           positive
-	VXORPS       Y0, Y0, Y0
-	VMOVUPS      magnitudes<>+0(SB), Y2
-	XORQ         R9, R9
-
-signedPixel:
-	MOVQ  (DX)(R9*8), R10
-	ADDQ  DI, R10
-	XORQ  R8, R8
-	TESTQ AX, AX
-	JZ    signedRest
-
-signedVector:
-	VPAND   (R10)(R8*1), Y2, Y1
-	VPMAXUW Y1, Y0, Y0
-	ADDQ    $0x20, R8
-	CMPQ    R8, AX
-	JLT     signedVector
-
-signedRest:
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          signedPixel
-	VEXTRACTI128 $0x01, Y0, X1
-	VPMAXUW      X1, X0, X0
-	VPCMPEQW     X1, X1, X1
-	VPXOR        X1, X0, X0
-	VPHMINPOSUW  X0, X0
-	VMOVD        X0, R8
-	NOTL         R8
-	SHLL         $0x10, R8
-	ORL          $0x80000000, R8
-
-positive:
-	MOVL R8, (CX)
-	ADDQ $0x04, CX
-	MOVQ width+24(FP), R8
-	ADDQ R8, DI
-	DECQ SI
-	JNZ  image
+	VMOVD        X0, BX
+	NOTL         BX
+	SHLL         $0x10, BX
+	MOVL         BX, (AX)
+	ADDQ         $0x04, AX
+	DECQ         DX
+	JNZ          image
 	VZEROUPPER
 	RET
 
@@ -1088,9 +1185,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput2AVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput2AVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput2AVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	VBROADCASTSS floor+64(FP), Y12
 	MOVQ         src+24(FP), DX
@@ -1100,7 +1197,7 @@ TEXT ·tileOutput2AVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+80(FP), R11
+	MOVQ         images+88(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -1112,7 +1209,7 @@ half:
 	MOVQ         shift+56(FP), R12
 	VMOVUPS      (R10)(DI*1), Y14
 	VMOVUPS      (R12)(DI*1), Y13
-	MOVQ         DX, R10
+	LEAQ         (DX)(DI*1), R10
 	VMOVUPS      (R10)(R8*1), Y11
 	VMOVUPS      (R10)(R8*2), Y10
 	VADDPS       Y10, Y11, Y9
@@ -1185,7 +1282,7 @@ half:
 	VMOVDQU      X9, (R10)(CX*1)
 	VMOVUPS      96(BX), Y10
 	VADDPS       Y10, Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside2
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -1210,7 +1307,7 @@ half:
 	VMOVDQU      X10, (R10)(CX*1)
 
 outside2:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      160(BX), Y11
 	VMOVUPS      192(BX), Y8
@@ -1241,7 +1338,7 @@ outside2:
 	VMOVDQU      X7, (R10)(CX*1)
 	VMOVUPS      224(BX), Y8
 	VADDPS       Y8, Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside4
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -1267,13 +1364,12 @@ outside2:
 
 outside4:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -1338,9 +1434,9 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func tileOutput2ResidualAVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput2ResidualAVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput2ResidualAVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
 	VBROADCASTSS floor+64(FP), Y12
@@ -1351,7 +1447,7 @@ TEXT ·tileOutput2ResidualAVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x04, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -1363,7 +1459,7 @@ half:
 	MOVQ         shift+56(FP), R13
 	VMOVUPS      (R11)(R8*1), Y14
 	VMOVUPS      (R13)(R8*1), Y13
-	MOVQ         BX, R11
+	LEAQ         (BX)(R8*1), R11
 	VMOVUPS      (R11)(R9*1), Y11
 	VMOVUPS      (R11)(R9*2), Y10
 	VADDPS       Y10, Y11, Y9
@@ -1440,7 +1536,7 @@ half:
 	VMOVDQU      X9, (R11)(CX*1)
 	VMOVUPS      96(SI), Y10
 	VADDPS       Y10, Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside6
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -1469,7 +1565,7 @@ half:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside6:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      160(SI), Y11
 	VMOVUPS      192(SI), Y8
@@ -1504,7 +1600,7 @@ outside6:
 	VMOVDQU      X7, (R11)(CX*1)
 	VMOVUPS      224(SI), Y8
 	VADDPS       Y8, Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside8
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -1534,22 +1630,21 @@ outside6:
 
 outside8:
 written:
-	ADDQ $0x20, BX
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, $0x00000040
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput2FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX
-TEXT ·tileOutput2FloatAVX2(SB), NOSPLIT, $0-64
+TEXT ·tileOutput2FloatAVX2(SB), NOSPLIT, $0-72
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), DX
 	MOVQ   spill+32(FP), BX
@@ -1558,7 +1653,7 @@ TEXT ·tileOutput2FloatAVX2(SB), NOSPLIT, $0-64
 	IMUL3Q $0x04, CX, R8
 	LEAQ   (R8)(R8*2), R9
 	LEAQ   (R8)(R8*4), CX
-	MOVQ   images+40(FP), R11
+	MOVQ   images+48(FP), R11
 	XORQ   CX, CX
 
 image:
@@ -1566,7 +1661,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ    DX, R10
+	LEAQ    (DX)(DI*1), R10
 	VMOVUPS (R10)(R8*1), Y14
 	VMOVUPS (R10)(R8*2), Y13
 	VADDPS  Y13, Y14, Y12
@@ -1621,14 +1716,14 @@ half:
 	VMOVUPS Y12, (R10)(CX*1)
 	VMOVUPS 96(BX), Y13
 	VADDPS  Y13, Y14, Y14
-	CMPQ    nx+56(FP), $0x01
+	CMPQ    nx+64(FP), $0x01
 	JLE     outside10
 	VMULPS  Y15, Y14, Y13
 	MOVQ    8(AX), R10
 	VMOVUPS Y13, (R10)(CX*1)
 
 outside10:
-	CMPQ    ny+48(FP), $0x01
+	CMPQ    ny+56(FP), $0x01
 	JLE     written
 	VMOVUPS 160(BX), Y14
 	VMOVUPS 192(BX), Y13
@@ -1641,7 +1736,7 @@ outside10:
 	VMOVUPS Y12, (R10)(CX*1)
 	VMOVUPS 224(BX), Y13
 	VADDPS  Y13, Y14, Y14
-	CMPQ    nx+56(FP), $0x01
+	CMPQ    nx+64(FP), $0x01
 	JLE     outside12
 	VMULPS  Y15, Y14, Y13
 	MOVQ    24(AX), R10
@@ -1649,11 +1744,11 @@ outside10:
 
 outside12:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x20, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000040, DX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -2487,9 +2582,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput3AVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput3AVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput3AVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	VBROADCASTSS floor+64(FP), Y12
 	MOVQ         src+24(FP), DX
@@ -2499,7 +2594,7 @@ TEXT ·tileOutput3AVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+80(FP), R11
+	MOVQ         images+88(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -2511,7 +2606,7 @@ half:
 	MOVQ         shift+56(FP), R12
 	VMOVUPS      (R10)(DI*1), Y14
 	VMOVUPS      (R12)(DI*1), Y13
-	MOVQ         DX, R10
+	LEAQ         (DX)(DI*1), R10
 	VMOVUPS      (R10), Y11
 	VMOVUPS      (R10)(R8*1), Y10
 	VADDPS       Y10, Y11, Y9
@@ -2633,7 +2728,7 @@ half:
 	VMOVDQU      X6, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y8, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside14
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -2661,7 +2756,7 @@ outside14:
 	VMOVUPS      128(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside15
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -2686,7 +2781,7 @@ outside14:
 	VMOVDQU      X10, (R10)(CX*1)
 
 outside15:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      160(BX), Y11
 	VMOVUPS      192(BX), Y4
@@ -2720,7 +2815,7 @@ outside15:
 	VMOVDQU      X8, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y4, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside17
 	VMULPS       Y15, Y11, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -2748,7 +2843,7 @@ outside17:
 	VMOVUPS      288(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y7, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside18
 	VMULPS       Y15, Y11, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -2773,7 +2868,7 @@ outside17:
 	VMOVDQU      X7, (R10)(CX*1)
 
 outside18:
-	CMPQ         ny+88(FP), $0x02
+	CMPQ         ny+96(FP), $0x02
 	JLE          written
 	VMOVUPS      320(BX), Y11
 	VMOVUPS      352(BX), Y6
@@ -2807,7 +2902,7 @@ outside18:
 	VMOVDQU      X4, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y6, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside20
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -2835,7 +2930,7 @@ outside20:
 	VMOVUPS      448(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside21
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -2861,22 +2956,21 @@ outside20:
 
 outside21:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput3ResidualAVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput3ResidualAVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput3ResidualAVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
 	VBROADCASTSS floor+64(FP), Y12
@@ -2887,7 +2981,7 @@ TEXT ·tileOutput3ResidualAVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x05, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -2899,7 +2993,7 @@ half:
 	MOVQ         shift+56(FP), R13
 	VMOVUPS      (R11)(R8*1), Y14
 	VMOVUPS      (R13)(R8*1), Y13
-	MOVQ         BX, R11
+	LEAQ         (BX)(R8*1), R11
 	VMOVUPS      (R11), Y11
 	VMOVUPS      (R11)(R9*1), Y10
 	VADDPS       Y10, Y11, Y9
@@ -3025,7 +3119,7 @@ half:
 	VMOVDQU      X6, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y8, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside23
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -3057,7 +3151,7 @@ outside23:
 	VMOVUPS      128(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside24
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -3086,7 +3180,7 @@ outside23:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside24:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      160(SI), Y11
 	VMOVUPS      192(SI), Y4
@@ -3124,7 +3218,7 @@ outside24:
 	VMOVDQU      X8, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y4, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside26
 	VMULPS       Y15, Y11, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -3156,7 +3250,7 @@ outside26:
 	VMOVUPS      288(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y7, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside27
 	VMULPS       Y15, Y11, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -3185,7 +3279,7 @@ outside26:
 	VMOVDQU      X7, (R11)(CX*1)
 
 outside27:
-	CMPQ         ny+88(FP), $0x02
+	CMPQ         ny+96(FP), $0x02
 	JLE          written
 	VMOVUPS      320(SI), Y11
 	VMOVUPS      352(SI), Y6
@@ -3223,7 +3317,7 @@ outside27:
 	VMOVDQU      X4, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y6, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside29
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -3255,7 +3349,7 @@ outside29:
 	VMOVUPS      448(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside30
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -3285,22 +3379,21 @@ outside29:
 
 outside30:
 written:
-	ADDQ $0x20, BX
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, $0x00000040
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput3FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, FMA3
-TEXT ·tileOutput3FloatAVX2(SB), NOSPLIT, $0-64
+TEXT ·tileOutput3FloatAVX2(SB), NOSPLIT, $0-72
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), DX
 	MOVQ   spill+32(FP), BX
@@ -3309,7 +3402,7 @@ TEXT ·tileOutput3FloatAVX2(SB), NOSPLIT, $0-64
 	IMUL3Q $0x05, CX, R8
 	LEAQ   (R8)(R8*2), R9
 	LEAQ   (R8)(R8*4), CX
-	MOVQ   images+40(FP), R11
+	MOVQ   images+48(FP), R11
 	XORQ   CX, CX
 
 image:
@@ -3317,7 +3410,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        DX, R10
+	LEAQ        (DX)(DI*1), R10
 	VMOVUPS     (R10), Y14
 	VMOVUPS     (R10)(R8*1), Y13
 	VADDPS      Y13, Y14, Y12
@@ -3421,7 +3514,7 @@ half:
 	VMOVUPS     Y9, (R10)(CX*1)
 	VFMADD231PS mixConstants<>+416(SB), Y11, Y14
 	VMULPS      mixConstants<>+448(SB), Y14, Y14
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside32
 	VMULPS      Y15, Y14, Y11
 	MOVQ        8(AX), R10
@@ -3431,14 +3524,14 @@ outside32:
 	VMOVUPS     128(BX), Y14
 	VFMADD231PS mixConstants<>+480(SB), Y12, Y14
 	VFMADD231PS mixConstants<>+512(SB), Y13, Y14
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside33
 	VMULPS      Y15, Y14, Y13
 	MOVQ        16(AX), R10
 	VMOVUPS     Y13, (R10)(CX*1)
 
 outside33:
-	CMPQ        ny+48(FP), $0x01
+	CMPQ        ny+56(FP), $0x01
 	JLE         written
 	VMOVUPS     160(BX), Y14
 	VMOVUPS     192(BX), Y13
@@ -3454,7 +3547,7 @@ outside33:
 	VMOVUPS     Y9, (R10)(CX*1)
 	VFMADD231PS mixConstants<>+416(SB), Y13, Y14
 	VMULPS      mixConstants<>+448(SB), Y14, Y14
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside35
 	VMULPS      Y15, Y14, Y13
 	MOVQ        32(AX), R10
@@ -3464,14 +3557,14 @@ outside35:
 	VMOVUPS     288(BX), Y14
 	VFMADD231PS mixConstants<>+480(SB), Y12, Y14
 	VFMADD231PS mixConstants<>+512(SB), Y10, Y14
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside36
 	VMULPS      Y15, Y14, Y10
 	MOVQ        40(AX), R10
 	VMOVUPS     Y10, (R10)(CX*1)
 
 outside36:
-	CMPQ        ny+48(FP), $0x02
+	CMPQ        ny+56(FP), $0x02
 	JLE         written
 	VMOVUPS     320(BX), Y14
 	VMOVUPS     352(BX), Y10
@@ -3487,7 +3580,7 @@ outside36:
 	VMOVUPS     Y9, (R10)(CX*1)
 	VFMADD231PS mixConstants<>+416(SB), Y10, Y14
 	VMULPS      mixConstants<>+448(SB), Y14, Y14
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside38
 	VMULPS      Y15, Y14, Y10
 	MOVQ        56(AX), R10
@@ -3497,7 +3590,7 @@ outside38:
 	VMOVUPS     448(BX), Y14
 	VFMADD231PS mixConstants<>+480(SB), Y12, Y14
 	VFMADD231PS mixConstants<>+512(SB), Y11, Y14
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside39
 	VMULPS      Y15, Y14, Y11
 	MOVQ        64(AX), R10
@@ -3505,11 +3598,11 @@ outside38:
 
 outside39:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x20, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000040, DX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -4662,9 +4755,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput4AVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput4AVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput4AVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	VBROADCASTSS floor+64(FP), Y12
 	MOVQ         src+24(FP), DX
@@ -4674,7 +4767,7 @@ TEXT ·tileOutput4AVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -4686,7 +4779,7 @@ half:
 	MOVQ         shift+56(FP), R13
 	VMOVUPS      (R11)(DI*1), Y14
 	VMOVUPS      (R13)(DI*1), Y13
-	MOVQ         DX, R11
+	LEAQ         (DX)(DI*1), R11
 	VMOVUPS      (R11)(R8*1), Y11
 	VMOVUPS      (R11)(R8*2), Y10
 	VADDPS       Y10, Y11, Y9
@@ -4865,7 +4958,7 @@ half:
 	VMOVAPS      Y11, Y8
 	VFMADD231PS  mixConstants<>+1184(SB), Y10, Y8
 	VMULPS       mixConstants<>+1216(SB), Y8, Y8
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside41
 	VMULPS       Y15, Y8, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -4892,7 +4985,7 @@ half:
 outside41:
 	VFMADD231PS  mixConstants<>+1248(SB), Y7, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside42
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -4920,7 +5013,7 @@ outside42:
 	VMOVUPS      160(BX), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y10, Y9
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside43
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -4945,7 +5038,7 @@ outside42:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside43:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      224(BX), Y9
 	VMOVUPS      256(BX), Y6
@@ -4982,7 +5075,7 @@ outside43:
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  mixConstants<>+1184(SB), Y6, Y10
 	VMULPS       mixConstants<>+1216(SB), Y10, Y10
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside45
 	VMULPS       Y15, Y10, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5009,7 +5102,7 @@ outside43:
 outside45:
 	VFMADD231PS  mixConstants<>+1248(SB), Y8, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside46
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5037,7 +5130,7 @@ outside46:
 	VMOVUPS      352(BX), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y6, Y11
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside47
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5062,7 +5155,7 @@ outside46:
 	VMOVDQU      X6, (R11)(CX*1)
 
 outside47:
-	CMPQ         ny+88(FP), $0x02
+	CMPQ         ny+96(FP), $0x02
 	JLE          written
 	VMOVUPS      416(BX), Y11
 	VMOVUPS      448(BX), Y7
@@ -5099,7 +5192,7 @@ outside47:
 	VMOVAPS      Y11, Y6
 	VFMADD231PS  mixConstants<>+1184(SB), Y7, Y6
 	VMULPS       mixConstants<>+1216(SB), Y6, Y6
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside49
 	VMULPS       Y15, Y6, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5126,7 +5219,7 @@ outside47:
 outside49:
 	VFMADD231PS  mixConstants<>+1248(SB), Y10, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside50
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5154,7 +5247,7 @@ outside50:
 	VMOVUPS      544(BX), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y7, Y9
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside51
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5179,7 +5272,7 @@ outside50:
 	VMOVDQU      X7, (R11)(CX*1)
 
 outside51:
-	CMPQ         ny+88(FP), $0x03
+	CMPQ         ny+96(FP), $0x03
 	JLE          written
 	VMOVUPS      608(BX), Y9
 	VMOVUPS      640(BX), Y8
@@ -5216,7 +5309,7 @@ outside51:
 	VMOVAPS      Y9, Y7
 	VFMADD231PS  mixConstants<>+1184(SB), Y8, Y7
 	VMULPS       mixConstants<>+1216(SB), Y7, Y7
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside53
 	VMULPS       Y15, Y7, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5243,7 +5336,7 @@ outside51:
 outside53:
 	VFMADD231PS  mixConstants<>+1248(SB), Y6, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside54
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5271,7 +5364,7 @@ outside54:
 	VMOVUPS      736(BX), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y8, Y11
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside55
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5297,22 +5390,21 @@ outside54:
 
 outside55:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput4ResidualAVX2(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput4ResidualAVX2(SB), NOSPLIT, $0-104
+TEXT ·tileOutput4ResidualAVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
 	VBROADCASTSS floor+64(FP), Y12
@@ -5323,7 +5415,7 @@ TEXT ·tileOutput4ResidualAVX2(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x06, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), R11
-	MOVQ         images+80(FP), R13
+	MOVQ         images+88(FP), R13
 	XORQ         CX, CX
 
 image:
@@ -5335,7 +5427,7 @@ half:
 	MOVQ         shift+56(FP), R14
 	VMOVUPS      (R12)(R8*1), Y14
 	VMOVUPS      (R14)(R8*1), Y13
-	MOVQ         BX, R12
+	LEAQ         (BX)(R8*1), R12
 	VMOVUPS      (R12)(R9*1), Y11
 	VMOVUPS      (R12)(R9*2), Y10
 	VADDPS       Y10, Y11, Y9
@@ -5518,7 +5610,7 @@ half:
 	VMOVAPS      Y11, Y8
 	VFMADD231PS  mixConstants<>+1184(SB), Y10, Y8
 	VMULPS       mixConstants<>+1216(SB), Y8, Y8
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside57
 	VMULPS       Y15, Y8, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5549,7 +5641,7 @@ half:
 outside57:
 	VFMADD231PS  mixConstants<>+1248(SB), Y7, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside58
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5581,7 +5673,7 @@ outside58:
 	VMOVUPS      160(SI), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y10, Y9
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside59
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5610,7 +5702,7 @@ outside58:
 	VMOVDQU      X10, (R12)(CX*1)
 
 outside59:
-	CMPQ         ny+88(FP), $0x01
+	CMPQ         ny+96(FP), $0x01
 	JLE          written
 	VMOVUPS      224(SI), Y9
 	VMOVUPS      256(SI), Y6
@@ -5651,7 +5743,7 @@ outside59:
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  mixConstants<>+1184(SB), Y6, Y10
 	VMULPS       mixConstants<>+1216(SB), Y10, Y10
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside61
 	VMULPS       Y15, Y10, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5682,7 +5774,7 @@ outside59:
 outside61:
 	VFMADD231PS  mixConstants<>+1248(SB), Y8, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside62
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5714,7 +5806,7 @@ outside62:
 	VMOVUPS      352(SI), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y6, Y11
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside63
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5743,7 +5835,7 @@ outside62:
 	VMOVDQU      X6, (R12)(CX*1)
 
 outside63:
-	CMPQ         ny+88(FP), $0x02
+	CMPQ         ny+96(FP), $0x02
 	JLE          written
 	VMOVUPS      416(SI), Y11
 	VMOVUPS      448(SI), Y7
@@ -5784,7 +5876,7 @@ outside63:
 	VMOVAPS      Y11, Y6
 	VFMADD231PS  mixConstants<>+1184(SB), Y7, Y6
 	VMULPS       mixConstants<>+1216(SB), Y6, Y6
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside65
 	VMULPS       Y15, Y6, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5815,7 +5907,7 @@ outside63:
 outside65:
 	VFMADD231PS  mixConstants<>+1248(SB), Y10, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside66
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5847,7 +5939,7 @@ outside66:
 	VMOVUPS      544(SI), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y7, Y9
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside67
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5876,7 +5968,7 @@ outside66:
 	VMOVDQU      X7, (R12)(CX*1)
 
 outside67:
-	CMPQ         ny+88(FP), $0x03
+	CMPQ         ny+96(FP), $0x03
 	JLE          written
 	VMOVUPS      608(SI), Y9
 	VMOVUPS      640(SI), Y8
@@ -5917,7 +6009,7 @@ outside67:
 	VMOVAPS      Y9, Y7
 	VFMADD231PS  mixConstants<>+1184(SB), Y8, Y7
 	VMULPS       mixConstants<>+1216(SB), Y7, Y7
-	CMPQ         nx+96(FP), $0x01
+	CMPQ         nx+104(FP), $0x01
 	JLE          outside69
 	VMULPS       Y15, Y7, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5948,7 +6040,7 @@ outside67:
 outside69:
 	VFMADD231PS  mixConstants<>+1248(SB), Y6, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+96(FP), $0x02
+	CMPQ         nx+104(FP), $0x02
 	JLE          outside70
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5980,7 +6072,7 @@ outside70:
 	VMOVUPS      736(SI), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y8, Y11
-	CMPQ         nx+96(FP), $0x03
+	CMPQ         nx+104(FP), $0x03
 	JLE          outside71
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -6010,22 +6102,21 @@ outside70:
 
 outside71:
 written:
-	ADDQ $0x20, BX
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, $0x00000040
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x20, CX
+	ADDQ $0x00000040, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R13
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput4FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, FMA3
-TEXT ·tileOutput4FloatAVX2(SB), NOSPLIT, $0-64
+TEXT ·tileOutput4FloatAVX2(SB), NOSPLIT, $0-72
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), DX
 	MOVQ   spill+32(FP), BX
@@ -6034,7 +6125,7 @@ TEXT ·tileOutput4FloatAVX2(SB), NOSPLIT, $0-64
 	IMUL3Q $0x06, CX, R8
 	LEAQ   (R8)(R8*2), R9
 	LEAQ   (R8)(R8*4), R10
-	MOVQ   images+40(FP), R12
+	MOVQ   images+48(FP), R12
 	XORQ   CX, CX
 
 image:
@@ -6042,7 +6133,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        DX, R11
+	LEAQ        (DX)(DI*1), R11
 	VMOVUPS     (R11)(R8*1), Y14
 	VMOVUPS     (R11)(R8*2), Y13
 	VADDPS      Y13, Y14, Y12
@@ -6203,7 +6294,7 @@ half:
 	VMOVAPS     Y14, Y11
 	VFMADD231PS mixConstants<>+1184(SB), Y13, Y11
 	VMULPS      mixConstants<>+1216(SB), Y11, Y11
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside73
 	VMULPS      Y15, Y11, Y9
 	MOVQ        8(AX), R11
@@ -6212,7 +6303,7 @@ half:
 outside73:
 	VFMADD231PS mixConstants<>+1248(SB), Y10, Y12
 	VMULPS      mixConstants<>+1280(SB), Y12, Y12
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside74
 	VMULPS      Y15, Y12, Y10
 	MOVQ        16(AX), R11
@@ -6222,14 +6313,14 @@ outside74:
 	VMOVUPS     160(BX), Y12
 	VFMADD231PS mixConstants<>+1312(SB), Y14, Y12
 	VFMADD231PS mixConstants<>+1344(SB), Y13, Y12
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside75
 	VMULPS      Y15, Y12, Y13
 	MOVQ        24(AX), R11
 	VMOVUPS     Y13, (R11)(CX*1)
 
 outside75:
-	CMPQ        ny+48(FP), $0x01
+	CMPQ        ny+56(FP), $0x01
 	JLE         written
 	VMOVUPS     224(BX), Y12
 	VMOVUPS     256(BX), Y13
@@ -6248,7 +6339,7 @@ outside75:
 	VMOVAPS     Y12, Y10
 	VFMADD231PS mixConstants<>+1184(SB), Y13, Y10
 	VMULPS      mixConstants<>+1216(SB), Y10, Y10
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside77
 	VMULPS      Y15, Y10, Y9
 	MOVQ        40(AX), R11
@@ -6257,7 +6348,7 @@ outside75:
 outside77:
 	VFMADD231PS mixConstants<>+1248(SB), Y11, Y14
 	VMULPS      mixConstants<>+1280(SB), Y14, Y14
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside78
 	VMULPS      Y15, Y14, Y11
 	MOVQ        48(AX), R11
@@ -6267,14 +6358,14 @@ outside78:
 	VMOVUPS     352(BX), Y14
 	VFMADD231PS mixConstants<>+1312(SB), Y12, Y14
 	VFMADD231PS mixConstants<>+1344(SB), Y13, Y14
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside79
 	VMULPS      Y15, Y14, Y13
 	MOVQ        56(AX), R11
 	VMOVUPS     Y13, (R11)(CX*1)
 
 outside79:
-	CMPQ        ny+48(FP), $0x02
+	CMPQ        ny+56(FP), $0x02
 	JLE         written
 	VMOVUPS     416(BX), Y14
 	VMOVUPS     448(BX), Y13
@@ -6293,7 +6384,7 @@ outside79:
 	VMOVAPS     Y14, Y11
 	VFMADD231PS mixConstants<>+1184(SB), Y13, Y11
 	VMULPS      mixConstants<>+1216(SB), Y11, Y11
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside81
 	VMULPS      Y15, Y11, Y9
 	MOVQ        72(AX), R11
@@ -6302,7 +6393,7 @@ outside79:
 outside81:
 	VFMADD231PS mixConstants<>+1248(SB), Y10, Y12
 	VMULPS      mixConstants<>+1280(SB), Y12, Y12
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside82
 	VMULPS      Y15, Y12, Y10
 	MOVQ        80(AX), R11
@@ -6312,14 +6403,14 @@ outside82:
 	VMOVUPS     544(BX), Y12
 	VFMADD231PS mixConstants<>+1312(SB), Y14, Y12
 	VFMADD231PS mixConstants<>+1344(SB), Y13, Y12
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside83
 	VMULPS      Y15, Y12, Y13
 	MOVQ        88(AX), R11
 	VMOVUPS     Y13, (R11)(CX*1)
 
 outside83:
-	CMPQ        ny+48(FP), $0x03
+	CMPQ        ny+56(FP), $0x03
 	JLE         written
 	VMOVUPS     608(BX), Y12
 	VMOVUPS     640(BX), Y13
@@ -6338,7 +6429,7 @@ outside83:
 	VMOVAPS     Y12, Y10
 	VFMADD231PS mixConstants<>+1184(SB), Y13, Y10
 	VMULPS      mixConstants<>+1216(SB), Y10, Y10
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside85
 	VMULPS      Y15, Y10, Y9
 	MOVQ        104(AX), R11
@@ -6347,7 +6438,7 @@ outside83:
 outside85:
 	VFMADD231PS mixConstants<>+1248(SB), Y11, Y14
 	VMULPS      mixConstants<>+1280(SB), Y14, Y14
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside86
 	VMULPS      Y15, Y14, Y11
 	MOVQ        112(AX), R11
@@ -6357,7 +6448,7 @@ outside86:
 	VMOVUPS     736(BX), Y14
 	VFMADD231PS mixConstants<>+1312(SB), Y12, Y14
 	VFMADD231PS mixConstants<>+1344(SB), Y13, Y14
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside87
 	VMULPS      Y15, Y14, Y13
 	MOVQ        120(AX), R11
@@ -6365,11 +6456,11 @@ outside86:
 
 outside87:
 written:
-	ADDQ $0x20, DX
 	ADDQ $0x20, CX
 	ADDQ $0x20, DI
-	CMPQ DI, $0x00000040
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000040, DX
 	ADDQ $0x04, SI
 	DECQ R12
 	JNZ  image

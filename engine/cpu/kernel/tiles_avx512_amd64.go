@@ -4,10 +4,20 @@
 
 package kernel
 
-// tilePeaksAVX512 finds for every image the largest magnitude in count pixels, as the upper half of a float32, which is negative if one of the values is. An image has width bytes of a pixel; in AVX2 a multiple of 32.
+// tileWordsAVX512 finds the largest of the words at every place of count pixels. A pixel has size bytes, in AVX2 a multiple of 32.
 //
 //go:noescape
-func tilePeaksAVX512(peaks *uint32, pixels **uint16, count int, width int, images int)
+func tileWordsAVX512(dst *uint16, pixels **uint16, count int, size int)
+
+// tileMagnitudesAVX512 finds the largest magnitude at every place of count pixels. A pixel has size bytes, in AVX2 a multiple of 32.
+//
+//go:noescape
+func tileMagnitudesAVX512(dst *uint16, pixels **uint16, count int, size int)
+
+// tilePeaksAVX512 finds the largest word of every image and writes it as the upper half of a float32. An image has size bytes, in AVX2 a multiple of 32.
+//
+//go:noescape
+func tilePeaksAVX512(peaks *uint32, words *uint16, size int, images int)
 
 // tileFetchAVX512 prefetches rows of memory, ld bytes apart, into the second-level cache. rows must be positive.
 //
@@ -29,94 +39,94 @@ func tileQuantiseAVX512(dst *int16, u *float32, scale *float32, pairs int)
 //go:noescape
 func tileInput2AVX512(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput2AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. An image has ld bytes of a pixel.
+// tileOutput2AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput2AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput2ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. An image has ld bytes of a pixel.
+// tileOutput2ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput2ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput2FloatAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
 //go:noescape
-func tileOutput2FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+func tileOutput2FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileInput3AVX512 transforms a tile, 32 words of every pixel in a step, and rounds the results times factors of the points and the scales of pairs of words to integers. The results of the points lie apart bytes from one another.
 //
 //go:noescape
 func tileInput3AVX512(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput3AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. An image has ld bytes of a pixel.
+// tileOutput3AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput3AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput3ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. An image has ld bytes of a pixel.
+// tileOutput3ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput3ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput3FloatAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
 //go:noescape
-func tileOutput3FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+func tileOutput3FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileInput4AVX512 transforms a tile, 32 words of every pixel in a step, and rounds the results times factors of the points and the scales of pairs of words to integers. The results of the points lie apart bytes from one another.
 //
 //go:noescape
 func tileInput4AVX512(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput4AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. An image has ld bytes of a pixel.
+// tileOutput4AVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput4AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput4ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. An image has ld bytes of a pixel.
+// tileOutput4ResidualAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+func tileOutput4ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput4FloatAVX512 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
 //go:noescape
-func tileOutput4FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+func tileOutput4FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutputAVX512 calls the transform of products into bfloat16.
-func tileOutputAVX512(m int, dst, res **uint16, ld int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, images, ny, nx int) {
+func tileOutputAVX512(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2AVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput2AVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3AVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput3AVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4AVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput4AVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }
 
 // tileOutputResidualAVX512 calls the transform of products into bfloat16 with a residual.
-func tileOutputResidualAVX512(m int, dst, res **uint16, ld int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, images, ny, nx int) {
+func tileOutputResidualAVX512(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2ResidualAVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput2ResidualAVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3ResidualAVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput3ResidualAVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4ResidualAVX512(dst, res, ld, src, apart, inverse, scale, shift, floor, spill, images, ny, nx)
+		tileOutput4ResidualAVX512(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }
 
 // tileOutputFloatAVX512 calls the transform of products into float32.
-func tileOutputFloatAVX512(m int, dst **float32, src *float32, apart int, inverse, spill *float32, images, ny, nx int) {
+func tileOutputFloatAVX512(m int, dst **float32, src *float32, apart int, inverse, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2FloatAVX512(dst, src, apart, inverse, spill, images, ny, nx)
+		tileOutput2FloatAVX512(dst, src, apart, inverse, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3FloatAVX512(dst, src, apart, inverse, spill, images, ny, nx)
+		tileOutput3FloatAVX512(dst, src, apart, inverse, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4FloatAVX512(dst, src, apart, inverse, spill, images, ny, nx)
+		tileOutput4FloatAVX512(dst, src, apart, inverse, spill, width, images, ny, nx)
 	}
 }
 

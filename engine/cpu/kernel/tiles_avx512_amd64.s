@@ -65,6 +65,95 @@ DATA mixConstants<>+228(SB)/4, $0xc06e0000
 DATA mixConstants<>+232(SB)/4, $0xbe89ae41
 GLOBL mixConstants<>(SB), RODATA|NOPTR, $236
 
+// func tileWordsAVX512(dst *uint16, pixels **uint16, count int, size int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·tileWordsAVX512(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  pixels+8(FP), CX
+	MOVQ  count+16(FP), DX
+	MOVQ  size+24(FP), BX
+	MOVQ  BX, SI
+	ANDQ  $0x3f, SI
+	SHRQ  $0x01, SI
+	MOVL  $0xffffffff, DI
+	BZHIL SI, DI, DI
+	KMOVD DI, K1
+	XORQ  SI, SI
+
+many:
+	CMPQ   BX, $0x00000200
+	JLT    single
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	XORQ   DI, DI
+
+manyPixel:
+	MOVQ    (CX)(DI*8), R8
+	VPMAXUW (R8)(SI*1), Z0, Z0
+	VPMAXUW 64(R8)(SI*1), Z1, Z1
+	VPMAXUW 128(R8)(SI*1), Z2, Z2
+	VPMAXUW 192(R8)(SI*1), Z3, Z3
+	VPMAXUW 256(R8)(SI*1), Z4, Z4
+	VPMAXUW 320(R8)(SI*1), Z5, Z5
+	VPMAXUW 384(R8)(SI*1), Z6, Z6
+	VPMAXUW 448(R8)(SI*1), Z7, Z7
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     manyPixel
+	VMOVUPS Z0, (AX)(SI*1)
+	VMOVUPS Z1, 64(AX)(SI*1)
+	VMOVUPS Z2, 128(AX)(SI*1)
+	VMOVUPS Z3, 192(AX)(SI*1)
+	VMOVUPS Z4, 256(AX)(SI*1)
+	VMOVUPS Z5, 320(AX)(SI*1)
+	VMOVUPS Z6, 384(AX)(SI*1)
+	VMOVUPS Z7, 448(AX)(SI*1)
+	ADDQ    $0x00000200, SI
+	SUBQ    $0x00000200, BX
+	JMP     many
+
+single:
+	CMPQ   BX, $0x00000040
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	XORQ   DI, DI
+
+singlePixel:
+	MOVQ    (CX)(DI*8), R8
+	VPMAXUW (R8)(SI*1), Z0, Z0
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     singlePixel
+	VMOVUPS Z0, (AX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JMP     single
+
+tail:
+	CMPQ   BX, $0x00000001
+	JLT    end
+	VPXORD Z0, Z0, Z0
+	XORQ   DI, DI
+
+tailPixel:
+	MOVQ        (CX)(DI*8), R8
+	VMOVDQU16.Z (R8)(SI*1), K1, Z8
+	VPMAXUW     Z8, Z0, Z0
+	INCQ        DI
+	CMPQ        DI, DX
+	JLT         tailPixel
+	VMOVDQU16   Z0, K1, (AX)(SI*1)
+
+end:
+	VZEROUPPER
+	RET
+
 DATA magnitudes<>+0(SB)/4, $0x7fff7fff
 DATA magnitudes<>+4(SB)/4, $0x7fff7fff
 DATA magnitudes<>+8(SB)/4, $0x7fff7fff
@@ -83,50 +172,139 @@ DATA magnitudes<>+56(SB)/4, $0x7fff7fff
 DATA magnitudes<>+60(SB)/4, $0x7fff7fff
 GLOBL magnitudes<>(SB), RODATA|NOPTR, $64
 
-// func tilePeaksAVX512(peaks *uint32, pixels **uint16, count int, width int, images int)
+// func tileMagnitudesAVX512(dst *uint16, pixels **uint16, count int, size int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·tileMagnitudesAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    pixels+8(FP), CX
+	MOVQ    count+16(FP), DX
+	MOVQ    size+24(FP), BX
+	MOVQ    BX, SI
+	ANDQ    $0x3f, SI
+	SHRQ    $0x01, SI
+	MOVL    $0xffffffff, DI
+	BZHIL   SI, DI, DI
+	KMOVD   DI, K1
+	VMOVUPS magnitudes<>+0(SB), Z9
+	XORQ    SI, SI
+
+many:
+	CMPQ   BX, $0x00000200
+	JLT    single
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	XORQ   DI, DI
+
+manyPixel:
+	MOVQ    (CX)(DI*8), R8
+	VPANDD  (R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z0, Z0
+	VPANDD  64(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z1, Z1
+	VPANDD  128(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z2, Z2
+	VPANDD  192(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z3, Z3
+	VPANDD  256(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z4, Z4
+	VPANDD  320(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z5, Z5
+	VPANDD  384(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z6, Z6
+	VPANDD  448(R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z7, Z7
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     manyPixel
+	VMOVUPS Z0, (AX)(SI*1)
+	VMOVUPS Z1, 64(AX)(SI*1)
+	VMOVUPS Z2, 128(AX)(SI*1)
+	VMOVUPS Z3, 192(AX)(SI*1)
+	VMOVUPS Z4, 256(AX)(SI*1)
+	VMOVUPS Z5, 320(AX)(SI*1)
+	VMOVUPS Z6, 384(AX)(SI*1)
+	VMOVUPS Z7, 448(AX)(SI*1)
+	ADDQ    $0x00000200, SI
+	SUBQ    $0x00000200, BX
+	JMP     many
+
+single:
+	CMPQ   BX, $0x00000040
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	XORQ   DI, DI
+
+singlePixel:
+	MOVQ    (CX)(DI*8), R8
+	VPANDD  (R8)(SI*1), Z9, Z8
+	VPMAXUW Z8, Z0, Z0
+	INCQ    DI
+	CMPQ    DI, DX
+	JLT     singlePixel
+	VMOVUPS Z0, (AX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JMP     single
+
+tail:
+	CMPQ   BX, $0x00000001
+	JLT    end
+	VPXORD Z0, Z0, Z0
+	XORQ   DI, DI
+
+tailPixel:
+	MOVQ        (CX)(DI*8), R8
+	VMOVDQU16.Z (R8)(SI*1), K1, Z8
+	VPANDD      Z8, Z9, Z8
+	VPMAXUW     Z8, Z0, Z0
+	INCQ        DI
+	CMPQ        DI, DX
+	JLT         tailPixel
+	VMOVDQU16   Z0, K1, (AX)(SI*1)
+
+end:
+	VZEROUPPER
+	RET
+
+// func tilePeaksAVX512(peaks *uint32, words *uint16, size int, images int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
-TEXT ·tilePeaksAVX512(SB), NOSPLIT, $0-40
-	MOVQ  width+24(FP), CX
-	MOVQ  CX, AX
-	ANDQ  $0x3f, CX
-	SHRQ  $0x01, CX
-	MOVL  $0xffffffff, DX
-	BZHIL CX, DX, DX
-	KMOVD DX, K1
-	ANDQ  $-64, AX
-	MOVQ  peaks+0(FP), DX
-	MOVQ  pixels+8(FP), BX
-	MOVQ  count+16(FP), SI
-	MOVQ  images+32(FP), DI
-	XORQ  R8, R8
+TEXT ·tilePeaksAVX512(SB), NOSPLIT, $0-32
+	MOVQ  peaks+0(FP), AX
+	MOVQ  words+8(FP), CX
+	MOVQ  images+24(FP), DX
+	MOVQ  size+16(FP), BX
+	ANDQ  $0x3f, BX
+	SHRQ  $0x01, BX
+	MOVL  $0xffffffff, SI
+	BZHIL BX, SI, SI
+	KMOVD SI, K1
 
 image:
 	VPXORD Z0, Z0, Z0
-	XORQ   R10, R10
+	MOVQ   size+16(FP), BX
 
-plainPixel:
-	MOVQ  (BX)(R10*8), R11
-	ADDQ  R8, R11
-	XORQ  R9, R9
-	TESTQ AX, AX
-	JZ    plainRest
+vector:
+	CMPQ    BX, $0x40
+	JLT     rest
+	VPMAXUW (CX), Z0, Z0
+	ADDQ    $0x40, CX
+	SUBQ    $0x40, BX
+	JMP     vector
 
-plainVector:
-	VPMAXUW (R11)(R9*1), Z0, Z0
-	ADDQ    $0x40, R9
-	CMPQ    R9, AX
-	JLT     plainVector
-
-plainRest:
-	TESTQ       CX, CX
-	JZ          plainNext
-	VMOVDQU16.Z (R11)(R9*1), K1, Z1
+rest:
+	TESTQ       BX, BX
+	JZ          whole
+	VMOVDQU16.Z (CX), K1, Z1
 	VPMAXUW     Z1, Z0, Z0
+	ADDQ        BX, CX
 
-plainNext:
-	INCQ          R10
-	CMPQ          R10, SI
-	JLT           plainPixel
+whole:
 	VEXTRACTI64X4 $0x01, Z0, Y1
 	VPMAXUW       Y1, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X1
@@ -134,60 +312,13 @@ plainNext:
 	VPCMPEQW      X1, X1, X1
 	VPXOR         X1, X0, X0
 	VPHMINPOSUW   X0, X0
-	VMOVD         X0, R9
-	NOTL          R9
-	SHLL          $0x10, R9
-	MOVL          R9, R10
-	ANDL          $0x80000000, R10
-	JZ            positive
-	VPXORD        Z0, Z0, Z0
-	VMOVUPS       magnitudes<>+0(SB), Z2
-	XORQ          R10, R10
-
-signedPixel:
-	MOVQ  (BX)(R10*8), R11
-	ADDQ  R8, R11
-	XORQ  R9, R9
-	TESTQ AX, AX
-	JZ    signedRest
-
-signedVector:
-	VPANDD  (R11)(R9*1), Z2, Z1
-	VPMAXUW Z1, Z0, Z0
-	ADDQ    $0x40, R9
-	CMPQ    R9, AX
-	JLT     signedVector
-
-signedRest:
-	TESTQ       CX, CX
-	JZ          signedNext
-	VMOVDQU16.Z (R11)(R9*1), K1, Z1
-	VPANDD      Z1, Z2, Z1
-	VPMAXUW     Z1, Z0, Z0
-
-signedNext:
-	INCQ          R10
-	CMPQ          R10, SI
-	JLT           signedPixel
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPMAXUW       Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPMAXUW       X1, X0, X0
-	VPCMPEQW      X1, X1, X1
-	VPXOR         X1, X0, X0
-	VPHMINPOSUW   X0, X0
-	VMOVD         X0, R9
-	NOTL          R9
-	SHLL          $0x10, R9
-	ORL           $0x80000000, R9
-
-positive:
-	MOVL R9, (DX)
-	ADDQ $0x04, DX
-	MOVQ width+24(FP), R9
-	ADDQ R9, R8
-	DECQ DI
-	JNZ  image
+	VMOVD         X0, BX
+	NOTL          BX
+	SHLL          $0x10, BX
+	MOVL          BX, (AX)
+	ADDQ          $0x04, AX
+	DECQ          DX
+	JNZ           image
 	VZEROUPPER
 	RET
 
@@ -681,9 +812,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput2AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput2AVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput2AVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
 	VBROADCASTSS floor+64(FP), Z27
@@ -694,7 +825,7 @@ TEXT ·tileOutput2AVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+80(FP), R11
+	MOVQ         images+88(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -706,7 +837,7 @@ half:
 	MOVQ          shift+56(FP), R12
 	VMOVUPS       (R10)(DI*1), Z29
 	VMOVUPS       (R12)(DI*1), Z28
-	MOVQ          DX, R10
+	LEAQ          (DX)(DI*1), R10
 	VMOVUPS       (R10)(R8*1), Z26
 	VMOVUPS       (R10)(R8*2), Z25
 	VADDPS        Z25, Z26, Z24
@@ -772,7 +903,7 @@ half:
 	VMOVDQU32     Y24, (R10)(CX*1)
 	VMOVUPS       192(BX), Z25
 	VADDPS        Z25, Z26, Z26
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside2
 	VMULPS        Z30, Z26, Z25
 	VFMADD213PS   Z28, Z29, Z25
@@ -790,7 +921,7 @@ half:
 	VMOVDQU32     Y25, (R10)(CX*1)
 
 outside2:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       320(BX), Z26
 	VMOVUPS       384(BX), Z23
@@ -814,7 +945,7 @@ outside2:
 	VMOVDQU32     Y22, (R10)(CX*1)
 	VMOVUPS       448(BX), Z23
 	VADDPS        Z23, Z26, Z26
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside4
 	VMULPS        Z30, Z26, Z23
 	VFMADD213PS   Z28, Z29, Z23
@@ -833,13 +964,12 @@ outside2:
 
 outside4:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -904,9 +1034,9 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func tileOutput2ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput2ResidualAVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput2ResidualAVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
@@ -918,7 +1048,7 @@ TEXT ·tileOutput2ResidualAVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x04, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -930,7 +1060,7 @@ half:
 	MOVQ          shift+56(FP), R13
 	VMOVUPS       (R11)(R8*1), Z29
 	VMOVUPS       (R13)(R8*1), Z28
-	MOVQ          BX, R11
+	LEAQ          (BX)(R8*1), R11
 	VMOVUPS       (R11)(R9*1), Z26
 	VMOVUPS       (R11)(R9*2), Z25
 	VADDPS        Z25, Z26, Z24
@@ -1000,7 +1130,7 @@ half:
 	VMOVDQU32     Y24, (R11)(CX*1)
 	VMOVUPS       192(SI), Z25
 	VADDPS        Z25, Z26, Z26
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside6
 	VMULPS        Z30, Z26, Z25
 	VFMADD213PS   Z28, Z29, Z25
@@ -1022,7 +1152,7 @@ half:
 	VMOVDQU32     Y25, (R11)(CX*1)
 
 outside6:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       320(SI), Z26
 	VMOVUPS       384(SI), Z23
@@ -1050,7 +1180,7 @@ outside6:
 	VMOVDQU32     Y22, (R11)(CX*1)
 	VMOVUPS       448(SI), Z23
 	VADDPS        Z23, Z26, Z26
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside8
 	VMULPS        Z30, Z26, Z23
 	VFMADD213PS   Z28, Z29, Z23
@@ -1073,22 +1203,21 @@ outside6:
 
 outside8:
 written:
-	ADDQ $0x40, BX
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, $0x00000080
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput2FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput2FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F
-TEXT ·tileOutput2FloatAVX512(SB), NOSPLIT, $0-64
+TEXT ·tileOutput2FloatAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), DX
@@ -1098,7 +1227,7 @@ TEXT ·tileOutput2FloatAVX512(SB), NOSPLIT, $0-64
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+40(FP), R11
+	MOVQ         images+48(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -1106,7 +1235,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ    DX, R10
+	LEAQ    (DX)(DI*1), R10
 	VMOVUPS (R10)(R8*1), Z29
 	VMOVUPS (R10)(R8*2), Z28
 	VADDPS  Z28, Z29, Z27
@@ -1161,14 +1290,14 @@ half:
 	VMOVUPS Z27, (R10)(CX*1)
 	VMOVUPS 192(BX), Z28
 	VADDPS  Z28, Z29, Z29
-	CMPQ    nx+56(FP), $0x01
+	CMPQ    nx+64(FP), $0x01
 	JLE     outside10
 	VMULPS  Z30, Z29, Z28
 	MOVQ    8(AX), R10
 	VMOVUPS Z28, (R10)(CX*1)
 
 outside10:
-	CMPQ    ny+48(FP), $0x01
+	CMPQ    ny+56(FP), $0x01
 	JLE     written
 	VMOVUPS 320(BX), Z29
 	VMOVUPS 384(BX), Z28
@@ -1181,7 +1310,7 @@ outside10:
 	VMOVUPS Z27, (R10)(CX*1)
 	VMOVUPS 448(BX), Z28
 	VADDPS  Z28, Z29, Z29
-	CMPQ    nx+56(FP), $0x01
+	CMPQ    nx+64(FP), $0x01
 	JLE     outside12
 	VMULPS  Z30, Z29, Z28
 	MOVQ    24(AX), R10
@@ -1189,11 +1318,11 @@ outside10:
 
 outside12:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x40, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000080, DX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -1957,9 +2086,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput3AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput3AVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput3AVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
@@ -1974,7 +2103,7 @@ TEXT ·tileOutput3AVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+80(FP), R11
+	MOVQ         images+88(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -1986,7 +2115,7 @@ half:
 	MOVQ          shift+56(FP), R12
 	VMOVUPS       (R10)(DI*1), Z25
 	VMOVUPS       (R12)(DI*1), Z24
-	MOVQ          DX, R10
+	LEAQ          (DX)(DI*1), R10
 	VMOVUPS       (R10), Z22
 	VMOVUPS       (R10)(R8*1), Z21
 	VADDPS        Z21, Z22, Z20
@@ -2101,7 +2230,7 @@ half:
 	VMOVDQU32     Y17, (R10)(CX*1)
 	VFMADD231PS   Z30, Z19, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside14
 	VMULPS        Z26, Z22, Z19
 	VFMADD213PS   Z24, Z25, Z19
@@ -2122,7 +2251,7 @@ outside14:
 	VMOVUPS       256(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside15
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2140,7 +2269,7 @@ outside14:
 	VMOVDQU32     Y21, (R10)(CX*1)
 
 outside15:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       320(BX), Z22
 	VMOVUPS       384(BX), Z15
@@ -2167,7 +2296,7 @@ outside15:
 	VMOVDQU32     Y19, (R10)(CX*1)
 	VFMADD231PS   Z30, Z15, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside17
 	VMULPS        Z26, Z22, Z15
 	VFMADD213PS   Z24, Z25, Z15
@@ -2188,7 +2317,7 @@ outside17:
 	VMOVUPS       576(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z18, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside18
 	VMULPS        Z26, Z22, Z18
 	VFMADD213PS   Z24, Z25, Z18
@@ -2206,7 +2335,7 @@ outside17:
 	VMOVDQU32     Y18, (R10)(CX*1)
 
 outside18:
-	CMPQ          ny+88(FP), $0x02
+	CMPQ          ny+96(FP), $0x02
 	JLE           written
 	VMOVUPS       640(BX), Z22
 	VMOVUPS       704(BX), Z17
@@ -2233,7 +2362,7 @@ outside18:
 	VMOVDQU32     Y15, (R10)(CX*1)
 	VFMADD231PS   Z30, Z17, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside20
 	VMULPS        Z26, Z22, Z17
 	VFMADD213PS   Z24, Z25, Z17
@@ -2254,7 +2383,7 @@ outside20:
 	VMOVUPS       896(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside21
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2273,22 +2402,21 @@ outside20:
 
 outside21:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput3ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
@@ -2304,7 +2432,7 @@ TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x05, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -2316,7 +2444,7 @@ half:
 	MOVQ          shift+56(FP), R13
 	VMOVUPS       (R11)(R8*1), Z25
 	VMOVUPS       (R13)(R8*1), Z24
-	MOVQ          BX, R11
+	LEAQ          (BX)(R8*1), R11
 	VMOVUPS       (R11), Z22
 	VMOVUPS       (R11)(R9*1), Z21
 	VADDPS        Z21, Z22, Z20
@@ -2435,7 +2563,7 @@ half:
 	VMOVDQU32     Y17, (R11)(CX*1)
 	VFMADD231PS   Z30, Z19, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside23
 	VMULPS        Z26, Z22, Z19
 	VFMADD213PS   Z24, Z25, Z19
@@ -2460,7 +2588,7 @@ outside23:
 	VMOVUPS       256(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside24
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2482,7 +2610,7 @@ outside23:
 	VMOVDQU32     Y21, (R11)(CX*1)
 
 outside24:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       320(SI), Z22
 	VMOVUPS       384(SI), Z15
@@ -2513,7 +2641,7 @@ outside24:
 	VMOVDQU32     Y19, (R11)(CX*1)
 	VFMADD231PS   Z30, Z15, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside26
 	VMULPS        Z26, Z22, Z15
 	VFMADD213PS   Z24, Z25, Z15
@@ -2538,7 +2666,7 @@ outside26:
 	VMOVUPS       576(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z18, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside27
 	VMULPS        Z26, Z22, Z18
 	VFMADD213PS   Z24, Z25, Z18
@@ -2560,7 +2688,7 @@ outside26:
 	VMOVDQU32     Y18, (R11)(CX*1)
 
 outside27:
-	CMPQ          ny+88(FP), $0x02
+	CMPQ          ny+96(FP), $0x02
 	JLE           written
 	VMOVUPS       640(SI), Z22
 	VMOVUPS       704(SI), Z17
@@ -2591,7 +2719,7 @@ outside27:
 	VMOVDQU32     Y15, (R11)(CX*1)
 	VFMADD231PS   Z30, Z17, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside29
 	VMULPS        Z26, Z22, Z17
 	VFMADD213PS   Z24, Z25, Z17
@@ -2616,7 +2744,7 @@ outside29:
 	VMOVUPS       896(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside30
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2639,22 +2767,21 @@ outside29:
 
 outside30:
 written:
-	ADDQ $0x40, BX
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, $0x00000080
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput3FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput3FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F
-TEXT ·tileOutput3FloatAVX512(SB), NOSPLIT, $0-64
+TEXT ·tileOutput3FloatAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
@@ -2668,7 +2795,7 @@ TEXT ·tileOutput3FloatAVX512(SB), NOSPLIT, $0-64
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+40(FP), R11
+	MOVQ         images+48(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -2676,7 +2803,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        DX, R10
+	LEAQ        (DX)(DI*1), R10
 	VMOVUPS     (R10), Z25
 	VMOVUPS     (R10)(R8*1), Z24
 	VADDPS      Z24, Z25, Z23
@@ -2780,7 +2907,7 @@ half:
 	VMOVUPS     Z20, (R10)(CX*1)
 	VFMADD231PS Z30, Z22, Z25
 	VMULPS      Z29, Z25, Z25
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside32
 	VMULPS      Z26, Z25, Z22
 	MOVQ        8(AX), R10
@@ -2790,14 +2917,14 @@ outside32:
 	VMOVUPS     256(BX), Z25
 	VFMADD231PS Z28, Z23, Z25
 	VFMADD231PS Z27, Z24, Z25
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside33
 	VMULPS      Z26, Z25, Z24
 	MOVQ        16(AX), R10
 	VMOVUPS     Z24, (R10)(CX*1)
 
 outside33:
-	CMPQ        ny+48(FP), $0x01
+	CMPQ        ny+56(FP), $0x01
 	JLE         written
 	VMOVUPS     320(BX), Z25
 	VMOVUPS     384(BX), Z24
@@ -2813,7 +2940,7 @@ outside33:
 	VMOVUPS     Z20, (R10)(CX*1)
 	VFMADD231PS Z30, Z24, Z25
 	VMULPS      Z29, Z25, Z25
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside35
 	VMULPS      Z26, Z25, Z24
 	MOVQ        32(AX), R10
@@ -2823,14 +2950,14 @@ outside35:
 	VMOVUPS     576(BX), Z25
 	VFMADD231PS Z28, Z23, Z25
 	VFMADD231PS Z27, Z21, Z25
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside36
 	VMULPS      Z26, Z25, Z21
 	MOVQ        40(AX), R10
 	VMOVUPS     Z21, (R10)(CX*1)
 
 outside36:
-	CMPQ        ny+48(FP), $0x02
+	CMPQ        ny+56(FP), $0x02
 	JLE         written
 	VMOVUPS     640(BX), Z25
 	VMOVUPS     704(BX), Z21
@@ -2846,7 +2973,7 @@ outside36:
 	VMOVUPS     Z20, (R10)(CX*1)
 	VFMADD231PS Z30, Z21, Z25
 	VMULPS      Z29, Z25, Z25
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside38
 	VMULPS      Z26, Z25, Z21
 	MOVQ        56(AX), R10
@@ -2856,7 +2983,7 @@ outside38:
 	VMOVUPS     896(BX), Z25
 	VFMADD231PS Z28, Z23, Z25
 	VFMADD231PS Z27, Z22, Z25
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside39
 	VMULPS      Z26, Z25, Z22
 	MOVQ        64(AX), R10
@@ -2864,11 +2991,11 @@ outside38:
 
 outside39:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x40, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000080, DX
 	ADDQ $0x04, SI
 	DECQ R11
 	JNZ  image
@@ -3907,9 +4034,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput4AVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -3926,7 +4053,7 @@ TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+80(FP), R12
+	MOVQ         images+88(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -3938,7 +4065,7 @@ half:
 	MOVQ          shift+56(FP), R13
 	VMOVUPS       (R11)(DI*1), Z23
 	VMOVUPS       (R13)(DI*1), Z22
-	MOVQ          DX, R11
+	LEAQ          (DX)(DI*1), R11
 	VMOVUPS       (R11)(R8*1), Z20
 	VMOVUPS       (R11)(R8*2), Z19
 	VADDPS        Z19, Z20, Z18
@@ -4110,7 +4237,7 @@ half:
 	VMOVAPS       Z20, Z17
 	VFMADD231PS   Z30, Z19, Z17
 	VMULPS        Z29, Z17, Z17
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside41
 	VMULPS        Z24, Z17, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4130,7 +4257,7 @@ half:
 outside41:
 	VFMADD231PS   Z28, Z16, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside42
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4151,7 +4278,7 @@ outside42:
 	VMOVUPS       320(BX), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z19, Z18
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside43
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4169,7 +4296,7 @@ outside42:
 	VMOVDQU32     Y19, (R11)(CX*1)
 
 outside43:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       448(BX), Z18
 	VMOVUPS       512(BX), Z15
@@ -4199,7 +4326,7 @@ outside43:
 	VMOVAPS       Z18, Z19
 	VFMADD231PS   Z30, Z15, Z19
 	VMULPS        Z29, Z19, Z19
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside45
 	VMULPS        Z24, Z19, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4219,7 +4346,7 @@ outside43:
 outside45:
 	VFMADD231PS   Z28, Z17, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside46
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4240,7 +4367,7 @@ outside46:
 	VMOVUPS       704(BX), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z15, Z20
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside47
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4258,7 +4385,7 @@ outside46:
 	VMOVDQU32     Y15, (R11)(CX*1)
 
 outside47:
-	CMPQ          ny+88(FP), $0x02
+	CMPQ          ny+96(FP), $0x02
 	JLE           written
 	VMOVUPS       832(BX), Z20
 	VMOVUPS       896(BX), Z16
@@ -4288,7 +4415,7 @@ outside47:
 	VMOVAPS       Z20, Z15
 	VFMADD231PS   Z30, Z16, Z15
 	VMULPS        Z29, Z15, Z15
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside49
 	VMULPS        Z24, Z15, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4308,7 +4435,7 @@ outside47:
 outside49:
 	VFMADD231PS   Z28, Z19, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside50
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4329,7 +4456,7 @@ outside50:
 	VMOVUPS       1088(BX), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z16, Z18
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside51
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4347,7 +4474,7 @@ outside50:
 	VMOVDQU32     Y16, (R11)(CX*1)
 
 outside51:
-	CMPQ          ny+88(FP), $0x03
+	CMPQ          ny+96(FP), $0x03
 	JLE           written
 	VMOVUPS       1216(BX), Z18
 	VMOVUPS       1280(BX), Z17
@@ -4377,7 +4504,7 @@ outside51:
 	VMOVAPS       Z18, Z16
 	VFMADD231PS   Z30, Z17, Z16
 	VMULPS        Z29, Z16, Z16
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside53
 	VMULPS        Z24, Z16, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4397,7 +4524,7 @@ outside51:
 outside53:
 	VFMADD231PS   Z28, Z15, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside54
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4418,7 +4545,7 @@ outside54:
 	VMOVUPS       1472(BX), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z17, Z20
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside55
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4437,22 +4564,21 @@ outside54:
 
 outside55:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, DX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R12
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput4ResidualAVX512(dst **uint16, res **uint16, ld int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-104
+TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -4470,7 +4596,7 @@ TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-104
 	IMUL3Q       $0x06, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), R11
-	MOVQ         images+80(FP), R13
+	MOVQ         images+88(FP), R13
 	XORQ         CX, CX
 
 image:
@@ -4482,7 +4608,7 @@ half:
 	MOVQ          shift+56(FP), R14
 	VMOVUPS       (R12)(R8*1), Z23
 	VMOVUPS       (R14)(R8*1), Z22
-	MOVQ          BX, R12
+	LEAQ          (BX)(R8*1), R12
 	VMOVUPS       (R12)(R9*1), Z20
 	VMOVUPS       (R12)(R9*2), Z19
 	VADDPS        Z19, Z20, Z18
@@ -4658,7 +4784,7 @@ half:
 	VMOVAPS       Z20, Z17
 	VFMADD231PS   Z30, Z19, Z17
 	VMULPS        Z29, Z17, Z17
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside57
 	VMULPS        Z24, Z17, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4682,7 +4808,7 @@ half:
 outside57:
 	VFMADD231PS   Z28, Z16, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside58
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4707,7 +4833,7 @@ outside58:
 	VMOVUPS       320(SI), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z19, Z18
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside59
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4729,7 +4855,7 @@ outside58:
 	VMOVDQU32     Y19, (R12)(CX*1)
 
 outside59:
-	CMPQ          ny+88(FP), $0x01
+	CMPQ          ny+96(FP), $0x01
 	JLE           written
 	VMOVUPS       448(SI), Z18
 	VMOVUPS       512(SI), Z15
@@ -4763,7 +4889,7 @@ outside59:
 	VMOVAPS       Z18, Z19
 	VFMADD231PS   Z30, Z15, Z19
 	VMULPS        Z29, Z19, Z19
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside61
 	VMULPS        Z24, Z19, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4787,7 +4913,7 @@ outside59:
 outside61:
 	VFMADD231PS   Z28, Z17, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside62
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4812,7 +4938,7 @@ outside62:
 	VMOVUPS       704(SI), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z15, Z20
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside63
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4834,7 +4960,7 @@ outside62:
 	VMOVDQU32     Y15, (R12)(CX*1)
 
 outside63:
-	CMPQ          ny+88(FP), $0x02
+	CMPQ          ny+96(FP), $0x02
 	JLE           written
 	VMOVUPS       832(SI), Z20
 	VMOVUPS       896(SI), Z16
@@ -4868,7 +4994,7 @@ outside63:
 	VMOVAPS       Z20, Z15
 	VFMADD231PS   Z30, Z16, Z15
 	VMULPS        Z29, Z15, Z15
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside65
 	VMULPS        Z24, Z15, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4892,7 +5018,7 @@ outside63:
 outside65:
 	VFMADD231PS   Z28, Z19, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside66
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4917,7 +5043,7 @@ outside66:
 	VMOVUPS       1088(SI), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z16, Z18
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside67
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4939,7 +5065,7 @@ outside66:
 	VMOVDQU32     Y16, (R12)(CX*1)
 
 outside67:
-	CMPQ          ny+88(FP), $0x03
+	CMPQ          ny+96(FP), $0x03
 	JLE           written
 	VMOVUPS       1216(SI), Z18
 	VMOVUPS       1280(SI), Z17
@@ -4973,7 +5099,7 @@ outside67:
 	VMOVAPS       Z18, Z16
 	VFMADD231PS   Z30, Z17, Z16
 	VMULPS        Z29, Z16, Z16
-	CMPQ          nx+96(FP), $0x01
+	CMPQ          nx+104(FP), $0x01
 	JLE           outside69
 	VMULPS        Z24, Z16, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4997,7 +5123,7 @@ outside67:
 outside69:
 	VFMADD231PS   Z28, Z15, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+96(FP), $0x02
+	CMPQ          nx+104(FP), $0x02
 	JLE           outside70
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -5022,7 +5148,7 @@ outside70:
 	VMOVUPS       1472(SI), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z17, Z20
-	CMPQ          nx+96(FP), $0x03
+	CMPQ          nx+104(FP), $0x03
 	JLE           outside71
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -5045,22 +5171,21 @@ outside70:
 
 outside71:
 written:
-	ADDQ $0x40, BX
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, $0x00000080
+	CMPQ R8, width+80(FP)
 	JLT  half
-	ADDQ ld+16(FP), CX
-	SUBQ $0x40, CX
+	ADDQ $0x00000080, BX
+	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R13
 	JNZ  image
 	VZEROUPPER
 	RET
 
-// func tileOutput4FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, images int, ny int, nx int)
+// func tileOutput4FloatAVX512(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F
-TEXT ·tileOutput4FloatAVX512(SB), NOSPLIT, $0-64
+TEXT ·tileOutput4FloatAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -5076,7 +5201,7 @@ TEXT ·tileOutput4FloatAVX512(SB), NOSPLIT, $0-64
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+40(FP), R12
+	MOVQ         images+48(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -5084,7 +5209,7 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        DX, R11
+	LEAQ        (DX)(DI*1), R11
 	VMOVUPS     (R11)(R8*1), Z23
 	VMOVUPS     (R11)(R8*2), Z22
 	VADDPS      Z22, Z23, Z21
@@ -5245,7 +5370,7 @@ half:
 	VMOVAPS     Z23, Z20
 	VFMADD231PS Z30, Z22, Z20
 	VMULPS      Z29, Z20, Z20
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside73
 	VMULPS      Z24, Z20, Z18
 	MOVQ        8(AX), R11
@@ -5254,7 +5379,7 @@ half:
 outside73:
 	VFMADD231PS Z28, Z19, Z21
 	VMULPS      Z27, Z21, Z21
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside74
 	VMULPS      Z24, Z21, Z19
 	MOVQ        16(AX), R11
@@ -5264,14 +5389,14 @@ outside74:
 	VMOVUPS     320(BX), Z21
 	VFMADD231PS Z26, Z23, Z21
 	VFMADD231PS Z25, Z22, Z21
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside75
 	VMULPS      Z24, Z21, Z22
 	MOVQ        24(AX), R11
 	VMOVUPS     Z22, (R11)(CX*1)
 
 outside75:
-	CMPQ        ny+48(FP), $0x01
+	CMPQ        ny+56(FP), $0x01
 	JLE         written
 	VMOVUPS     448(BX), Z21
 	VMOVUPS     512(BX), Z22
@@ -5290,7 +5415,7 @@ outside75:
 	VMOVAPS     Z21, Z19
 	VFMADD231PS Z30, Z22, Z19
 	VMULPS      Z29, Z19, Z19
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside77
 	VMULPS      Z24, Z19, Z18
 	MOVQ        40(AX), R11
@@ -5299,7 +5424,7 @@ outside75:
 outside77:
 	VFMADD231PS Z28, Z20, Z23
 	VMULPS      Z27, Z23, Z23
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside78
 	VMULPS      Z24, Z23, Z20
 	MOVQ        48(AX), R11
@@ -5309,14 +5434,14 @@ outside78:
 	VMOVUPS     704(BX), Z23
 	VFMADD231PS Z26, Z21, Z23
 	VFMADD231PS Z25, Z22, Z23
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside79
 	VMULPS      Z24, Z23, Z22
 	MOVQ        56(AX), R11
 	VMOVUPS     Z22, (R11)(CX*1)
 
 outside79:
-	CMPQ        ny+48(FP), $0x02
+	CMPQ        ny+56(FP), $0x02
 	JLE         written
 	VMOVUPS     832(BX), Z23
 	VMOVUPS     896(BX), Z22
@@ -5335,7 +5460,7 @@ outside79:
 	VMOVAPS     Z23, Z20
 	VFMADD231PS Z30, Z22, Z20
 	VMULPS      Z29, Z20, Z20
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside81
 	VMULPS      Z24, Z20, Z18
 	MOVQ        72(AX), R11
@@ -5344,7 +5469,7 @@ outside79:
 outside81:
 	VFMADD231PS Z28, Z19, Z21
 	VMULPS      Z27, Z21, Z21
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside82
 	VMULPS      Z24, Z21, Z19
 	MOVQ        80(AX), R11
@@ -5354,14 +5479,14 @@ outside82:
 	VMOVUPS     1088(BX), Z21
 	VFMADD231PS Z26, Z23, Z21
 	VFMADD231PS Z25, Z22, Z21
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside83
 	VMULPS      Z24, Z21, Z22
 	MOVQ        88(AX), R11
 	VMOVUPS     Z22, (R11)(CX*1)
 
 outside83:
-	CMPQ        ny+48(FP), $0x03
+	CMPQ        ny+56(FP), $0x03
 	JLE         written
 	VMOVUPS     1216(BX), Z21
 	VMOVUPS     1280(BX), Z22
@@ -5380,7 +5505,7 @@ outside83:
 	VMOVAPS     Z21, Z19
 	VFMADD231PS Z30, Z22, Z19
 	VMULPS      Z29, Z19, Z19
-	CMPQ        nx+56(FP), $0x01
+	CMPQ        nx+64(FP), $0x01
 	JLE         outside85
 	VMULPS      Z24, Z19, Z18
 	MOVQ        104(AX), R11
@@ -5389,7 +5514,7 @@ outside83:
 outside85:
 	VFMADD231PS Z28, Z20, Z23
 	VMULPS      Z27, Z23, Z23
-	CMPQ        nx+56(FP), $0x02
+	CMPQ        nx+64(FP), $0x02
 	JLE         outside86
 	VMULPS      Z24, Z23, Z20
 	MOVQ        112(AX), R11
@@ -5399,7 +5524,7 @@ outside86:
 	VMOVUPS     1472(BX), Z23
 	VFMADD231PS Z26, Z21, Z23
 	VFMADD231PS Z25, Z22, Z23
-	CMPQ        nx+56(FP), $0x03
+	CMPQ        nx+64(FP), $0x03
 	JLE         outside87
 	VMULPS      Z24, Z23, Z22
 	MOVQ        120(AX), R11
@@ -5407,11 +5532,11 @@ outside86:
 
 outside87:
 written:
-	ADDQ $0x40, DX
 	ADDQ $0x40, CX
 	ADDQ $0x40, DI
-	CMPQ DI, $0x00000080
+	CMPQ DI, width+40(FP)
 	JLT  half
+	ADDQ $0x00000080, DX
 	ADDQ $0x04, SI
 	DECQ R12
 	JNZ  image

@@ -248,7 +248,7 @@ func TestTileOutput(t *testing.T) {
 		rng := rand.New(rand.NewPCG(43, 44))
 		for m := 2; m <= 4; m++ {
 			for images := 1; images < 20; images++ {
-				for _, cols := range []int{k.Cols, 1 + rng.IntN(k.Cols)} {
+				for _, cols := range []int{k.Cols, k.Cols / 2, 1 + rng.IntN(k.Cols)} {
 					randomTileOutput(rng, k, m, images, cols).check(t, k, rng)
 				}
 			}

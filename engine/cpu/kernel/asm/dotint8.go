@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
@@ -34,15 +33,6 @@ func dotInt8File(e *emitter) {
 	})
 }
 
-// drain is what a product of 8-bit integers does with its sums: it writes them as int32, or
-// as 8 bits as an Epilogue says.
-type drain int
-
-const (
-	toInt32 drain = iota
-	toBytes
-)
-
 // name is how the names of kernels with that drain begin.
 func (d drain) name() string { return [...]string{toInt32: "dotInt8", toBytes: "dotBytes"}[d] }
 
@@ -55,8 +45,8 @@ func drainsOf(i isa) []drain {
 	return []drain{toInt32}
 }
 
-// quadWidths returns the variants for a number of columns. Panels have the width of the
-// first.
+// quadWidths returns the variants for a number of columns. The first has the width of a
+// panel.
 func quadWidths(i isa) []width {
 	if i.wide() {
 		return []width{{"Four", 4, false, true}, {"FourTail", 4, true, true}, {"Three", 3, true, true},
@@ -67,72 +57,6 @@ func quadWidths(i isa) []width {
 
 // quadRows returns the most rows of a block of that width.
 func quadRows(i isa, w width) int { return min(i.rows, 2*i.rows/w.vectors) }
-
-// The shifts that leave of every word a byte as a word: the even or the odd bytes, of
-// which a is unsigned and b signed.
-func (p *product) bytesAsWords(m operand.Mem, v reg.VecPhysical, odd, signed, broadcast bool) {
-	var from operand.Op = m
-	switch {
-	case broadcast:
-		p.VPBROADCASTD(m, v)
-		from = v
-	case !p.wide():
-		p.VMOVDQU(m, v)
-		from = v
-	}
-	if !odd {
-		p.VPSLLW(operand.U8(8), from, v)
-		from = v
-	}
-	if signed {
-		p.VPSRAW(operand.U8(8), from, v)
-	} else {
-		p.VPSRLW(operand.U8(8), from, v)
-	}
-}
-
-// quadTerm adds the step that is the given number ahead. Two vectors of b are in registers
-// at a time. Without VNNI the even and the odd bytes are multiplied as words, which is
-// exact.
-func (p *product) quadTerm(ahead int) {
-	parts := []part{bothWords}
-	if !p.vnni {
-		parts = []part{first, second}
-	}
-	for _, part := range parts {
-		for from := 0; from < p.vectors; from += 2 {
-			vectors := min(2, p.vectors-from)
-			for v := range vectors {
-				m := operand.Mem{Base: p.b, Disp: ahead*p.panelBytes() + (from+v)*p.bytes()}
-				if p.vnni {
-					p.load(m, p.bvec(v), false)
-				} else {
-					p.bytesAsWords(m, p.bvec(v), part == second, true, false)
-				}
-			}
-			for r := range p.rows {
-				m, a := p.row(r).Offset(4*ahead), p.avec(r)
-				if p.vnni {
-					p.VPBROADCASTD(m, a)
-				} else {
-					p.bytesAsWords(m, a, part == second, false, true)
-				}
-				for v := range vectors {
-					p.multiplyAddQuads(a, p.bvec(v), p.acc(r, from+v))
-				}
-			}
-		}
-	}
-}
-
-func (p *product) multiplyAddQuads(a, b, acc reg.VecPhysical) {
-	if p.vnni {
-		p.addVNNI(dotBytes, false, b, a, acc)
-		return
-	}
-	p.VPMADDWD(a, b, p.spareVec())
-	p.VPADDD(p.spareVec(), acc, acc)
-}
 
 // quadParameters returns the parameters of a product kernel.
 func (p *product) quadParameters() string {
@@ -249,9 +173,6 @@ func (p *product) drainBytes() {
 	}
 }
 
-// bits255 is the largest result of 8 bits, as float32.
-const bits255 = 0x437f0000
-
 // packBytes puts the lanes of four vectors as bytes, limited to 0..255 and to at least
 // those of least, into the first. Packing works within 128 bits, so that groups of four
 // columns must be gathered afterwards, in the order of gatherTable.
@@ -270,28 +191,4 @@ func (e *emitter) gatherTable() {
 	for i := range 16 {
 		e.AddDatum(4*i, operand.U32(uint32(i%4*4+i/4)))
 	}
-}
-
-// quadSwitch returns the Go functions that call the product kernels by row count.
-func quadSwitch(isa isa) string {
-	var s strings.Builder
-	for _, d := range drainsOf(isa) {
-		for _, w := range quadWidths(isa) {
-			param, arg := "", ""
-			if w.masked {
-				param, arg = ", mask "+(&product{emitter: &emitter{isa: isa}}).maskType(), ", mask"
-			}
-			fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *quadBlock%[4]s) {\n\tswitch p.rows {\n", d.name(), w.name, isa.suffix, param)
-			for rows := 1; rows <= quadRows(isa, w); rows++ {
-				c, after := "p.sums", "p.acc, p.blocks"
-				if d == toBytes {
-					c, after = "p.bytes", "p.blocks, p.scale, p.shift, p.res, p.resScale, p.least"
-				}
-				fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(%s, p.a, p.weights, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, %s, p.next, p.pace%s)\n",
-					rows, d.name(), w.name, rows, isa.suffix, c, after, arg)
-			}
-			s.WriteString("\t}\n}\n")
-		}
-	}
-	return s.String()
 }

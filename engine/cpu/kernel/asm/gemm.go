@@ -31,6 +31,15 @@ const (
 	int8Quads
 )
 
+// drain is what a product of 8-bit integers does with its sums: it writes them as int32, or
+// as 8 bits as an Epilogue says.
+type drain int
+
+const (
+	toInt32 drain = iota
+	toBytes
+)
+
 // widthsOf returns the variants. All products of pairs prefetch, since one more
 // instruction in two steps costs nothing.
 func widthsOf(k kind) []width {
@@ -77,6 +86,10 @@ type product struct {
 	b        reg.GPVirtual
 
 	next, pace reg.GPVirtual // the address to prefetch, and by how many bytes it advances at a step
+
+	// With a table, the rows of a are at addresses of their own, at bytes on from those in
+	// the table. See rounding.
+	table, at reg.GPVirtual
 }
 
 func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
@@ -86,7 +99,7 @@ func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v
 // panelBytes returns the size of a step of a panel.
 func (p *product) panelBytes() int {
 	if p.kind == int8Quads {
-		return quadWidths(p.isa)[0].vectors * p.bytes()
+		return p.quads * p.bytes()
 	}
 	return 2 * p.bytes()
 }
@@ -113,8 +126,14 @@ func (p *product) integers() bool { return p.kind == int16Pairs || p.kind == int
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
 
-// row is the address of row r of a.
+// row is the address of row r of a. With a table it needs a load, for which there is time
+// enough: a step has one multiply-add a cycle, or two, but hardly any loads.
 func (p *product) row(r int) operand.Mem {
+	if p.table != nil {
+		row := p.GP64()
+		p.MOVQ(operand.Mem{Base: p.table, Disp: 8 * r}, row)
+		return operand.Mem{Base: row, Index: p.at, Scale: 1}
+	}
 	base := p.a0
 	switch r {
 	case 7, 9, 11, 13:
@@ -153,9 +172,13 @@ func (p *product) steps(n int) {
 
 // advance moves a and b forward by a number of bytes.
 func (p *product) advance(a, b operand.Op) {
-	p.ADDQ(a, p.a0)
-	if p.rows > 7 {
-		p.ADDQ(a, p.a1)
+	if p.table != nil {
+		p.ADDQ(a, p.at)
+	} else {
+		p.ADDQ(a, p.a0)
+		if p.rows > 7 {
+			p.ADDQ(a, p.a1)
+		}
 	}
 	p.ADDQ(b, p.b)
 }
@@ -247,6 +270,63 @@ func (p *product) zeroSums() {
 			p.zero(p.acc(r, v))
 		}
 	}
+}
+
+// element is the Go type of the elements of a and b.
+func (k kind) element() string {
+	return [...]string{floats: "float32", bf16Pairs: "uint16", int16Pairs: "int16"}[k]
+}
+
+// parameters returns the parameters of a product kernel.
+func (p *product) parameters() string {
+	var s strings.Builder
+	element := p.kind.element()
+	fmt.Fprintf(&s, "c *float32, a, b *%s, segs *int, nsegs, k, crs, ars", element)
+	if p.kind == floats {
+		s.WriteString(", aks, bks")
+	}
+	s.WriteString(", first, acc, blocks int")
+	if p.kind == int16Pairs {
+		s.WriteString(", scale *float32")
+	}
+	if p.ahead {
+		fmt.Fprintf(&s, ", next *%s, pace int", element)
+	}
+	if p.masked {
+		s.WriteString(", mask " + p.maskType())
+	}
+	return s.String()
+}
+
+// drainInt16 converts the sums to float32, multiplies them by the scales of their columns,
+// adds c if acc is set, and writes them. Each vector is written as soon as it is ready:
+// stores are the slowest part.
+func (p *product) drainInt16() {
+	scale := p.arg("scale")
+	for v := range p.vectors {
+		p.load(operand.Mem{Base: scale, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+	}
+	acc := p.arg("acc")
+	p.TESTQ(acc, acc)
+	p.JZ(operand.LabelRef("write"))
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.load(m, p.avec(r), p.last(v))
+		p.VADDPS(p.avec(r), p.acc(r, v), p.acc(r, v))
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.JMP(operand.LabelRef("written"))
+	p.Label("write")
+	p.walkC(func(m operand.Mem, r, v int) {
+		p.scaleSum(r, v)
+		p.store(p.acc(r, v), m, p.last(v))
+	})
+	p.Label("written")
+}
+
+func (p *product) scaleSum(r, v int) {
+	p.VCVTDQ2PS(p.acc(r, v), p.acc(r, v))
+	p.VMULPS(p.bvec(v), p.acc(r, v), p.acc(r, v))
 }
 
 // shift returns the binary logarithm of the size of an element of a and b.
@@ -398,34 +478,4 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 	e.DECQ(count)
 	e.JNZ(operand.LabelRef("loop"))
 	e.done()
-}
-
-// productSwitch returns the Go functions that call the product kernels by row count. They
-// have a switch because a call through a table would make every argument escape.
-func productSwitch(isa isa, name string, k kind, strides string) string {
-	var s strings.Builder
-	element := k.element()
-	scale, scaleArg := "", ""
-	if k == int16Pairs {
-		scale, scaleArg = ", scale *float32", ", scale"
-	}
-	for _, w := range widthsOf(k) {
-		param, arg := scale, scaleArg
-		if w.ahead {
-			param, arg = param+", next *"+element+", pace int", arg+", next, pace"
-		}
-		if w.masked {
-			mask := "uint16"
-			if !isa.wide() {
-				mask = "*int32"
-			}
-			param, arg = param+", mask "+mask, arg+", mask"
-		}
-		fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *block[%[4]s]%[5]s) {\n\tswitch p.rows {\n", name, w.name, isa.suffix, element, param)
-		for rows := 1; rows <= isa.rows; rows++ {
-			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc, p.blocks%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
-		}
-		s.WriteString("\t}\n}\n")
-	}
-	return s.String()
 }

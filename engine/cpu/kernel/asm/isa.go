@@ -17,12 +17,13 @@ type isa struct {
 	lanes  int    // float32 in a vector
 	regs   []reg.VecPhysical
 	rows   int  // of the product kernel's block; it is two vectors wide
+	quads  int  // vectors in a panel of 8-bit integers
 	bf16   bool // AVX512_BF16 as well
 	vnni   bool // AVX512_VNNI as well
 }
 
 var avx512 = isa{
-	name: "avx512", suffix: "AVX512", lanes: 16, rows: 14,
+	name: "avx512", suffix: "AVX512", lanes: 16, rows: 14, quads: 4,
 	regs: []reg.VecPhysical{
 		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
 		reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
@@ -32,13 +33,13 @@ var avx512 = isa{
 }
 
 // avx512bf16 differs from avx512 only in the kernels on bfloat16.
-var avx512bf16 = isa{name: "avx512bf16", suffix: "AVX512BF16", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, bf16: true}
+var avx512bf16 = isa{name: "avx512bf16", suffix: "AVX512BF16", lanes: avx512.lanes, rows: avx512.rows, quads: avx512.quads, regs: avx512.regs, bf16: true}
 
 // avx512vnni differs from avx512 only in the products of integers.
-var avx512vnni = isa{name: "avx512vnni", suffix: "AVX512VNNI", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, vnni: true}
+var avx512vnni = isa{name: "avx512vnni", suffix: "AVX512VNNI", lanes: avx512.lanes, rows: avx512.rows, quads: avx512.quads, regs: avx512.regs, vnni: true}
 
 var avx2 = isa{
-	name: "avx2", suffix: "AVX2", lanes: 8, rows: 6,
+	name: "avx2", suffix: "AVX2", lanes: 8, rows: 6, quads: 2,
 	regs: []reg.VecPhysical{
 		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
 		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,

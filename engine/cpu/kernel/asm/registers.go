@@ -11,6 +11,7 @@ const (
 	unordered  = operand.U8(0x03)
 	notAtMost  = operand.U8(0x16) // !(a <= b), true on NaN
 	bitsOne    = 0x3f800000
+	bits255    = 0x437f0000 // the largest result of 8 bits
 	bitsNoSign = 0x80000000 // -0, which adds nothing even to a zero
 	bitsNegInf = 0xff800000
 )
