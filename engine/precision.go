@@ -33,6 +33,11 @@ const (
 	INT8
 )
 
+// Auto stands for the precision that suits a model and a device best: INT8 for a quantised model
+// where the device computes it, and otherwise the device's Preferred. Functions that open models
+// accept it; Compile does not.
+const Auto Precision = 255
+
 // PrecisionNames lists the names that ParsePrecision accepts for every program. For inference
 // it also accepts "int8".
 func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"} }

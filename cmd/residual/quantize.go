@@ -67,7 +67,7 @@ not. On a few test images a difference of one image is allowed.
 --data may be another data set, or a folder or a list of images. A folder without classes
 serves as well, but then no accuracy is measured. --random takes random images: the ranges
 are then a guess, for a trial of the speed.`,
-		Example: `  residual quantize runs/train-1 -o small.safetensors
+		Example: `  residual quantize runs/train-1 -o runs/train-1/int8.safetensors
   residual quantize last -o small.safetensors --max-drop 0.1
   residual quantize resnet50.safetensors --data photos/ -o small.safetensors
   residual eval small.safetensors`,
