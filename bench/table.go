@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -329,7 +330,9 @@ func (m *machine) withoutInt8(ctx context.Context, peers []peer) (skip []string)
 		fmt.Fprintln(m.log, "ONNX Runtime quantises the networks in int8 and was not found, the rows in int8 are left out")
 		return rows
 	}
-	_, err := m.take(ctx, contender{Program: residual, Precision: "int8"}, job{Mode: "infer", Batch: 1, Size: 32, Repeat: 1})
+	quiet := *m
+	quiet.log = io.Discard
+	_, err := quiet.take(ctx, contender{Program: residual, Precision: "int8"}, job{Mode: "infer", Batch: 1, Size: 32, Repeat: 1})
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(m.log, "this build of Residual has no int8 (%s), the rows in int8 are left out\n", reason(err))
 		return rows

@@ -33,8 +33,9 @@ const (
 	INT8
 )
 
-// PrecisionNames lists the names that ParsePrecision accepts.
-func PrecisionNames() []string { return []string{"auto", "int8", "bf16", "tf32", "fp32"} }
+// PrecisionNames lists the names that ParsePrecision accepts for every program. For inference
+// it also accepts "int8".
+func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"} }
 
 // String returns the name that ParsePrecision accepts.
 func (p Precision) String() string {

@@ -64,6 +64,7 @@ func fromONNX(f *weights.File, c ModelConfig, graphs bool) (h loadedModel, err e
 	if err != nil {
 		return h, withPath(f.Path, err)
 	}
+	h.notes = append(h.notes, net.unheldNote(h.module)...)
 	return h, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -23,6 +24,7 @@ func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
 	if familyKey(h.match.Entry) != familyKey(e) {
 		return true, fmt.Errorf("%s: %w", w.Path, otherModelError(h.match, e.Name))
 	}
+	h.module, _ = quant.Unwrap(h.module)
 	w.names, w.fileShapes, w.tensors = nil, map[string]tensor.Shape{}, map[string]*tensor.Tensor{}
 	folded := true
 	for _, s := range nn.StateDict(h.module) {

@@ -91,15 +91,33 @@ func roundedBy(readers []*graph.Node) (op graph.FakeQuantize, ok bool) {
 	return op, ok
 }
 
-// roundTerms rounds the terms of a residual sum that are outputs of quantised layers. Where the scheme
-// has no grid for a term, its range follows from that of the sum, as it is rounded, and from that of the
-// other term: what lies beyond gives the least or the largest integer of the sum in any case.
+// roundTerms rounds the terms of a residual sum that are outputs of quantised layers, to the range that
+// the scheme has for them. Another bound follows from the range of the sum, as it is rounded, and from
+// that of the other term: what lies beyond gives the least or the largest integer of the sum in any case.
 func (e *exporter) roundTerms(sum *graph.Node, readers map[*graph.Node][]*graph.Node) {
-	for _, term := range sum.Inputs {
-		if leaf, ok := unquantisedWeight(layerOfTerm(term)).Op.(*graph.Leaf); ok && e.sums[leaf.Variable] != nil && len(readers[term]) == 1 {
-			e.rounded[term] = e.sums[leaf.Variable].Op()
+	least, largest := e.boundsOf(sum, readers)
+	for i, term := range sum.Inputs {
+		layer := layerOfTerm(term)
+		if _, ok := quantisedWeight(layer); !ok || len(readers[term]) != 1 {
+			continue
+		}
+		low, high := math.Inf(-1), math.Inf(1)
+		if other, ok := rounding(sum.Inputs[1-i]); ok && len(other.Scale) == 1 {
+			l, h := limitsOf(other)
+			low, high = least-h, largest-l
+		}
+		if leaf, ok := unquantisedWeight(layer).Op.(*graph.Leaf); ok && e.sums[leaf.Variable] != nil {
+			l, h := limitsOf(e.sums[leaf.Variable].Op())
+			low, high = max(low, l), min(high, h)
+		}
+		if !math.IsInf(low, 0) && !math.IsInf(high, 0) {
+			e.rounded[term] = quant.GridOf(float32(low), float32(high)).Op()
 		}
 	}
+}
+
+// boundsOf returns the range of the integers to which all readers of a sum, or of its ReLU, round it.
+func (e *exporter) boundsOf(sum *graph.Node, readers map[*graph.Node][]*graph.Node) (least, largest float64) {
 	out := sum
 	if to := readers[sum]; len(to) == 1 && sum != e.out {
 		if _, ok := to[0].Op.(graph.ReLU); ok {
@@ -108,18 +126,9 @@ func (e *exporter) roundTerms(sum *graph.Node, readers map[*graph.Node][]*graph.
 	}
 	result, ok := roundedBy(readers[out])
 	if !ok || out == e.out {
-		return
+		return math.Inf(-1), math.Inf(1)
 	}
-	least, largest := limitsOf(result)
-	for i, term := range sum.Inputs {
-		other, rounds := rounding(sum.Inputs[1-i])
-		_, ok := quantisedWeight(layerOfTerm(term))
-		if _, done := e.rounded[term]; done || !ok || !rounds || len(other.Scale) > 1 || len(readers[term]) != 1 {
-			continue
-		}
-		low, high := limitsOf(other)
-		e.rounded[term] = quant.GridOf(float32(least-high), float32(largest-low)).Op()
-	}
+	return limitsOf(result)
 }
 
 // layerOfTerm returns the layer whose batch norm n is, or n.

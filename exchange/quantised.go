@@ -328,6 +328,9 @@ func (n *Network) forward(layer nn.Module, x *graph.Node) *graph.Node {
 	return with.Forward(x)
 }
 
+// Quantised reports whether the graph has layers whose weights are integers of 8 bits.
+func (n *Network) Quantised() bool { return len(n.quantised) > 0 }
+
 // dynamicOperators are the operators of ONNX that dynamic quantisation uses.
 var dynamicOperators = []string{"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -8,6 +9,17 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/quant"
 )
+
+// unheldNote names the layers whose weights are integers in the graph and that the recognised model
+// computes in floating point. It returns nil if there are none.
+func (n *Network) unheldNote(m nn.Module) []string {
+	_, scheme := quant.Unwrap(m)
+	if scheme == nil || len(scheme.Layers) >= len(n.quantised) {
+		return nil
+	}
+	return []string{fmt.Sprintf("of the graph's %d quantised layers %d compute with integers; the others have signed inputs, such as images, and compute in floating point",
+		len(n.quantised), len(scheme.Layers))}
+}
 
 // reading is an input of a node.
 type reading struct {

@@ -6,21 +6,29 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
-// PreferredFor returns the precision that engine.Auto stands for: int8 for a quantised model where
+// PreferredFor returns the precision that engine.Auto stands for: int8 for a quantised model or graph where
 // the device computes it, and otherwise the one that the device prefers.
 func PreferredFor(m nn.Module, dev engine.Device) engine.Precision {
-	if _, scheme := quant.Unwrap(m); scheme != nil {
+	if quantised(m) {
 		if p, err := engine.ParsePrecision("int8", dev); err == nil && dev.Computes(p) == nil {
 			return p
 		}
 	}
 	return dev.Preferred()
+}
+
+// quantised reports whether layers of m compute with integers.
+func quantised(m nn.Module) bool {
+	graph, ok := m.(*exchange.Network)
+	_, scheme := quant.Unwrap(m)
+	return scheme != nil || ok && graph.Quantised()
 }
 
 // Device returns the device that computes the model.

@@ -82,6 +82,8 @@ func (c *Config) check() error {
 		return wrong("Size", "%d pixels; give a number above 0, or 0 for the model's own", c.Size)
 	case c.Repeat < 0 || c.Warmup < 0:
 		return wrong("Repeat", "%d measurements after a warmup of %d steps; neither can be negative", c.Repeat, c.Warmup)
+	case c.Precision == engine.INT8 && c.Mode == Train:
+		return wrong("Precision", "int8 computes inference only; train in another precision")
 	case c.Recompute && c.Mode != Train:
 		return wrong("Recompute", "inference keeps no activations that it could compute again")
 	}

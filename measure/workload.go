@@ -61,7 +61,7 @@ func New(c Config, dev engine.Device) (*Workload, error) {
 		g = graph.New(graph.Train)
 	}
 	w.images = g.Input("images", tensor.Float32, c.Batch, c.Model.Channels, cmp.Or(c.Size, c.Model.Height), cmp.Or(c.Size, c.Model.Width))
-	logits, err := engine.Trace(m.Forward, w.images)
+	logits, err := w.forward(m, dev)
 	if err != nil {
 		return nil, wrong("Size", "%s: %w; choose another size", c.Model.Name, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -88,6 +89,54 @@ func TestINT8AgreesWithTheScheme(t *testing.T) {
 		t.Logf("%s: logits up to %g differ by %g", name, scale, worst)
 		if !(worst <= 0.05*scale) {
 			t.Errorf("%s: logits up to %g differ by %g", name, scale, worst)
+		}
+	}
+}
+
+// An image has the same logits, bit by bit, on every instruction set that this machine has, on any
+// number of threads, and in a batch of any size.
+func TestINT8HasTheSameBitsEverywhere(t *testing.T) {
+	m, all := model(t, "cifar-resnet20"), images(9, 3, 32, 32)
+	s := schemeOf(t, m, images(2, 3, 32, 32)).Without("layer2.1.conv1.weight", "fc.weight")
+	logits := func(isa kernel.ISA, threads, from, n int) []float32 {
+		dev, err := cpu.New(cpu.Options{ISA: &isa, Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		g := graph.New(graph.Eval)
+		in := g.Input("x", tensor.Float32, n, 3, 32, 32)
+		y, err := s.Forward(m, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{y}, Precision: engine.INT8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := all.Numel() / 9
+		if err := p.Feed(in, tensor.FromSlice(all.Data()[from*size:(from+n)*size], n, 3, 32, 32)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Run(0); err != nil {
+			t.Fatal(err)
+		}
+		out := tensor.New(y.Shape...)
+		p.Read(y, out)
+		return out.Data()
+	}
+	want := logits(kernel.Best(), 2, 0, 9)
+	classes := len(want) / 9
+	for _, isa := range kernel.Available() {
+		for threads := 1; threads <= 2; threads++ {
+			for _, c := range [][2]int{{0, 1}, {8, 1}, {2, 3}, {0, 9}} {
+				from, n := c[0], c[1]
+				for i, v := range logits(isa, threads, from, n) {
+					if w := want[from*classes+i]; math.Float32bits(v) != math.Float32bits(w) {
+						t.Fatalf("%v, %d threads, image %d in a batch of %d: logit %d is %v, want %v", isa, threads, from+i/classes, n, i%classes, v, w)
+					}
+				}
+			}
 		}
 	}
 }

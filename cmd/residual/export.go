@@ -59,7 +59,9 @@ func exportCommand() *cobra.Command {
 weights keep the names of the parameters; the names of the classes and how images
 are prepared stand in the file's metadata. With --fold batch norms are merged into
 the layers before them. With --preprocess the graph takes bytes and scales and
-normalises them itself; resizing is left to the caller.
+normalises them itself; resizing is left to the caller. Of a quantised model the
+graph has QuantizeLinear and DequantizeLinear, by which ONNX Runtime and OpenVINO
+compute with integers.
 
 --safetensors writes the weights under their model's names. MODEL may then be an
 ONNX file, of another program too, whose graph is one of the models known by name.

@@ -59,8 +59,8 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	if err := devices.Check(f.device); err != nil {
 		return nil, usagef("--device: %v", err)
 	}
-	if !slices.Contains(engine.PrecisionNames(), f.precision) {
-		return nil, usagef("--precision %s is not known; choose auto, bf16, tf32 or fp32", f.precision)
+	if !slices.Contains(engine.PrecisionNames(), f.precision) && f.precision != engine.INT8.String() {
+		return nil, usagef("--precision %s is not known; choose auto, int8, bf16, tf32 or fp32", f.precision)
 	}
 	isa, err := f.isa()
 	if err != nil {

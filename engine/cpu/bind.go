@@ -15,7 +15,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		if err != nil {
 			return nil, err
 		}
-		bd.exe.runs = append(bd.exe.runs, f)
+		bd.exe.runs = append(bd.exe.runs, bd.once(s, f))
 	}
 	// The work areas of tasks lie behind the scratch that steps share.
 	line := ceil(bd.shared, 16) * 16

@@ -18,9 +18,10 @@ type binder struct {
 	forced  *tiling // set by tests: use this tiling for every convolution
 	areas   *areas  // work areas of tasks
 	exe     *executable
-	fixed   map[*engine.Value]bool // results that depend only on variables
-	shared  int                    // scratch elements that steps share, since they run one after the other
-	private int                    // elements that steps allocate for themselves
+	fixed   fixed
+	shared  int      // scratch elements that steps share, since they run one after the other
+	private int      // elements that steps allocate for themselves
+	outside []uint16 // zeros, see zeros
 }
 
 // executable is a program bound to this device; it implements engine.Executable.

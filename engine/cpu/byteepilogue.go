@@ -5,7 +5,6 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
-	"github.com/residual-ml/residual/graph"
 )
 
 // byteEpilogue is what follows the integer sums of a convolution: the scales of its
@@ -40,7 +39,7 @@ func (b *binder) byteEpilogue(s *engine.Conv, channels int) *byteEpilogue {
 		offset -= float64(e.residual.zero) * float64(e.residualStep)
 	}
 	affine, done, version := b.affineOf(s), false, uint64(0)
-	fixed := b.Static && (s.Norm == nil || b.fixed[s.Norm.Stats])
+	fixed := b.Static && (s.Norm == nil || b.fixed.all[s.Norm.Stats])
 	e.prepare = func() {
 		if fixed && done && version == *b.Version {
 			return
@@ -81,26 +80,6 @@ func (e *byteEpilogue) at(row, lo int) kernel.Epilogue {
 	r := e.residual.at(row*e.channels + lo)
 	return kernel.Epilogue{
 		Scale: e.scale[lo:], Shift: e.shift[lo:], Bytes: r.bytes, BytesScale: e.residualStep, BF16: r.bf16, Least: e.least, ReLU: e.relu,
-	}
-}
-
-// findFixed finds the values that depend only on variables, such as the statistics of
-// batch norms in evaluation.
-func (b *binder) findFixed() {
-	b.fixed = map[*engine.Value]bool{}
-	for _, s := range b.Steps {
-		c, ok := s.(*engine.Compute)
-		if !ok {
-			continue
-		}
-		if _, ok := c.Op.(graph.Stack); !ok {
-			continue
-		}
-		all := true
-		for _, v := range c.In {
-			all = all && v.Place == engine.Persistent
-		}
-		b.fixed[c.Out] = all
 	}
 }
 

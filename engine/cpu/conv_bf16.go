@@ -7,8 +7,9 @@ import (
 )
 
 // bf16Product is product for a source in bfloat16. Sums are float32. Where the
-// destination is bfloat16 too, they are first written to a block of float32 and then
-// rounded; where it is float32, as for linear layers, they are written there directly.
+// destination is bfloat16 too, they are rounded while they are in registers, if the kernel
+// can do that; otherwise they are first written to a block of float32. Where the destination
+// is float32, as for linear layers, they are written there directly.
 type bf16Product struct {
 	set    *kernel.Set
 	bf16   *kernel.BF16
@@ -29,6 +30,8 @@ type bf16Product struct {
 	sum     int // terms of one product: k, or the length of a row of patches
 	chunks  []chunk
 	lines   *padded // the padded copy of a single image, or nil
+	rows    *rowTable
+	strips  *strips
 	offs    [][]int // for patches: where each tap of a chunk begins, or -1
 
 	panels   int // per group
@@ -51,6 +54,10 @@ func (b *binder) divide(p *bf16Product, runs []run, images int) {
 	}
 	p.panels = ceil(p.n, p.bf16.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(2*p.panelSize())))
+	if len(runs) == 1 && p.rounds() && !p.patches {
+		rows := runs[0].count * images
+		most = p.cut(rows, rows*p.groups*p.k*p.taps)
+	}
 	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), most)
 	if p.patches {
 		for i := range p.chunks {
@@ -71,7 +78,10 @@ func (p *bf16Product) tapSize() int {
 }
 
 func (p *bf16Product) panelSize() int {
-	if p.patches {
+	switch {
+	case p.strips != nil:
+		return p.strips.win.KH * p.strips.panelRows() * p.bf16.Cols
+	case p.patches:
 		return p.sum * p.bf16.Cols
 	}
 	return p.taps * p.sum * p.bf16.Cols
@@ -90,6 +100,9 @@ func (p *bf16Product) offsets(c *chunk) []int {
 }
 
 func (p *bf16Product) tasks() int {
+	if p.strips != nil {
+		return p.strips.count * p.strips.images
+	}
 	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
@@ -111,18 +124,43 @@ func (p *bf16Product) task(i int) {
 	f := p.fetches(at, len(segs), min(first+p.together, p.panels)-first)
 	for q := first; q < min(first+p.together, p.panels); q++ {
 		lo, n := g*p.n+q*p.bf16.Cols, min(p.bf16.Cols, p.n-q*p.bf16.Cols)
+		panel := packed[(g*p.panels+q)*size:]
 		if p.dst.full != nil {
-			p.direct(at, lo, n, a, ars, packed[(g*p.panels+q)*size:], segs)
+			p.direct(at, lo, n, a, ars, panel, segs)
+			continue
+		}
+		if p.dst.bf16 != nil && p.lines == nil && len(segs) > 0 && p.rounds() && p.fits(n) {
+			from, pace := f.next.take(f.steps)
+			to := c.row*p.groups*p.n + lo
+			p.bf16.DotRound(p.dst.bf16[to:], p.groups*p.n, a, ars, panel, segs, p.sum, c.rows, n, p.drain(to, lo), from, pace)
 			continue
 		}
 		block := area[:c.rows*p.bf16.Cols]
 		if len(segs) == 0 {
 			clear(block)
 		} else {
-			p.multiply(block, a, ars, packed[(g*p.panels+q)*size:], segs, at, lo, n, &f)
+			p.multiply(block, a, ars, panel, segs, at, lo, n, &f)
 		}
 		p.finish(block, at, lo, n)
 	}
+}
+
+// rounds reports whether sums are rounded while they are in registers. The statistics of
+// a batch norm need them in memory.
+func (p *bf16Product) rounds() bool {
+	return p.dst.bf16 != nil && p.bf16.DotRound != nil && (p.after == nil || p.after.stats == nil)
+}
+
+// fits reports whether that can be done with a panel of n columns.
+func (p *bf16Product) fits(n int) bool { return n == p.bf16.Cols || n <= p.bf16.RoundNarrow }
+
+// drain returns the operands that finish the sums of the columns from lo on, at element to
+// of the result.
+func (p *bf16Product) drain(to, lo int) kernel.Finish {
+	if p.after == nil {
+		return kernel.Finish{Res: p.base.at(to).bf16}
+	}
+	return kernel.Finish{Scale: from(p.after.scale, lo), Shift: from(p.after.shift, lo), Res: p.after.residual.at(to).bf16, ReLU: p.after.relu}
 }
 
 // multiply computes n columns of a chunk, from lo on, into a block of float32.
@@ -154,7 +192,7 @@ func (p *bf16Product) fetches(at, segs, panels int) (f bf16Fetches) {
 	if !p.bf16.Fetches || block == 0 {
 		return f
 	}
-	if blocks := ceil(c.rows, block); p.dst.bf16 != nil && p.lines == nil && blocks*block <= c.rows*5/4 {
+	if blocks := ceil(c.rows, block); p.dst.bf16 != nil && p.lines == nil && !p.rounds() && blocks*block <= c.rows*5/4 {
 		f.early = min(c.rows, blocks*p.bf16.Rows)
 	}
 	f.steps = block * ceil(c.rows-f.early, p.bf16.Rows)
@@ -212,9 +250,12 @@ func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool
 		}
 		b.initMoments(p.after.stats, rows, false)
 	}
-	w := weights{value: weight, backward: backward, bf16: true, patches: p.patches}
+	w := weights{value: weight, backward: backward, bf16: true, patches: p.patches, strips: p.strips != nil}
 	fill := p.packForward
-	if backward {
+	switch {
+	case p.strips != nil:
+		fill = p.packStrips
+	case backward:
 		fill = p.packBackward
 	}
 	values, size, panels := b.mem(weight), p.panelSize(), p.groups*p.panels

@@ -81,7 +81,10 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 		src: b.act(s.X).bf16, dst: b.act(s.Y), after: after,
 	}
 	b.divide(p, runs, n)
-	frame := b.bf16Lines(p, s)
+	var frame func()
+	if !b.byStrips(p, s) && !b.byRows(p, s) {
+		frame = b.bf16Lines(p, s)
+	}
 	return inOrder(prepare, frame, b.bf16Product(p, s.W, false), finish)
 }
 

@@ -43,7 +43,7 @@ type Device struct {
 	pool   *pool
 	direct bool
 	forced *tiling // set by tests
-	images imageUpload
+	images *imageUpload
 }
 
 // New returns a CPU device. It fails if this machine or this build cannot run the
@@ -65,7 +65,7 @@ func New(o Options) (*Device, error) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	d := &Device{set: kernel.For(isa), pool: newPool(threads), direct: o.Direct}
-	d.images.work = d.images.task
+	d.images = newImageUpload(d.set, threads)
 	return d, nil
 }
 

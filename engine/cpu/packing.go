@@ -31,6 +31,7 @@ type weights struct {
 	bf16     bool
 	patches  bool
 	round    *graph.FakeQuantize // rounds them to integers; may be nil
+	strips   bool
 }
 
 // packKey identifies packed weights by their variable, the direction, the algorithm and
@@ -40,6 +41,7 @@ type packKey struct {
 	backward bool
 	bf16     bool // rounded to bfloat16
 	patches  bool // all taps of a filter as one sum
+	strips   bool // all taps of a row of a filter as one
 	tiling   int  // m of Winograd's tiling, or 0
 	cols     int
 	scale    *float32 // the first scale of weights rounded to integers, or nil
@@ -62,14 +64,18 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols, nil}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols, nil}
 	if w.round != nil {
 		key.scale = &w.round.Scale[0]
 	}
-	own, ok := b.Derived[key].(*packedWeights)
+	kept := b.Derived
+	if b.fixed.own[w.value] != nil {
+		kept = b.fixed.packed
+	}
+	own, ok := kept[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
-		b.Derived[key] = own
+		kept[key] = own
 		b.private += n
 	}
 	work := func(i int) { pack(own.data, i) }
@@ -85,7 +91,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 // keeps reports whether packed weights are kept from one run to the next. Otherwise they are
 // at the beginning of the scratch that the step borrows.
 func (b *binder) keeps(weight *engine.Value) bool {
-	return b.Static && weight.Place == engine.Persistent
+	return b.Static && (weight.Place == engine.Persistent || b.fixed.own[weight] != nil)
 }
 
 // packer writes the weights of all taps to panel q of group g.

@@ -96,8 +96,11 @@ func CPUPeak(d engine.Device, precision engine.Precision) float64 {
 		return 0
 	}
 	multiply := kernel.For(dev.ISA()).PeakFMA
-	if precision == engine.BF16 {
+	switch precision {
+	case engine.BF16:
 		multiply = kernel.For(dev.ISA()).BF16.PeakDot
+	case engine.INT8:
+		multiply = kernel.For(dev.ISA()).Int8.PeakDot
 	}
 	const rounds = 1 << 17
 	multiply(rounds)

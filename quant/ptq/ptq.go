@@ -228,6 +228,10 @@ func (s *search) full(m quant.Method) *quant.Scheme {
 		}
 	}
 	for _, v := range s.values {
+		if v.Term != "" { // exported graphs round it in addition, so it should not be cut off as well
+			scheme.Set(v.Value, quant.GridOf(v.histogram.Range(quant.MinMax)))
+			continue
+		}
 		scheme.Set(v.Value, quant.GridOf(v.histogram.Range(m)))
 	}
 	return scheme

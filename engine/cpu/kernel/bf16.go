@@ -43,6 +43,22 @@ type BF16 struct {
 	// Fetches says that DotFetch does prefetch; otherwise it is the same as Dot.
 	Fetches bool
 
+	// DotRound computes y = x*scale + shift + res with the operands in f, where x is the
+	// sum that Dot computes, and rounds it: y[r*ldy+j] for r < rows and j < cols. It gives
+	// the same bits as Dot followed by Finish. cols is Cols, or at most RoundNarrow; there
+	// is at least one segment. k may be odd; then the last term of each segment has no
+	// second in its pair, and b has zeros there. next and pace are those of DotFetch.
+	// DotRound is nil where sums cannot stay in registers.
+	DotRound func(y []uint16, ldy int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, f Finish, next []uint16, pace int)
+
+	// DotRows is DotRound for an even k with rows anywhere in memory: the terms of
+	// segment s < segs of row r begin at elements after the address table[s*ld+r], and
+	// their weights at b[s*k*Cols]. cols is Cols. DotRows is nil where DotRound is.
+	DotRows func(y []uint16, ldy int, table []*uint16, ld, at int, b []uint16, segs, k, rows, cols int, f Finish, next []uint16, pace int)
+
+	// RoundNarrow is the most columns of less than a panel that DotRound computes.
+	RoundNarrow int
+
 	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]
 	// for k < rows and j < n, and 0 up to cols columns and an even number of rows.
 	PackPairs func(dst, src []uint16, rows, n, ld, cols int)
@@ -65,7 +81,12 @@ type BF16 struct {
 	Patches func(dst, src []uint16, offs []int, rows, c, ld, dld int)
 
 	Narrow func(dst []uint16, src []float32) // dst = src, rounded
-	Widen  func(dst []float32, src []uint16) // dst = src
+
+	// NarrowThree rounds three planes, such as the colours of an image, to pixels: for
+	// i < n and c < 3, dst[3*i+c] = src[c*ld+i], rounded.
+	NarrowThree func(dst []uint16, src []float32, ld, n int)
+
+	Widen func(dst []float32, src []uint16) // dst = src
 
 	// Combine computes weighted sums of blocks, which Winograd's algorithm needs: for
 	// r < rows and j < n, a multiple of CombineLanes,
@@ -90,7 +111,9 @@ type BF16 struct {
 	BNReduce   func(sumDy, sumDyX []float32, dy, y, x []uint16, mean []float32, rows, n, ld int)
 	BNGrad     func(dx, dres []uint16, sumDx []float32, dy, y, x []uint16, a, b, d []float32, rows, n, ld int)
 	SumRows    func(sum []float32, x []uint16, rows, n, ld int)
-	MaxPool    func(dst, x []uint16, offs []int, n int)
+
+	// MaxPool is that of Set. Of zeros, 0 is larger than -0.
+	MaxPool func(dst, x []uint16, offs []int, n int)
 
 	// MaxPoolGrad adds dy[i] to dx[dxOffs[o]+i] for the first o where x[xOffs[o]+i]
 	// is y[i], the output of MaxPool, or NaN. dxOffs must be at least n apart.
@@ -100,4 +123,12 @@ type BF16 struct {
 	// given number of iterations, and returns the number of floating-point
 	// operations.
 	PeakDot func(iterations int) (flops float64)
+}
+
+// Finish has the operands that turn sums into a result, which are those of BF16.Finish: a nil
+// Scale means 1, a nil Shift or Res 0. Res has the distances of rows that the result has.
+type Finish struct {
+	Scale, Shift []float32
+	Res          []uint16
+	ReLU         bool
 }

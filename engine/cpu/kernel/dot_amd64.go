@@ -42,6 +42,8 @@ func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []
 	most := 14
 	if isa == AVX2 {
 		most = 6
+	} else if aliased(2 * ars) {
+		most = aliasedRows
 	}
 	for r, at := 0, 0; r < rows; {
 		p.c = &c[r*crs]

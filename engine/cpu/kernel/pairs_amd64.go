@@ -202,3 +202,36 @@ func copyTap(dst, src []uint16, off, at, c int) {
 		}
 	}
 }
+
+// maxPoolBF16AVX2 leaves the columns beyond whole vectors to plain Go.
+func maxPoolBF16AVX2(dst, x []uint16, offs []int, n int) {
+	whole := n &^ 15
+	maxPoolWordsAVX2(dst, x, offs, whole)
+	if whole < n {
+		maxPoolBF16Portable(dst[whole:], x[whole:], offs, n-whole)
+	}
+}
+
+func narrowThreeOfAVX512BF16(dst []uint16, src []float32, ld, n int) {
+	whole := n &^ 15
+	if whole > 0 {
+		narrowThreeAVX512BF16(&dst[0], &src[0], ld, whole/16)
+	}
+	narrowThreePortable(dst[3*whole:], src[whole:], ld, n-whole)
+}
+
+func narrowThreeOfAVX512(dst []uint16, src []float32, ld, n int) {
+	whole := n &^ 15
+	if whole > 0 {
+		narrowThreeAVX512(&dst[0], &src[0], ld, whole/16)
+	}
+	narrowThreePortable(dst[3*whole:], src[whole:], ld, n-whole)
+}
+
+func narrowThreeOfAVX2(dst []uint16, src []float32, ld, n int) {
+	whole := n &^ 7
+	if whole > 0 {
+		narrowThreeAVX2(&dst[0], &src[0], ld, whole/8)
+	}
+	narrowThreePortable(dst[3*whole:], src[whole:], ld, n-whole)
+}

@@ -9,6 +9,11 @@ package kernel
 //go:noescape
 func narrowAVX2(dst []uint16, src []float32)
 
+// narrowThreeAVX2 rounds three planes of src, ld elements apart, to pixels; blocks of a vector of each.
+//
+//go:noescape
+func narrowThreeAVX2(dst *uint16, src *float32, ld int, blocks int)
+
 // finishAVX2 computes y = x*scale + shift + res, then a ReLU, and rounds.
 //
 //go:noescape

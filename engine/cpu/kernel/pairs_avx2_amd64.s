@@ -245,6 +245,248 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
+DATA pixels<>+0(SB)/1, $0x00
+DATA pixels<>+1(SB)/1, $0x01
+DATA pixels<>+2(SB)/1, $0x80
+DATA pixels<>+3(SB)/1, $0x80
+DATA pixels<>+4(SB)/1, $0x80
+DATA pixels<>+5(SB)/1, $0x80
+DATA pixels<>+6(SB)/1, $0x02
+DATA pixels<>+7(SB)/1, $0x03
+DATA pixels<>+8(SB)/1, $0x80
+DATA pixels<>+9(SB)/1, $0x80
+DATA pixels<>+10(SB)/1, $0x80
+DATA pixels<>+11(SB)/1, $0x80
+DATA pixels<>+12(SB)/1, $0x04
+DATA pixels<>+13(SB)/1, $0x05
+DATA pixels<>+14(SB)/1, $0x80
+DATA pixels<>+15(SB)/1, $0x80
+DATA pixels<>+16(SB)/1, $0x80
+DATA pixels<>+17(SB)/1, $0x80
+DATA pixels<>+18(SB)/1, $0x00
+DATA pixels<>+19(SB)/1, $0x01
+DATA pixels<>+20(SB)/1, $0x80
+DATA pixels<>+21(SB)/1, $0x80
+DATA pixels<>+22(SB)/1, $0x80
+DATA pixels<>+23(SB)/1, $0x80
+DATA pixels<>+24(SB)/1, $0x02
+DATA pixels<>+25(SB)/1, $0x03
+DATA pixels<>+26(SB)/1, $0x80
+DATA pixels<>+27(SB)/1, $0x80
+DATA pixels<>+28(SB)/1, $0x80
+DATA pixels<>+29(SB)/1, $0x80
+DATA pixels<>+30(SB)/1, $0x04
+DATA pixels<>+31(SB)/1, $0x05
+DATA pixels<>+32(SB)/1, $0x80
+DATA pixels<>+33(SB)/1, $0x80
+DATA pixels<>+34(SB)/1, $0x80
+DATA pixels<>+35(SB)/1, $0x80
+DATA pixels<>+36(SB)/1, $0x00
+DATA pixels<>+37(SB)/1, $0x01
+DATA pixels<>+38(SB)/1, $0x80
+DATA pixels<>+39(SB)/1, $0x80
+DATA pixels<>+40(SB)/1, $0x80
+DATA pixels<>+41(SB)/1, $0x80
+DATA pixels<>+42(SB)/1, $0x02
+DATA pixels<>+43(SB)/1, $0x03
+DATA pixels<>+44(SB)/1, $0x80
+DATA pixels<>+45(SB)/1, $0x80
+DATA pixels<>+46(SB)/1, $0x80
+DATA pixels<>+47(SB)/1, $0x80
+DATA pixels<>+48(SB)/1, $0x80
+DATA pixels<>+49(SB)/1, $0x80
+DATA pixels<>+50(SB)/1, $0x06
+DATA pixels<>+51(SB)/1, $0x07
+DATA pixels<>+52(SB)/1, $0x80
+DATA pixels<>+53(SB)/1, $0x80
+DATA pixels<>+54(SB)/1, $0x80
+DATA pixels<>+55(SB)/1, $0x80
+DATA pixels<>+56(SB)/1, $0x08
+DATA pixels<>+57(SB)/1, $0x09
+DATA pixels<>+58(SB)/1, $0x80
+DATA pixels<>+59(SB)/1, $0x80
+DATA pixels<>+60(SB)/1, $0x80
+DATA pixels<>+61(SB)/1, $0x80
+DATA pixels<>+62(SB)/1, $0x0a
+DATA pixels<>+63(SB)/1, $0x0b
+DATA pixels<>+64(SB)/1, $0x80
+DATA pixels<>+65(SB)/1, $0x80
+DATA pixels<>+66(SB)/1, $0x80
+DATA pixels<>+67(SB)/1, $0x80
+DATA pixels<>+68(SB)/1, $0x06
+DATA pixels<>+69(SB)/1, $0x07
+DATA pixels<>+70(SB)/1, $0x80
+DATA pixels<>+71(SB)/1, $0x80
+DATA pixels<>+72(SB)/1, $0x80
+DATA pixels<>+73(SB)/1, $0x80
+DATA pixels<>+74(SB)/1, $0x08
+DATA pixels<>+75(SB)/1, $0x09
+DATA pixels<>+76(SB)/1, $0x80
+DATA pixels<>+77(SB)/1, $0x80
+DATA pixels<>+78(SB)/1, $0x80
+DATA pixels<>+79(SB)/1, $0x80
+DATA pixels<>+80(SB)/1, $0x04
+DATA pixels<>+81(SB)/1, $0x05
+DATA pixels<>+82(SB)/1, $0x80
+DATA pixels<>+83(SB)/1, $0x80
+DATA pixels<>+84(SB)/1, $0x80
+DATA pixels<>+85(SB)/1, $0x80
+DATA pixels<>+86(SB)/1, $0x06
+DATA pixels<>+87(SB)/1, $0x07
+DATA pixels<>+88(SB)/1, $0x80
+DATA pixels<>+89(SB)/1, $0x80
+DATA pixels<>+90(SB)/1, $0x80
+DATA pixels<>+91(SB)/1, $0x80
+DATA pixels<>+92(SB)/1, $0x08
+DATA pixels<>+93(SB)/1, $0x09
+DATA pixels<>+94(SB)/1, $0x80
+DATA pixels<>+95(SB)/1, $0x80
+DATA pixels<>+96(SB)/1, $0x80
+DATA pixels<>+97(SB)/1, $0x80
+DATA pixels<>+98(SB)/1, $0x80
+DATA pixels<>+99(SB)/1, $0x80
+DATA pixels<>+100(SB)/1, $0x0c
+DATA pixels<>+101(SB)/1, $0x0d
+DATA pixels<>+102(SB)/1, $0x80
+DATA pixels<>+103(SB)/1, $0x80
+DATA pixels<>+104(SB)/1, $0x80
+DATA pixels<>+105(SB)/1, $0x80
+DATA pixels<>+106(SB)/1, $0x0e
+DATA pixels<>+107(SB)/1, $0x0f
+DATA pixels<>+108(SB)/1, $0x80
+DATA pixels<>+109(SB)/1, $0x80
+DATA pixels<>+110(SB)/1, $0x80
+DATA pixels<>+111(SB)/1, $0x80
+DATA pixels<>+112(SB)/1, $0x0a
+DATA pixels<>+113(SB)/1, $0x0b
+DATA pixels<>+114(SB)/1, $0x80
+DATA pixels<>+115(SB)/1, $0x80
+DATA pixels<>+116(SB)/1, $0x80
+DATA pixels<>+117(SB)/1, $0x80
+DATA pixels<>+118(SB)/1, $0x0c
+DATA pixels<>+119(SB)/1, $0x0d
+DATA pixels<>+120(SB)/1, $0x80
+DATA pixels<>+121(SB)/1, $0x80
+DATA pixels<>+122(SB)/1, $0x80
+DATA pixels<>+123(SB)/1, $0x80
+DATA pixels<>+124(SB)/1, $0x0e
+DATA pixels<>+125(SB)/1, $0x0f
+DATA pixels<>+126(SB)/1, $0x80
+DATA pixels<>+127(SB)/1, $0x80
+DATA pixels<>+128(SB)/1, $0x80
+DATA pixels<>+129(SB)/1, $0x80
+DATA pixels<>+130(SB)/1, $0x0a
+DATA pixels<>+131(SB)/1, $0x0b
+DATA pixels<>+132(SB)/1, $0x80
+DATA pixels<>+133(SB)/1, $0x80
+DATA pixels<>+134(SB)/1, $0x80
+DATA pixels<>+135(SB)/1, $0x80
+DATA pixels<>+136(SB)/1, $0x0c
+DATA pixels<>+137(SB)/1, $0x0d
+DATA pixels<>+138(SB)/1, $0x80
+DATA pixels<>+139(SB)/1, $0x80
+DATA pixels<>+140(SB)/1, $0x80
+DATA pixels<>+141(SB)/1, $0x80
+DATA pixels<>+142(SB)/1, $0x0e
+DATA pixels<>+143(SB)/1, $0x0f
+GLOBL pixels<>(SB), RODATA|NOPTR, $144
+
+// func narrowThreeAVX2(dst *uint16, src *float32, ld int, blocks int)
+// Requires: AVX, AVX2
+TEXT ·narrowThreeAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ blocks+24(FP), BX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*1), SI
+
+block:
+	VMOVUPS      (CX), Y0
+	VPXOR        Y4, Y4, Y4
+	VPAND        rounding<>+0(SB), Y0, Y3
+	VPCMPEQD     Y4, Y3, Y3
+	VPSRLD       $0x01, Y3, Y3
+	VPANDN       Y0, Y3, Y0
+	VPSRLD       $0x10, Y0, Y4
+	VPAND        rounding<>+32(SB), Y4, Y4
+	VPADDD       rounding<>+64(SB), Y4, Y4
+	VCMPPS       $0x03, Y0, Y0, Y3
+	VPANDN       Y4, Y3, Y4
+	VPADDD       Y4, Y0, Y0
+	VPAND        rounding<>+96(SB), Y3, Y3
+	VPOR         Y0, Y3, Y3
+	VPSRLD       $0x10, Y3, Y0
+	VEXTRACTI128 $0x01, Y0, X3
+	VPACKUSDW    X3, X0, X0
+	VMOVUPS      (CX)(DX*1), Y1
+	VPXOR        Y4, Y4, Y4
+	VPAND        rounding<>+0(SB), Y1, Y3
+	VPCMPEQD     Y4, Y3, Y3
+	VPSRLD       $0x01, Y3, Y3
+	VPANDN       Y1, Y3, Y1
+	VPSRLD       $0x10, Y1, Y4
+	VPAND        rounding<>+32(SB), Y4, Y4
+	VPADDD       rounding<>+64(SB), Y4, Y4
+	VCMPPS       $0x03, Y1, Y1, Y3
+	VPANDN       Y4, Y3, Y4
+	VPADDD       Y4, Y1, Y1
+	VPAND        rounding<>+96(SB), Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VPSRLD       $0x10, Y3, Y1
+	VEXTRACTI128 $0x01, Y1, X3
+	VPACKUSDW    X3, X1, X1
+	VMOVUPS      (CX)(SI*1), Y2
+	VPXOR        Y4, Y4, Y4
+	VPAND        rounding<>+0(SB), Y2, Y3
+	VPCMPEQD     Y4, Y3, Y3
+	VPSRLD       $0x01, Y3, Y3
+	VPANDN       Y2, Y3, Y2
+	VPSRLD       $0x10, Y2, Y4
+	VPAND        rounding<>+32(SB), Y4, Y4
+	VPADDD       rounding<>+64(SB), Y4, Y4
+	VCMPPS       $0x03, Y2, Y2, Y3
+	VPANDN       Y4, Y3, Y4
+	VPADDD       Y4, Y2, Y2
+	VPAND        rounding<>+96(SB), Y3, Y3
+	VPOR         Y2, Y3, Y3
+	VPSRLD       $0x10, Y3, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKUSDW    X3, X2, X2
+	VMOVDQU      pixels<>+0(SB), X3
+	VPSHUFB      X3, X0, X5
+	VMOVDQU      pixels<>+16(SB), X3
+	VPSHUFB      X3, X1, X6
+	VMOVDQU      pixels<>+32(SB), X3
+	VPSHUFB      X3, X2, X7
+	VPOR         X6, X5, X5
+	VPOR         X7, X5, X5
+	VMOVDQU      X5, (AX)
+	VMOVDQU      pixels<>+48(SB), X3
+	VPSHUFB      X3, X0, X5
+	VMOVDQU      pixels<>+64(SB), X3
+	VPSHUFB      X3, X1, X6
+	VMOVDQU      pixels<>+80(SB), X3
+	VPSHUFB      X3, X2, X7
+	VPOR         X6, X5, X5
+	VPOR         X7, X5, X5
+	VMOVDQU      X5, 16(AX)
+	VMOVDQU      pixels<>+96(SB), X3
+	VPSHUFB      X3, X0, X5
+	VMOVDQU      pixels<>+112(SB), X3
+	VPSHUFB      X3, X1, X6
+	VMOVDQU      pixels<>+128(SB), X3
+	VPSHUFB      X3, X2, X7
+	VPOR         X6, X5, X5
+	VPOR         X7, X5, X5
+	VMOVDQU      X5, 32(AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x30, AX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func finishAVX2(y []uint16, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·finishAVX2(SB), NOSPLIT, $0-160

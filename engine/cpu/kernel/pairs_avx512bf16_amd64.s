@@ -57,6 +57,105 @@ end:
 	VZEROUPPER
 	RET
 
+DATA pixels<>+0(SB)/2, $0x0000
+DATA pixels<>+2(SB)/2, $0x0010
+DATA pixels<>+4(SB)/2, $0x0020
+DATA pixels<>+6(SB)/2, $0x0001
+DATA pixels<>+8(SB)/2, $0x0011
+DATA pixels<>+10(SB)/2, $0x0021
+DATA pixels<>+12(SB)/2, $0x0002
+DATA pixels<>+14(SB)/2, $0x0012
+DATA pixels<>+16(SB)/2, $0x0022
+DATA pixels<>+18(SB)/2, $0x0003
+DATA pixels<>+20(SB)/2, $0x0013
+DATA pixels<>+22(SB)/2, $0x0023
+DATA pixels<>+24(SB)/2, $0x0004
+DATA pixels<>+26(SB)/2, $0x0014
+DATA pixels<>+28(SB)/2, $0x0024
+DATA pixels<>+30(SB)/2, $0x0005
+DATA pixels<>+32(SB)/2, $0x0015
+DATA pixels<>+34(SB)/2, $0x0025
+DATA pixels<>+36(SB)/2, $0x0006
+DATA pixels<>+38(SB)/2, $0x0016
+DATA pixels<>+40(SB)/2, $0x0026
+DATA pixels<>+42(SB)/2, $0x0007
+DATA pixels<>+44(SB)/2, $0x0017
+DATA pixels<>+46(SB)/2, $0x0027
+DATA pixels<>+48(SB)/2, $0x0008
+DATA pixels<>+50(SB)/2, $0x0018
+DATA pixels<>+52(SB)/2, $0x0028
+DATA pixels<>+54(SB)/2, $0x0009
+DATA pixels<>+56(SB)/2, $0x0019
+DATA pixels<>+58(SB)/2, $0x0029
+DATA pixels<>+60(SB)/2, $0x000a
+DATA pixels<>+62(SB)/2, $0x001a
+DATA pixels<>+64(SB)/2, $0x002a
+DATA pixels<>+66(SB)/2, $0x000b
+DATA pixels<>+68(SB)/2, $0x001b
+DATA pixels<>+70(SB)/2, $0x002b
+DATA pixels<>+72(SB)/2, $0x000c
+DATA pixels<>+74(SB)/2, $0x001c
+DATA pixels<>+76(SB)/2, $0x002c
+DATA pixels<>+78(SB)/2, $0x000d
+DATA pixels<>+80(SB)/2, $0x001d
+DATA pixels<>+82(SB)/2, $0x002d
+DATA pixels<>+84(SB)/2, $0x000e
+DATA pixels<>+86(SB)/2, $0x001e
+DATA pixels<>+88(SB)/2, $0x002e
+DATA pixels<>+90(SB)/2, $0x000f
+DATA pixels<>+92(SB)/2, $0x001f
+DATA pixels<>+94(SB)/2, $0x002f
+DATA pixels<>+96(SB)/2, $0x0000
+DATA pixels<>+98(SB)/2, $0x0000
+DATA pixels<>+100(SB)/2, $0x0000
+DATA pixels<>+102(SB)/2, $0x0000
+DATA pixels<>+104(SB)/2, $0x0000
+DATA pixels<>+106(SB)/2, $0x0000
+DATA pixels<>+108(SB)/2, $0x0000
+DATA pixels<>+110(SB)/2, $0x0000
+DATA pixels<>+112(SB)/2, $0x0000
+DATA pixels<>+114(SB)/2, $0x0000
+DATA pixels<>+116(SB)/2, $0x0000
+DATA pixels<>+118(SB)/2, $0x0000
+DATA pixels<>+120(SB)/2, $0x0000
+DATA pixels<>+122(SB)/2, $0x0000
+DATA pixels<>+124(SB)/2, $0x0000
+DATA pixels<>+126(SB)/2, $0x0000
+GLOBL pixels<>(SB), RODATA|NOPTR, $128
+
+// func narrowThreeAVX512BF16(dst *uint16, src *float32, ld int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·narrowThreeAVX512BF16(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    ld+16(FP), DX
+	MOVQ    blocks+24(FP), BX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*1), SI
+	VMOVUPS pixels<>+0(SB), Z6
+	VMOVUPS pixels<>+64(SB), Z7
+
+block:
+	VMOVUPS      (CX), Z0
+	LONG         $0x487ef262; WORD $0xc072 // VCVTNEPS2BF16 Z0, Y0
+	VMOVUPS      (CX)(DX*1), Z1
+	LONG         $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
+	VMOVUPS      (CX)(SI*1), Z2
+	LONG         $0x487ef262; WORD $0xd272 // VCVTNEPS2BF16 Z2, Y2
+	VINSERTI64X4 $0x01, Y1, Z0, Z0
+	VMOVAPS      Z6, Z4
+	VPERMI2W     Z2, Z0, Z4
+	VMOVAPS      Z7, Z5
+	VPERMI2W     Z2, Z0, Z5
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Y5, 64(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x60, AX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func finishAVX512BF16(y []uint16, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512_BF16, BMI2
 TEXT ·finishAVX512BF16(SB), NOSPLIT, $0-160

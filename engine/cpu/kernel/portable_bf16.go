@@ -5,12 +5,16 @@ var portableBF16 = BF16{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
 	DotFetch:            dotFetchPortable,
+	DotRound:            dotRoundPortable,
+	DotRows:             dotRowsPortable,
+	RoundNarrow:         15,
 	PackPairs:           packPairsPortable[uint16],
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
 	Transpose:           transposePortable,
 	Patches:             patchesPortable,
 	Narrow:              narrowPortable,
+	NarrowThree:         narrowThreePortable,
 	Widen:               widenPortable,
 	Combine:             combinePortable,
 	Finish:              finishPortable,
@@ -19,7 +23,7 @@ var portableBF16 = BF16{
 	BNReduce:            bnReducePortable[uint16],
 	BNGrad:              bnGradPortable[uint16],
 	SumRows:             sumRowsPortable[uint16],
-	MaxPool:             maxPoolPortable[uint16],
+	MaxPool:             maxPoolBF16Portable,
 	MaxPoolGrad:         maxPoolGradBF16Portable,
 	PeakDot:             peakPortable,
 }
@@ -28,6 +32,14 @@ func narrowPortable(dst []uint16, src []float32) {
 	dst = dst[:len(src)]
 	for i, v := range src {
 		dst[i] = narrow(v)
+	}
+}
+
+func narrowThreePortable(dst []uint16, src []float32, ld, n int) {
+	for i := range n {
+		for c := range 3 {
+			dst[3*i+c] = narrow(src[c*ld+i])
+		}
 	}
 }
 

@@ -29,10 +29,10 @@ func bnReduceBF16AVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16
 //go:noescape
 func bnGradBF16AVX2(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
 
-// maxPoolBF16AVX2 takes the maximum over a window.
+// maxPoolWordsAVX2 takes the maximum over a window.
 //
 //go:noescape
-func maxPoolBF16AVX2(dst []uint16, x []uint16, offs []int, n int)
+func maxPoolWordsAVX2(dst []uint16, x []uint16, offs []int, n int)
 
 // maxPoolGradBF16AVX2 adds dy to dx at the first offset where x is y or NaN.
 //

@@ -1486,177 +1486,124 @@ end:
 	VZEROUPPER
 	RET
 
-// func maxPoolBF16AVX2(dst []uint16, x []uint16, offs []int, n int)
+// func maxPoolWordsAVX2(dst []uint16, x []uint16, offs []int, n int)
 // Requires: AVX, AVX2
-TEXT ·maxPoolBF16AVX2(SB), NOSPLIT, $0-80
-	MOVL         $0xff800000, AX
+TEXT ·maxPoolWordsAVX2(SB), NOSPLIT, $0-80
+	MOVL         $0x7fff7fff, AX
 	VMOVD        AX, X6
 	VBROADCASTSS X6, Y6
+	MOVL         $0x007f007f, AX
+	VMOVD        AX, X7
+	VBROADCASTSS X7, Y7
+	MOVL         $0x80008000, AX
+	VMOVD        AX, X8
+	VBROADCASTSS X8, Y8
 	MOVQ         x_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         n+72(FP), SI
-	MOVQ         SI, DX
-	ANDQ         $0x00000007, DX
-	NEGQ         DX
-	LEAQ         laneMasks<>+0(SB), BX
-	VMOVUPS      32(BX)(DX*4), Y15
 	XORQ         DX, DX
 
 many:
-	CMPQ    SI, $0x00000020
+	CMPQ    SI, $0x00000040
 	JLT     single
-	VMOVAPS Y6, Y0
-	VMOVAPS Y6, Y1
-	VMOVAPS Y6, Y2
-	VMOVAPS Y6, Y3
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
 	JZ      manyWindowDone
 
 manyWindow:
-	MOVQ      (DI), BX
-	LEAQ      (DX)(BX*2), BX
-	VMOVUPS   (AX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VMAXPS    Y0, Y4, Y0
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y0, Y0
-	VMOVUPS   (AX)(BX*1), Y4
-	VANDPS    rounding<>+160(SB), Y4, Y4
-	VMAXPS    Y1, Y4, Y1
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y1, Y1
-	VMOVUPS   32(AX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VMAXPS    Y2, Y4, Y2
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y2, Y2
-	VMOVUPS   32(AX)(BX*1), Y4
-	VANDPS    rounding<>+160(SB), Y4, Y4
-	VMAXPS    Y3, Y4, Y3
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y3, Y3
-	ADDQ      $0x08, DI
-	DECQ      R8
-	JNZ       manyWindow
+	MOVQ    (DI), BX
+	LEAQ    (DX)(BX*2), BX
+	VMOVUPS (AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y0, Y0
+	VMOVUPS 32(AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y1, Y1
+	VMOVUPS 64(AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y2, Y2
+	VMOVUPS 96(AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y3, Y3
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     manyWindow
 
 manyWindowDone:
-	VPSRLD  $0x10, Y0, Y4
-	VORPS   Y1, Y4, Y4
-	VMOVUPS Y4, (CX)(DX*1)
-	VPSRLD  $0x10, Y2, Y4
-	VORPS   Y3, Y4, Y4
-	VMOVUPS Y4, 32(CX)(DX*1)
-	ADDQ    $0x00000040, DX
-	SUBQ    $0x00000020, SI
+	VPADDW  Y7, Y0, Y0
+	VPSRAW  $0x0f, Y0, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y0, Y5, Y5
+	VMOVUPS Y5, (CX)(DX*1)
+	VPADDW  Y7, Y1, Y1
+	VPSRAW  $0x0f, Y1, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y1, Y5, Y5
+	VMOVUPS Y5, 32(CX)(DX*1)
+	VPADDW  Y7, Y2, Y2
+	VPSRAW  $0x0f, Y2, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y2, Y5, Y5
+	VMOVUPS Y5, 64(CX)(DX*1)
+	VPADDW  Y7, Y3, Y3
+	VPSRAW  $0x0f, Y3, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y3, Y5, Y5
+	VMOVUPS Y5, 96(CX)(DX*1)
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x00000040, SI
 	JMP     many
 
 single:
-	CMPQ    SI, $0x00000008
+	CMPQ    SI, $0x00000010
 	JLT     tail
-	VMOVAPS Y6, Y0
+	VMOVAPS Y8, Y0
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
 	JZ      singleWindowDone
 
 singleWindow:
-	MOVQ      (DI), BX
-	LEAQ      (DX)(BX*2), BX
-	VPMOVZXWD (AX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VMAXPS    Y0, Y4, Y0
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y0, Y0
-	ADDQ      $0x08, DI
-	DECQ      R8
-	JNZ       singleWindow
+	MOVQ    (DI), BX
+	LEAQ    (DX)(BX*2), BX
+	VMOVUPS (AX)(BX*1), Y4
+	VPSRAW  $0x0f, Y4, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y4, Y5, Y5
+	VPSUBW  Y7, Y5, Y5
+	VPMAXSW Y5, Y0, Y0
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     singleWindow
 
 singleWindowDone:
-	VPSRLD       $0x10, Y0, Y4
-	VEXTRACTI128 $0x01, Y4, X5
-	VPACKUSDW    X5, X4, X4
-	VMOVDQU      X4, (CX)(DX*1)
-	ADDQ         $0x00000010, DX
-	SUBQ         $0x00000008, SI
-	JMP          single
+	VPADDW  Y7, Y0, Y0
+	VPSRAW  $0x0f, Y0, Y5
+	VPAND   Y6, Y5, Y5
+	VPXOR   Y0, Y5, Y5
+	VMOVUPS Y5, (CX)(DX*1)
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000010, SI
+	JMP     single
 
 tail:
-	TESTQ   SI, SI
-	JLE     end
-	VMOVAPS Y6, Y0
-	MOVQ    offs_base+48(FP), SI
-	MOVQ    offs_len+56(FP), DI
-	TESTQ   DI, DI
-	JZ      tailWindowDone
-
-tailWindow:
-	MOVQ      (SI), BX
-	LEAQ      (DX)(BX*2), BX
-	VPXOR     X4, X4, X4
-	VMOVMSKPS Y15, R8
-	TESTL     $0x00000001, R8
-	JZ        lanesDone15
-	VPINSRW   $0x00, (AX)(BX*1), X4, X4
-	TESTL     $0x00000002, R8
-	JZ        lanesDone15
-	VPINSRW   $0x01, 2(AX)(BX*1), X4, X4
-	TESTL     $0x00000004, R8
-	JZ        lanesDone15
-	VPINSRW   $0x02, 4(AX)(BX*1), X4, X4
-	TESTL     $0x00000008, R8
-	JZ        lanesDone15
-	VPINSRW   $0x03, 6(AX)(BX*1), X4, X4
-	TESTL     $0x00000010, R8
-	JZ        lanesDone15
-	VPINSRW   $0x04, 8(AX)(BX*1), X4, X4
-	TESTL     $0x00000020, R8
-	JZ        lanesDone15
-	VPINSRW   $0x05, 10(AX)(BX*1), X4, X4
-	TESTL     $0x00000040, R8
-	JZ        lanesDone15
-	VPINSRW   $0x06, 12(AX)(BX*1), X4, X4
-
-lanesDone15:
-	VPMOVZXWD X4, Y4
-	VPSLLD    $0x10, Y4, Y4
-	VMAXPS    Y0, Y4, Y0
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y4, Y0, Y0
-	ADDQ      $0x08, SI
-	DECQ      DI
-	JNZ       tailWindow
-
-tailWindowDone:
-	VPSRLD       $0x10, Y0, Y4
-	VEXTRACTI128 $0x01, Y4, X5
-	VPACKUSDW    X5, X4, X4
-	VMOVMSKPS    Y15, AX
-	TESTL        $0x00000001, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x00, X4, (CX)(DX*1)
-	TESTL        $0x00000002, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x01, X4, 2(CX)(DX*1)
-	TESTL        $0x00000004, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x02, X4, 4(CX)(DX*1)
-	TESTL        $0x00000008, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x03, X4, 6(CX)(DX*1)
-	TESTL        $0x00000010, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x04, X4, 8(CX)(DX*1)
-	TESTL        $0x00000020, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x05, X4, 10(CX)(DX*1)
-	TESTL        $0x00000040, AX
-	JZ           lanesDone16
-	VPEXTRW      $0x06, X4, 12(CX)(DX*1)
-
-lanesDone16:
-end:
 	VZEROUPPER
 	RET
 
@@ -1777,55 +1724,55 @@ tail:
 	VPXOR     X0, X0, X0
 	VMOVMSKPS Y15, DI
 	TESTL     $0x00000001, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x00, (DX)(SI*1), X0, X0
 	TESTL     $0x00000002, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x01, 2(DX)(SI*1), X0, X0
 	TESTL     $0x00000004, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x02, 4(DX)(SI*1), X0, X0
 	TESTL     $0x00000008, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x03, 6(DX)(SI*1), X0, X0
 	TESTL     $0x00000010, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x04, 8(DX)(SI*1), X0, X0
 	TESTL     $0x00000020, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x05, 10(DX)(SI*1), X0, X0
 	TESTL     $0x00000040, DI
-	JZ        lanesDone17
+	JZ        lanesDone15
 	VPINSRW   $0x06, 12(DX)(SI*1), X0, X0
 
-lanesDone17:
+lanesDone15:
 	VPMOVZXWD X0, Y0
 	VPSLLD    $0x10, Y0, Y0
 	VPXOR     X2, X2, X2
 	VMOVMSKPS Y15, DX
 	TESTL     $0x00000001, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x00, (BX)(SI*1), X2, X2
 	TESTL     $0x00000002, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x01, 2(BX)(SI*1), X2, X2
 	TESTL     $0x00000004, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x02, 4(BX)(SI*1), X2, X2
 	TESTL     $0x00000008, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x03, 6(BX)(SI*1), X2, X2
 	TESTL     $0x00000010, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x04, 8(BX)(SI*1), X2, X2
 	TESTL     $0x00000020, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x05, 10(BX)(SI*1), X2, X2
 	TESTL     $0x00000040, DX
-	JZ        lanesDone18
+	JZ        lanesDone16
 	VPINSRW   $0x06, 12(BX)(SI*1), X2, X2
 
-lanesDone18:
+lanesDone16:
 	VPMOVZXWD X2, Y2
 	VPSLLD    $0x10, Y2, Y2
 	VPCMPEQD  Y4, Y4, Y4
@@ -1843,28 +1790,28 @@ tailWindow:
 	VPXOR     X6, X6, X6
 	VMOVMSKPS Y15, R10
 	TESTL     $0x00000001, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x00, (CX)(DI*1), X6, X6
 	TESTL     $0x00000002, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x01, 2(CX)(DI*1), X6, X6
 	TESTL     $0x00000004, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x02, 4(CX)(DI*1), X6, X6
 	TESTL     $0x00000008, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x03, 6(CX)(DI*1), X6, X6
 	TESTL     $0x00000010, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x04, 8(CX)(DI*1), X6, X6
 	TESTL     $0x00000020, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x05, 10(CX)(DI*1), X6, X6
 	TESTL     $0x00000040, R10
-	JZ        lanesDone19
+	JZ        lanesDone17
 	VPINSRW   $0x06, 12(CX)(DI*1), X6, X6
 
-lanesDone19:
+lanesDone17:
 	VPMOVZXWD  X6, Y6
 	VPSLLD     $0x10, Y6, Y6
 	VMASKMOVPS (AX)(R8*2), Y15, Y7

@@ -1084,104 +1084,119 @@ end:
 	RET
 
 // func maxPoolBF16AVX512BF16(dst []uint16, x []uint16, offs []int, n int)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512BW, AVX512F, BMI2
 TEXT ·maxPoolBF16AVX512BF16(SB), NOSPLIT, $0-80
-	MOVL         $0xffff0000, AX
-	VMOVD        AX, X0
-	VBROADCASTSS X0, Z0
-	VMOVUPS      weaves<>+256(SB), Z1
-	MOVL         $0xff800000, AX
+	MOVL         $0x7fff7fff, AX
+	VMOVD        AX, X6
+	VBROADCASTSS X6, Z6
+	MOVL         $0x007f007f, AX
+	VMOVD        AX, X7
+	VBROADCASTSS X7, Z7
+	MOVL         $0x80008000, AX
 	VMOVD        AX, X8
 	VBROADCASTSS X8, Z8
 	MOVQ         x_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         n+72(FP), SI
-	MOVQ         SI, DX
-	ANDQ         $0x0000000f, DX
-	MOVL         $0xffffffff, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
 	XORQ         DX, DX
 
 many:
-	CMPQ    SI, $0x00000040
+	CMPQ    SI, $0x00000080
 	JLT     single
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
 	VMOVAPS Z8, Z2
 	VMOVAPS Z8, Z3
-	VMOVAPS Z8, Z4
-	VMOVAPS Z8, Z5
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
 	JZ      manyWindowDone
 
 manyWindow:
-	MOVQ    (DI), BX
-	LEAQ    (DX)(BX*2), BX
-	VPSLLD  $0x10, (AX)(BX*1), Z6
-	VMAXPS  Z2, Z6, Z2
-	VCMPPS  $0x03, Z6, Z6, K2
-	VMOVAPS Z6, K2, Z2
-	VPANDD  (AX)(BX*1), Z0, Z6
-	VMAXPS  Z3, Z6, Z3
-	VCMPPS  $0x03, Z6, Z6, K2
-	VMOVAPS Z6, K2, Z3
-	VPSLLD  $0x10, 64(AX)(BX*1), Z6
-	VMAXPS  Z4, Z6, Z4
-	VCMPPS  $0x03, Z6, Z6, K2
-	VMOVAPS Z6, K2, Z4
-	VPANDD  64(AX)(BX*1), Z0, Z6
-	VMAXPS  Z5, Z6, Z5
-	VCMPPS  $0x03, Z6, Z6, K2
-	VMOVAPS Z6, K2, Z5
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     manyWindow
+	MOVQ       (DI), BX
+	LEAQ       (DX)(BX*2), BX
+	VMOVUPS    (AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z0, Z0
+	VMOVUPS    64(AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z1, Z1
+	VMOVUPS    128(AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z2, Z2
+	VMOVUPS    192(AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z3, Z3
+	ADDQ       $0x08, DI
+	DECQ       R8
+	JNZ        manyWindow
 
 manyWindowDone:
-	VPSRLD  $0x10, Z2, Z6
-	VORPS   Z3, Z6, Z6
-	VMOVUPS Z6, (CX)(DX*1)
-	VPSRLD  $0x10, Z4, Z6
-	VORPS   Z5, Z6, Z6
-	VMOVUPS Z6, 64(CX)(DX*1)
-	ADDQ    $0x00000080, DX
-	SUBQ    $0x00000040, SI
-	JMP     many
+	VPADDW     Z7, Z0, Z0
+	VPSRAW     $0x0f, Z0, Z5
+	VPTERNLOGD $0x6c, Z6, Z0, Z5
+	VMOVUPS    Z5, (CX)(DX*1)
+	VPADDW     Z7, Z1, Z1
+	VPSRAW     $0x0f, Z1, Z5
+	VPTERNLOGD $0x6c, Z6, Z1, Z5
+	VMOVUPS    Z5, 64(CX)(DX*1)
+	VPADDW     Z7, Z2, Z2
+	VPSRAW     $0x0f, Z2, Z5
+	VPTERNLOGD $0x6c, Z6, Z2, Z5
+	VMOVUPS    Z5, 128(CX)(DX*1)
+	VPADDW     Z7, Z3, Z3
+	VPSRAW     $0x0f, Z3, Z5
+	VPTERNLOGD $0x6c, Z6, Z3, Z5
+	VMOVUPS    Z5, 192(CX)(DX*1)
+	ADDQ       $0x00000100, DX
+	SUBQ       $0x00000080, SI
+	JMP        many
 
 single:
-	CMPQ    SI, $0x00000010
+	CMPQ    SI, $0x00000020
 	JLT     tail
-	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z0
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
 	JZ      singleWindowDone
 
 singleWindow:
-	MOVQ      (DI), BX
-	LEAQ      (DX)(BX*2), BX
-	VPMOVZXWD (AX)(BX*1), Z6
-	VPSLLD    $0x10, Z6, Z6
-	VMAXPS    Z2, Z6, Z2
-	VCMPPS    $0x03, Z6, Z6, K2
-	VMOVAPS   Z6, K2, Z2
-	ADDQ      $0x08, DI
-	DECQ      R8
-	JNZ       singleWindow
+	MOVQ       (DI), BX
+	LEAQ       (DX)(BX*2), BX
+	VMOVUPS    (AX)(BX*1), Z4
+	VPSRAW     $0x0f, Z4, Z5
+	VPTERNLOGD $0x6c, Z6, Z4, Z5
+	VPSUBW     Z7, Z5, Z5
+	VPMAXSW    Z5, Z0, Z0
+	ADDQ       $0x08, DI
+	DECQ       R8
+	JNZ        singleWindow
 
 singleWindowDone:
-	VPSRLD    $0x10, Z2, Z6
-	VPMOVDW   Z6, Y6
-	VMOVDQU32 Y6, (CX)(DX*1)
-	ADDQ      $0x00000020, DX
-	SUBQ      $0x00000010, SI
-	JMP       single
+	VPADDW     Z7, Z0, Z0
+	VPSRAW     $0x0f, Z0, Z5
+	VPTERNLOGD $0x6c, Z6, Z0, Z5
+	VMOVUPS    Z5, (CX)(DX*1)
+	ADDQ       $0x00000040, DX
+	SUBQ       $0x00000020, SI
+	JMP        single
 
 tail:
 	TESTQ   SI, SI
 	JLE     end
-	VMOVAPS Z8, Z2
+	MOVL    $0xffffffff, BX
+	BZHIL   SI, BX, BX
+	KMOVD   BX, K1
+	VMOVAPS Z8, Z0
 	MOVQ    offs_base+48(FP), SI
 	MOVQ    offs_len+56(FP), DI
 	TESTQ   DI, DI
@@ -1190,19 +1205,20 @@ tail:
 tailWindow:
 	MOVQ        (SI), BX
 	LEAQ        (DX)(BX*2), BX
-	VPMOVZXWD.Z (AX)(BX*1), K1, Z6
-	VPSLLD      $0x10, Z6, Z6
-	VMAXPS      Z2, Z6, Z2
-	VCMPPS      $0x03, Z6, Z6, K2
-	VMOVAPS     Z6, K2, Z2
+	VMOVDQU16.Z (AX)(BX*1), K1, Z4
+	VPSRAW      $0x0f, Z4, Z5
+	VPTERNLOGD  $0x6c, Z6, Z4, Z5
+	VPSUBW      Z7, Z5, Z5
+	VPMAXSW     Z5, Z0, Z0
 	ADDQ        $0x08, SI
 	DECQ        DI
 	JNZ         tailWindow
 
 tailWindowDone:
-	VPSRLD    $0x10, Z2, Z6
-	VPMOVDW   Z6, Y6
-	VMOVDQU16 Y6, K1, (CX)(DX*1)
+	VPADDW     Z7, Z0, Z0
+	VPSRAW     $0x0f, Z0, Z5
+	VPTERNLOGD $0x6c, Z6, Z0, Z5
+	VMOVDQU16  Z5, K1, (CX)(DX*1)
 
 end:
 	VZEROUPPER

@@ -15,11 +15,12 @@ import (
 const (
 	dotPairs   = "VDPBF16PS"
 	narrowPair = "VCVTNEPS2BF16"
+	narrowTwo  = "VCVTNE2PS2BF16"
 	bcst       = "BCST"
 )
 
-// opcodes are those of EVEX.512.F3.0F38.W0.
-var opcodes = map[string]byte{dotPairs: 0x52, narrowPair: 0x72}
+// opcodes are those of EVEX.512.0F38.W0, with the prefix F3, or F2 for narrowTwo.
+var opcodes = map[string]byte{dotPairs: 0x52, narrowPair: 0x72, narrowTwo: 0x72}
 
 // VDPBF16PS adds to every float32 of acc the products of the two bfloat16 at its place in
 // a and b, the second first.
@@ -35,6 +36,11 @@ func (e *emitter) VDPBF16PS_BCST(a operand.Mem, b, acc reg.VecPhysical) {
 // VCVTNEPS2BF16 rounds the sixteen float32 of a to bfloat16.
 func (e *emitter) VCVTNEPS2BF16(a, half reg.Register) {
 	e.addBF16(narrowPair, nil, []operand.Op{a, half}, []operand.Op{a}, half)
+}
+
+// VCVTNE2PS2BF16 rounds the float32 of low and high to the lower and the upper half of to.
+func (e *emitter) VCVTNE2PS2BF16(low operand.Op, high, to reg.Register) {
+	e.addBF16(narrowTwo, nil, []operand.Op{low, high, to}, []operand.Op{low, high}, to)
 }
 
 func (e *emitter) addBF16(opcode string, suffixes []string, operands, inputs []operand.Op, output operand.Op) {
@@ -99,6 +105,9 @@ func evex(i *ir.Instruction) []byte {
 		if set != 0 {
 			prefix[at] &^= 1 << bit
 		}
+	}
+	if i.Opcode == narrowTwo {
+		prefix[2] |= 1 // F2
 	}
 	clearBit(1, 7, dst&8)
 	clearBit(1, 4, dst&16)

@@ -86,6 +86,10 @@ type product struct {
 	b        reg.GPVirtual
 
 	next, pace reg.GPVirtual // the address to prefetch, and by how many bytes it advances at a step
+
+	// With a table, the rows of a are at addresses of their own, at bytes on from those in
+	// the table. See rounding.
+	table, at reg.GPVirtual
 }
 
 func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
@@ -122,8 +126,14 @@ func (p *product) integers() bool { return p.kind == int16Pairs || p.kind == int
 // last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
 
-// row is the address of row r of a.
+// row is the address of row r of a. With a table it needs a load, for which there is time
+// enough: a step has one multiply-add a cycle, or two, but hardly any loads.
 func (p *product) row(r int) operand.Mem {
+	if p.table != nil {
+		row := p.GP64()
+		p.MOVQ(operand.Mem{Base: p.table, Disp: 8 * r}, row)
+		return operand.Mem{Base: row, Index: p.at, Scale: 1}
+	}
 	base := p.a0
 	switch r {
 	case 7, 9, 11, 13:
@@ -162,9 +172,13 @@ func (p *product) steps(n int) {
 
 // advance moves a and b forward by a number of bytes.
 func (p *product) advance(a, b operand.Op) {
-	p.ADDQ(a, p.a0)
-	if p.rows > 7 {
-		p.ADDQ(a, p.a1)
+	if p.table != nil {
+		p.ADDQ(a, p.at)
+	} else {
+		p.ADDQ(a, p.a0)
+		if p.rows > 7 {
+			p.ADDQ(a, p.a1)
+		}
 	}
 	p.ADDQ(b, p.b)
 }

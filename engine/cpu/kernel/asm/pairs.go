@@ -12,6 +12,7 @@ func pairsFile(e *emitter) {
 	e.maskTable()
 	s := &sweep{emitter: e, onBF16: true}
 	narrowFlat(s)
+	narrowThree(e)
 	finish(s)
 	interleave(e, "interleaveFloats", "float32", 4, (*emitter).pairFloats)
 	transposePairs(e, "transposeFloats", "row *float32, ld int", (*emitter).floatRows)

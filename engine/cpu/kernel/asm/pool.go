@@ -6,7 +6,11 @@ import (
 )
 
 func poolKernels(e *sweep) {
-	maxPool(e)
+	if e.onBF16 {
+		maxPoolWords(e)
+	} else {
+		maxPool(e)
+	}
 	maxPoolGrad(e)
 }
 
@@ -131,4 +135,108 @@ func (e *emitter) assign(v int, y, dy, todo, x, u, t reg.VecPhysical) {
 	e.VANDNPS(todo, t, todo)
 	e.VADDPS(dy, u, x)
 	e.VBLENDVPS(t, x, u, u)
+}
+
+// maxPoolWords writes the maximum over a window of bfloat16. It compares them as integers,
+// their keys, which are in the order of the numbers: the bits other than the sign are inverted
+// in negative numbers, and then everything is moved such that the NaN of both signs are the
+// largest. The AVX2 kernel takes only whole vectors.
+func maxPoolWords(e *sweep) {
+	const most = 4
+	name := "maxPoolBF16"
+	if !e.wide() {
+		name = "maxPoolWords"
+	}
+	e.emitter.function(name, "takes the maximum over a window.", "dst, x []uint16, offs []int, n int")
+	free := registers{e: e.emitter}
+	best, t, u := free.take(most), free.one(), free.one()
+	w := wordKeys{emitter: e.emitter, bits: free.one(), nans: free.one(), lowest: free.one()}
+	e.constant(0x7fff7fff, w.bits)
+	e.constant(0x007f007f, w.nans)
+	e.constant(0x80008000, w.lowest)
+	x, dst, col, at, left := e.arg("x"), e.arg("dst"), e.GP64(), e.GP64(), e.arg("n")
+	words := 2 * e.lanes
+	pool := func(label string, vectors int, masked bool) {
+		for v := range vectors {
+			e.VMOVAPS(w.lowest, best[v])
+		}
+		e.windows(label, col, []string{"offs"}, []reg.GPVirtual{at}, func() {
+			for v := range vectors {
+				m := operand.Mem{Base: x, Index: at, Scale: 1, Disp: v * e.bytes()}
+				if masked {
+					e.VMOVDQU16_Z(m, reg.K1, t)
+				} else {
+					e.VMOVUPS(m, t)
+				}
+				w.key(t, u)
+				e.VPMAXSW(u, best[v], best[v])
+			}
+		})
+		for v := range vectors {
+			m := operand.Mem{Base: dst, Index: col, Scale: 1, Disp: v * e.bytes()}
+			w.value(best[v], u)
+			if masked {
+				e.VMOVDQU16(u, reg.K1, m)
+			} else {
+				e.VMOVUPS(u, m)
+			}
+		}
+	}
+	e.XORQ(col, col)
+	for _, c := range []struct {
+		vectors    int
+		this, next string
+	}{{most, "many", "single"}, {1, "single", "tail"}} {
+		e.Label(c.this)
+		e.CMPQ(left, operand.U32(uint32(c.vectors*words)))
+		e.JLT(operand.LabelRef(c.next))
+		pool(c.this+"Window", c.vectors, false)
+		e.ADDQ(operand.U32(uint32(c.vectors*e.bytes())), col)
+		e.SUBQ(operand.U32(uint32(c.vectors*words)), left)
+		e.JMP(operand.LabelRef(c.this))
+	}
+	e.Label("tail")
+	if e.wide() {
+		bits := e.GP32()
+		e.TESTQ(left, left)
+		e.JLE(operand.LabelRef("end"))
+		e.MOVL(operand.U32(0xffffffff), bits)
+		e.BZHIL(left.As32(), bits, bits)
+		e.KMOVD(bits, reg.K1)
+		pool("tailWindow", 1, true)
+		e.Label("end")
+	}
+	e.done()
+}
+
+// wordKeys has the constants that keys of bfloat16 need.
+type wordKeys struct {
+	*emitter
+	bits   reg.VecPhysical // all but the sign
+	nans   reg.VecPhysical // how many NaN of a sign there are
+	lowest reg.VecPhysical // the key of -Inf
+}
+
+// key sets key to the keys of x.
+func (w *wordKeys) key(x, key reg.VecPhysical) {
+	w.invert(x, key)
+	w.VPSUBW(w.nans, key, key)
+}
+
+// value sets x to the numbers that have the keys in key, which it overwrites.
+func (w *wordKeys) value(key, x reg.VecPhysical) {
+	w.VPADDW(w.nans, key, key)
+	w.invert(key, x)
+}
+
+// invert sets y to x with all bits but the sign inverted where x is negative.
+func (w *wordKeys) invert(x, y reg.VecPhysical) {
+	w.VPSRAW(operand.U8(15), x, y)
+	if w.wide() {
+		const xorAnd = operand.U8(0x6c) // x ^ (y & bits)
+		w.VPTERNLOGD(xorAnd, w.bits, x, y)
+		return
+	}
+	w.VPAND(w.bits, y, y)
+	w.VPXOR(x, y, y)
 }

@@ -1,0 +1,231 @@
+package loop_test
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
+)
+
+// A precisionCase is one way to compute a net. The errors are bounds of the root mean square
+// error against float64, relative to the root mean square of the exact values.
+type precisionCase struct {
+	name              string
+	precision         engine.Precision
+	direct            bool
+	logits, gradients float64 // gradients is 0 where the precision does not train
+}
+
+var precisionCases = []precisionCase{
+	{"fp32, direct sums", engine.FP32, true, 2e-6, 5e-5},
+	{"fp32", engine.FP32, false, 4e-6, 1e-4},
+	{"bf16, direct sums", engine.BF16, true, 0.01, 0.3},
+	{"bf16", engine.BF16, false, 0.01, 0.3},
+}
+
+// TestPrecisionErrors measures the errors of every precision in a net that has learned: the
+// logits of test images, and the gradients of all weights in a training step, both against
+// float64. With -v it prints the table of docs/precision.md; RESIDUAL_LONG=1 takes larger
+// images and more of them.
+func TestPrecisionErrors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a net is trained, and computed in float64")
+	}
+	batch, times := 4, 1
+	if os.Getenv("RESIDUAL_LONG") != "" {
+		batch, times = 8, 3 // minutes, nearly all of them for float64
+	}
+	net, images, labels := trainedForErrors(t, batch, times)
+	logits := newExact(net, graph.Eval, images, labels)
+	grads := newExact(net, graph.Train, images, labels)
+	var lines strings.Builder
+	for _, isa := range kernel.Available() {
+		for _, c := range precisionCases {
+			if c.precision == engine.FP32 && isa > kernel.AVX512 {
+				continue // its kernels are those of AVX512
+			}
+			dev, err := cpu.New(cpu.Options{ISA: &isa, Direct: c.direct})
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed, most := 0, 0.0
+			got := logits.compute(t, dev, c.precision)
+			ofLogits := logits.error(got)
+			for i := 0; i < len(got[0]); i += 10 {
+				if largest(logits.want[0][i:i+10]) != largest(wide(got[0])[i:i+10]) {
+					changed++
+				}
+			}
+			for i, v := range got[0] {
+				most = max(most, math.Abs(float64(v)-logits.want[0][i]))
+			}
+			ofGradients := grads.error(grads.compute(t, dev, c.precision))
+			dev.Close()
+			fmt.Fprintf(&lines, "| %s | %v | %.2g | %.2g | %d of %d | %.2g |\n", c.name, isa, ofLogits, most, changed, batch, ofGradients)
+			if !(ofLogits <= c.logits) || !(ofGradients <= c.gradients) {
+				t.Errorf("%s, %v: errors of logits %.2g and of gradients %.2g, want at most %.2g and %.2g", c.name, isa, ofLogits, ofGradients, c.logits, c.gradients)
+			}
+		}
+	}
+	t.Logf("\n| computed in | kernels | logits: error | largest | other classes | gradients: error |\n|---|---|---|---|---|---|\n%s", lines.String())
+}
+
+// enlarged has every pixel of a data set several times in a row and in a column.
+type enlarged struct {
+	data.Dataset
+	times int
+}
+
+func (e enlarged) Info() data.Info {
+	info := e.Dataset.Info()
+	info.Height, info.Width = info.Height*e.times, info.Width*e.times
+	return info
+}
+
+func (e enlarged) Get(i int, pix []uint8) (int, error) {
+	info := e.Dataset.Info()
+	small := make([]uint8, info.Channels*info.Height*info.Width)
+	label, err := e.Dataset.Get(i, small)
+	for k := range pix {
+		y, x := k/(info.Width*e.times), k%(info.Width*e.times)
+		pix[k] = small[y/e.times*info.Width+x/e.times]
+	}
+	return label, err
+}
+
+// trainedForErrors trains the ResNet-18 of the notes on garments, and returns it with test
+// images that it has not seen.
+func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, labels *tensor.Tensor) {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	train, err := data.Open(t.Context(), "garments", data.Options{Split: data.Train, Size: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := data.Open(t.Context(), "garments", data.Options{Split: data.Test, Size: batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err = models.New("d2l-resnet18", models.Config{Channels: 1, Classes: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nn.Init(net, 1, nn.XavierUniform)
+	trainer, err := loop.New(dev, net, enlarged{train, times}, enlarged{test, times}, loop.Options{Batch: 64, Epochs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := trainer.Fit(t.Context(), loop.Events{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	loader, err := data.NewLoader(enlarged{test, times}, data.LoaderConfig{Batch: batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := loader.Epoch(t.Context(), 0)
+	defer epoch.Close()
+	b, err := epoch.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net, b.Images.Clone(), b.Labels.Clone()
+}
+
+// exact is a graph of a net with its outputs in float64.
+type exact struct {
+	graph   *graph.Graph
+	feeds   map[*graph.Node]*tensor.Tensor
+	outputs []*graph.Node
+	want    [][]float64
+}
+
+// newExact traces the logits of a net in evaluation, and the gradients of its loss in
+// training.
+func newExact(net nn.Module, mode graph.Mode, images, labels *tensor.Tensor) *exact {
+	e := &exact{graph: graph.New(mode), feeds: map[*graph.Node]*tensor.Tensor{}}
+	x := e.graph.Input("images", tensor.Float32, images.Shape()...)
+	e.feeds[x] = images
+	values := map[*graph.Node][]float64{x: wide(images.Data())}
+	logits := net.Forward(x)
+	e.outputs = []*graph.Node{logits}
+	if mode == graph.Train {
+		y := e.graph.Input("labels", tensor.Int64, labels.Shape()...)
+		e.feeds[y] = labels
+		for _, v := range labels.Ints() {
+			values[y] = append(values[y], float64(v))
+		}
+		var leaves []*graph.Node
+		for _, p := range nn.Parameters(net) {
+			leaves = append(leaves, e.graph.Variable(p.Variable))
+		}
+		e.outputs = graph.Gradients(nn.CrossEntropyLoss{}.Forward(logits, y), leaves)
+	}
+	e.want = graph.Reference(e.outputs, values)
+	return e
+}
+
+// compute returns the outputs as a device computes them.
+func (e *exact) compute(t *testing.T, dev engine.Device, precision engine.Precision) (got [][]float32) {
+	t.Helper()
+	p, err := engine.Compile(e.graph, engine.NewStore(dev), engine.Spec{Outputs: e.outputs, Precision: precision})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, v := range e.feeds {
+		if err := p.Feed(n, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Run(0); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range e.outputs {
+		out := tensor.New(n.Shape...)
+		p.Read(n, out)
+		got = append(got, slices.Clone(out.Data()))
+	}
+	return got
+}
+
+// error is the root mean square of the differences from float64 over that of the values, of
+// all outputs together.
+func (e *exact) error(got [][]float32) float64 {
+	off, all := 0.0, 0.0
+	for i, want := range e.want {
+		for k, w := range want {
+			d := float64(got[i][k]) - w
+			off += d * d
+			all += w * w
+		}
+	}
+	return math.Sqrt(off / all)
+}
+
+func wide(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// largest is the index of the largest value.
+func largest(x []float64) int {
+	return slices.Index(x, slices.Max(x))
+}
