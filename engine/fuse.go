@@ -9,12 +9,13 @@ import (
 // fuse merges steps so that tensors pass through memory fewer times. Each rule handles
 // one pattern. The idea is from Jung et al. 2018, "Restructuring Batch Normalization to
 // Accelerate CNN Training".
-func fuse(steps []Step) []Step {
+func fuse(steps []Step, device Device) []Step {
 	f := &fusion{steps: steps}
+	f.reducer, _ = device.(NormReducer)
 	for _, rule := range []func(Step){
 		f.normAddReLU, f.normReLU, f.normAdd, f.convNorm, f.convReLU, f.convStats,
 		f.integerAdd, f.integerReLU, f.quantizeFirst, f.convQuantize,
-		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad,
+		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad, f.reduceConvGrad,
 	} {
 		f.index()
 		for i := range f.steps {
@@ -30,6 +31,7 @@ func fuse(steps []Step) []Step {
 
 type fusion struct {
 	steps    []Step
+	reducer  NormReducer // nil if the device is none
 	producer map[*Value]Step
 	users    map[*Value][]Step
 	at       map[Step]int
