@@ -126,7 +126,7 @@ what a step has to do.`,
 	inGroup(fs, settings.Run, "mode", "batch", "repeat", "warmup", "profile", "peaks", "dry")
 	inGroup(fs, settings.Device, "recompute")
 	common(fs, "mode", "model", "weights", "resize", "batch", "feed", "data", "photos", "profile")
-	f.device.add(cmd)
+	f.device.addInference(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
 	_ = cmd.RegisterFlagCompletionFunc("mode", words(modes...))
@@ -291,7 +291,7 @@ func (f *benchFlags) fedFrom() string {
 
 // benchFlag is the flag for a field of measure.Config.
 var benchFlag = map[string]string{
-	"Model": "model", "Mode": "mode", "Batch": "batch", "Size": "resize", "Recompute": "recompute", "Repeat": "repeat", "Data": "data",
+	"Model": "model", "Mode": "mode", "Batch": "batch", "Size": "resize", "Precision": "precision", "Recompute": "recompute", "Repeat": "repeat", "Data": "data",
 }
 
 // explain names the flags that an error is about.

@@ -35,6 +35,14 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
 }
 
+// addInference is add for a command that computes trained models, which may be quantised.
+func (f *deviceFlags) addInference(cmd *cobra.Command) {
+	f.add(cmd)
+	fs, precision := cmd.Flags(), settings.Of("Precision")
+	fs.Lookup(precision.Flag()).Usage = "auto, int8, bf16, tf32 or fp32"
+	note(fs, precision.Flag(), noteMore, precision.More+" int8 is for inference with quantised models, for which auto takes it.")
+}
+
 // addDevice is add without the precision, for a command that computes in several.
 func (f *deviceFlags) addDevice(cmd *cobra.Command) {
 	f.precision = "auto"
