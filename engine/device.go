@@ -181,6 +181,13 @@ type Broadcaster interface {
 	Broadcasts() bool
 }
 
+// NormReducer is an optional interface of a Device. If ReducesNorm returns true, the step
+// may get the work of the batch norm whose output's gradient it computes (NormReduce).
+type NormReducer interface {
+	Device
+	ReducesNorm(s *ConvGradInput) bool
+}
+
 // AsyncDevice is an optional interface of a Device that runs some steps concurrently with the
 // steps that follow them, as a GPU does on a second stream. Asynchronous selects these steps.
 // Such a step may run until the next one that Asynchronous selects, or until the end of the

@@ -9,12 +9,13 @@ import (
 // fuse merges steps so that tensors pass through memory fewer times. Each rule handles
 // one pattern. The idea is from Jung et al. 2018, "Restructuring Batch Normalization to
 // Accelerate CNN Training".
-func fuse(steps []Step) []Step {
+func fuse(steps []Step, device Device) []Step {
 	f := &fusion{steps: steps}
+	f.reducer, _ = device.(NormReducer)
 	for _, rule := range []func(Step){
 		f.normAddReLU, f.normReLU, f.normAdd, f.convNorm, f.convReLU, f.convStats,
 		f.integerAdd, f.integerReLU, f.quantizeFirst, f.convQuantize,
-		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad,
+		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad, f.reduceConvGrad,
 	} {
 		f.index()
 		for i := range f.steps {
@@ -30,6 +31,7 @@ func fuse(steps []Step) []Step {
 
 type fusion struct {
 	steps    []Step
+	reducer  NormReducer // nil if the device is none
 	producer map[*Value]Step
 	users    map[*Value][]Step
 	at       map[Step]int
@@ -316,4 +318,41 @@ func (f *fusion) addConvGrad(s Step) {
 		conv.Base, conv.DX = other, add.Out
 		f.remove(add)
 	}
+}
+
+// reduceConvGrad fuses the first pass of a batch norm's gradient into the step that computes
+// the gradient of its output, where that is a gradient of a convolution's input. That step
+// sets the gradient to zero where the ReLU behind the batch norm did, so the second pass
+// needs neither the output of the ReLU nor to write the result for the shortcut.
+func (f *fusion) reduceConvGrad(s Step) {
+	reduce, ok := s.(*BatchNormReduce)
+	if !ok || f.reducer == nil {
+		return
+	}
+	conv, ok := f.producer[reduce.DY].(*ConvGradInput)
+	if !ok || conv.Reduce != nil || reduce.DY.Keep || !f.reducer.ReducesNorm(conv) {
+		return
+	}
+	var grad *BatchNormGrad
+	for _, u := range f.users[reduce.DY] {
+		if g, ok := u.(*BatchNormGrad); ok && g.Reduced == reduce.Out {
+			grad = g
+		}
+	}
+	if reduce.Mask != nil && (grad == nil || grad.Mask != reduce.Mask || len(f.users[reduce.DY]) != 2) {
+		return // another step needs the gradient that the mask does not touch
+	}
+	edited := []Step{conv, reduce}
+	if reduce.Mask != nil {
+		edited = append(edited, grad)
+	}
+	f.edit(edited...)
+	conv.Reduce = &NormReduce{X: reduce.X, Stats: reduce.Stats, Mask: reduce.Mask, Out: reduce.Out, Eps: reduce.Eps}
+	if reduce.Mask != nil {
+		if grad.Masked != nil {
+			conv.DX = grad.Masked
+		}
+		grad.DY, grad.Mask, grad.Masked = conv.DX, nil, nil
+	}
+	f.remove(reduce)
 }

@@ -88,7 +88,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	}
 	steps := lo.steps
 	if !spec.Unfused {
-		steps = fuse(steps)
+		steps = fuse(steps, p.device)
 		if d, ok := p.device.(Broadcaster); ok && d.Broadcasts() {
 			steps = broadcastOperands(steps)
 		}

@@ -400,6 +400,11 @@ func replace(s Step, f func(*Value) *Value) Step {
 	case *ConvGradInput:
 		c := *s
 		sub(&c.W, &c.DY, &c.Base, &c.DX)
+		if s.Reduce != nil {
+			reduce := *s.Reduce
+			sub(&reduce.X, &reduce.Stats, &reduce.Mask, &reduce.Out)
+			c.Reduce = &reduce
+		}
 		return &c
 	case *ConvGradWeight:
 		c := *s

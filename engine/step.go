@@ -55,14 +55,35 @@ func (s *Conv) Writes() []*Value     { return present(s.Y, s.Stats) }
 func (s *Conv) InPlace() [][2]*Value { return nil } // Y holds products before the residual is read
 
 // ConvGradInput computes DX, the gradient of a convolution's input, plus Base if that is
-// not nil.
+// not nil. While a part of DX is still in the processor's cache, it does the work of
+// Reduce, if that is not nil.
 type ConvGradInput struct {
 	Window
 	W, DY, Base, DX *Value
+	Reduce          *NormReduce
 }
 
-func (s *ConvGradInput) Reads() []*Value  { return present(s.W, s.DY, s.Base) }
-func (s *ConvGradInput) Writes() []*Value { return []*Value{s.DX} }
+// NormReduce is the work of a [BatchNormReduce] whose gradient is computed by the same
+// step: if Mask is not nil, that gradient is set to 0 where Mask is not positive; Out gets
+// its sums.
+type NormReduce struct {
+	X, Stats, Mask, Out *Value
+	Eps                 float64
+}
+
+func (s *ConvGradInput) Reads() []*Value {
+	r := present(s.W, s.DY, s.Base)
+	if s.Reduce != nil {
+		r = append(r, present(s.Reduce.X, s.Reduce.Stats, s.Reduce.Mask)...)
+	}
+	return r
+}
+func (s *ConvGradInput) Writes() []*Value {
+	if s.Reduce != nil {
+		return []*Value{s.DX, s.Reduce.Out}
+	}
+	return []*Value{s.DX}
+}
 func (s *ConvGradInput) InPlace() [][2]*Value {
 	if s.Base != nil {
 		return [][2]*Value{{s.Base, s.DX}}

@@ -21,7 +21,6 @@ import (
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
-	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/train/settings"
 )
 
@@ -133,7 +132,7 @@ func (f *imageFlags) open(cmd *cobra.Command, name string, d *deviceFlags) (path
 		dev.Close()
 		return "", nil, nil, asked(cmd, err)
 	}
-	if _, scheme := quant.Unwrap(c.Module()); scheme == nil && c.Precision() == engine.INT8 {
+	if c.Precision() == engine.INT8 && inference.PreferredFor(c.Module(), dev) != engine.INT8 {
 		dev.Close()
 		return "", nil, nil, usagef("--precision int8: %s is not quantised; `residual quantize` makes a model that is", path)
 	}

@@ -23,7 +23,7 @@ var trainings = []string{"residual train", "residual lr-find", "residual study g
 var topics = []topic{
 	{"photos", "how images of your own are found, divided and prepared", photosTopic, append([]string{"residual data check"}, trainings...)},
 	{"fine-tuning", "start from weights, freeze layers, and let layers learn at different rates", constant(fineTuningTopic), trainings},
-	{"precision", "bf16 and fp32, devices and kernels, and how to need less memory", constant(precisionTopic), append([]string{"residual eval", "residual predict", "residual bench", "residual quantize"}, trainings...)},
+	{"precision", "int8, bf16 and fp32, devices and kernels, and how to need less memory", constant(precisionTopic), append([]string{"residual eval", "residual predict", "residual bench", "residual quantize"}, trainings...)},
 	{"schedules", "learning rates over a training, how to find one, and when to end", constant(schedulesTopic), trainings},
 	{"resume", "interrupted runs, run folders, exit statuses and settings in a file", constant(resumeTopic), trainings},
 }
@@ -109,11 +109,15 @@ const precisionTopic = `--precision says in which numbers a net computes:
   tf32  products of fp32 numbers on the tensor cores of a GPU; only on GPUs
   auto  int8 for such a model, else bf16 where the device multiplies it, else fp32
 
+3x3 convolutions take Winograd's algorithm where that is faster: in fp32 in float32, and in bf16 with exact products of 16-bit
+integers, with which a layer's error is no larger. In int8 all products are direct and exact.
+
 --device says what computes: cpu, cuda (an NVIDIA GPU; cuda:1 is the second one), or auto, the GPU where there is one.
 ` + "`residual doctor`" + ` says what auto chooses on this machine, and why there is no GPU.
 
---threads and --kernels are for the CPU: how many cores compute, and with which instruction set. The number of threads changes
-no bit of a result; the instruction set may, in the last bits.
+--threads and --kernels are for the CPU: how many cores compute, and with which instruction set: portable, avx2, avx512,
+avx512vnni, avx512bf16 or amx. The number of threads changes no bit of a result; the instruction set may, in the last bits,
+but not in int8.
 
 Less memory: a smaller --batch or --resize; --accumulate 4, which makes one step of four batches; and --recompute, which keeps
 only some of the activations and computes the others again for the gradients, at the same result to the last bit.`

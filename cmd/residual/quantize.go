@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -160,6 +161,9 @@ func (f *quantizeFlags) run(ctx context.Context, cmd *cobra.Command, path string
 	}
 	if err := mayWrite([]target{{"out", f.out, format}}, filesOf(path), f.force); err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Dir(f.out)); err != nil { // not after minutes of work
+		return fmt.Errorf("%s cannot be written: %w; make its folder, or give another name", f.out, err)
 	}
 	dev, err := f.device.open()
 	if err != nil {

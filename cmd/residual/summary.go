@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -226,6 +227,9 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 		printf(cmd, "%s in int8, as marked above, the others in bf16; %s; file of %s\n", plural(len(net.Scheme.Layers), "layer"), net.Calibration, report.Bytes(bytes))
 		printf(cmd, "%s parameters, %s buffers, %s multiply-adds\n", report.Count(t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))
 		return nil
+	}
+	if net, ok := m.(*exchange.Network); ok && net.Quantised() {
+		printf(cmd, "layers in int8: the graph is in QDQ form; file of %s\n", report.Bytes(bytes))
 	}
 	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",
 		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))

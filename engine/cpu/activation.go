@@ -108,12 +108,12 @@ func scaleShift(set *kernel.Set, y, x activation, scale, shift []float32, res ac
 	set.ScaleShift(y.full, x.full, scale, shift, res.full, relu, rows, n, ld)
 }
 
-func bnReduce(set *kernel.Set, sumDy, sumDyX []float32, dy, y, x activation, mean []float32, rows, n, ld int) {
+func bnReduce(set *kernel.Set, sumDy, sumDyX []float32, dy, y, x, dres activation, mean []float32, rows, n, ld int) {
 	if x.bf16 != nil {
-		set.BF16.BNReduce(sumDy, sumDyX, dy.bf16, y.bf16, x.bf16, mean, rows, n, ld)
+		set.BF16.BNReduce(sumDy, sumDyX, dy.bf16, y.bf16, x.bf16, mean, dres.bf16, rows, n, ld)
 		return
 	}
-	set.BNReduce(sumDy, sumDyX, dy.full, y.full, x.full, mean, rows, n, ld)
+	set.BNReduce(sumDy, sumDyX, dy.full, y.full, x.full, mean, dres.full, rows, n, ld)
 }
 
 func bnGrad(set *kernel.Set, dx, dres activation, sumDx []float32, dy, y, x activation, a, b, d []float32, rows, n, ld int) {

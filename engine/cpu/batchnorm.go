@@ -86,22 +86,14 @@ func (s *sums) add() []float64 {
 
 func (b *binder) batchNormReduce(s *engine.BatchNormReduce) func() {
 	blocks := blocksOf(s.X)
-	c := blocks.channels
-	dys, dyx := b.newSums(blocks.count, c), b.newSums(blocks.count, c)
-	x, dy, mask := b.act(s.X), b.act(s.DY), b.act(s.Mask)
-	stats, out, eps := b.mem(s.Stats), b.mem(s.Out), s.Eps
+	r := b.normReduce(s, blocks.count)
 	work := func(i int) {
-		lo, rows := blocks.at(i)
-		bnReduce(b.set, dys.block(i), dyx.block(i), dy.at(lo), mask.at(lo), x.at(lo), stats[:c], rows, c, c)
+		_, rows := blocks.at(i)
+		r.take(i, i*blocks.size, rows, 0, blocks.channels)
 	}
 	return func() {
 		b.pool.run(blocks.count, work)
-		for i, v := range dyx.add() {
-			out[i] = float32(v / math.Sqrt(float64(stats[c+i])+eps))
-		}
-		for i, v := range dys.add() {
-			out[c+i] = float32(v)
-		}
+		r.finish()
 	}
 }
 

@@ -19,6 +19,7 @@ type bf16Product struct {
 	dst    activation
 	base   activation // added to the result; may be empty
 	after  *epilogue
+	reduce *normReduce // of a batch norm before the convolution whose input's gradient this is, or nil
 	areas  *areas
 
 	// patches says that the inputs of all taps are gathered and multiplied as one row

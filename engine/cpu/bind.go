@@ -8,7 +8,7 @@ import (
 
 // Bind prepares the steps of a program to run on this device.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	bd := &binder{Binding: b, set: d.kernels(b.Precision), pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, exe: &executable{}}
+	bd := &binder{Binding: b, device: d, set: d.kernels(b.Precision), pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, exe: &executable{}}
 	bd.findFixed()
 	for _, s := range b.Steps {
 		f, err := bd.step(s)

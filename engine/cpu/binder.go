@@ -12,6 +12,7 @@ import (
 // binder turns the steps of one compiled program into functions.
 type binder struct {
 	engine.Binding
+	device  *Device
 	set     *kernel.Set
 	pool    *pool
 	direct  bool    // never use Winograd's algorithm

@@ -61,8 +61,9 @@ func (p *bf16Product) task(i int) {
 		a, ars, segs = gathered, p.sum, oneSeg
 	}
 	packed, size := p.packed().bf16(), p.panelSize()
-	f := p.fetches(at, len(segs), min(first+p.together, p.panels)-first)
-	for q := first; q < min(first+p.together, p.panels); q++ {
+	last := min(first+p.together, p.panels)
+	f := p.fetches(at, len(segs), last-first)
+	for q := first; q < last; q++ {
 		lo, n := g*p.n+q*p.bf16.Cols, min(p.bf16.Cols, p.n-q*p.bf16.Cols)
 		panel := packed[(g*p.panels+q)*size:]
 		if p.dst.full != nil {
@@ -82,6 +83,10 @@ func (p *bf16Product) task(i int) {
 			p.multiply(block, a, ars, panel, segs, at, lo, n, &f)
 		}
 		p.finish(block, at, lo, n)
+	}
+	if p.reduce != nil { // for all panels at once, since processors prefetch long stretches of rows
+		lo := first * p.bf16.Cols
+		p.reduce.take(at, c.row, c.rows, g*p.n+lo, min(p.n, last*p.bf16.Cols)-lo)
 	}
 }
 

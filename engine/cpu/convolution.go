@@ -95,17 +95,28 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 func (b *binder) convGradInputBF16(s *engine.ConvGradInput) func() {
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
+	if f, ok := b.device.gradInputTiling(s); ok {
+		p := &winograd16{
+			f: f, src: images16{oh, ow, n, cout, b.act(s.DY).bf16}, dst: images16{h, w, n, cin, b.act(s.DX).bf16},
+			padH: 2 - s.PadH, padW: 2 - s.PadW, base: b.act(s.Base).bf16, signed: true,
+		}
+		return b.winograd16(p, b.backward(s.W, 1, s.KH*s.KW, cout, cin))
+	}
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
 	p := &bf16Product{
 		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.DY).bf16, dst: b.act(s.DX), base: b.act(s.Base),
 	}
 	b.divide(p, runs, n)
+	var finish func()
+	if p.reduce = b.reduceInto(s, len(p.chunks)); p.reduce != nil {
+		finish = p.reduce.finish
+	}
 	compute := b.bf16Product(p, s.W, true)
 	if p.base.full == nil {
-		return compute
+		return inOrder(compute, finish)
 	}
-	return inOrder(b.copy(p.dst.full, p.base.full), compute)
+	return inOrder(b.copy(p.dst.full, p.base.full), compute, finish)
 }
 
 // convGradWeight binds the gradient of a convolution's weight, computed by the algorithm

@@ -193,7 +193,7 @@ func (g *depthwiseWeight) task(part int) {
 	for _, r := range g.runs[len(g.runs)*part/g.parts : len(g.runs)*(part+1)/g.parts] {
 		for _, t := range r.taps {
 			x, dy := g.x.at(t.source*g.n*g.c), g.dy.at(r.pixel*g.n*g.c)
-			bnReduce(g.set, unused, sum, dy, activation{}, x, g.zero, r.count*g.n, g.c, g.c)
+			bnReduce(g.set, unused, sum, dy, activation{}, x, activation{}, g.zero, r.count*g.n, g.c, g.c)
 			to := total[t.index*g.c : (t.index+1)*g.c]
 			g.set.Add(to, to, sum)
 		}

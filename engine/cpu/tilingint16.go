@@ -6,7 +6,7 @@ import (
 )
 
 // tiling16 chooses the tiling with products of 16-bit integers for a convolution of
-// activations in bfloat16 in a program without updates; false means the direct sum. The
+// activations in bfloat16; false means the direct sum. In a program without updates the
 // choice depends on nothing but the shape of the layer, so an image has the same bits in a
 // batch of any size. AMX multiplies bfloat16 faster than that.
 func (b *binder) tiling16(s *engine.Conv, runs []run) (tiling, bool) {
@@ -16,11 +16,14 @@ func (b *binder) tiling16(s *engine.Conv, runs []run) (tiling, bool) {
 	if b.forced != nil {
 		return *b.forced, true
 	}
-	if !b.Static || b.set.ISA == kernel.AMX {
+	n, cin, h, w := s.X.Dims()
+	_, cout, oh, ow := s.Y.Dims()
+	if !b.Static {
+		return b.device.trainingTiling16(s.Window, n, cin, cout, oh, ow, insideTaps(s.Window, h, w, oh, ow))
+	}
+	if b.set.ISA == kernel.AMX {
 		return tiling{}, false
 	}
-	_, cin, _, _ := s.X.Dims()
-	_, cout, oh, ow := s.Y.Dims()
 	taps := 0
 	for _, r := range runs {
 		taps += r.count * len(r.taps)

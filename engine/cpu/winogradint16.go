@@ -31,6 +31,7 @@ type winograd16 struct {
 	packed     func() memory
 	base       []uint16 // to be added to the result, or nil
 	after      *epilogue
+	signed     bool // the inputs are gradients, of either sign
 	areas      *areas
 	inputs     func() memory // the transformed inputs of all groups, or nil
 	pieces     int           // of a group, of whose tiles the inputs are transformed by tasks of their own
@@ -69,7 +70,15 @@ func (w *winograd16) area() int {
 }
 
 // chunks is the number of sums in int32 that make up a sum over all channels.
-func (w *winograd16) chunks() int { return ceil(w.depth, kernel.TileChannels) }
+func (w *winograd16) chunks() int { return ceil(w.depth, w.together()) }
+
+// together is the number of channels whose products are summed in int32.
+func (w *winograd16) together() int {
+	if w.signed {
+		return kernel.SignedTileChannels
+	}
+	return kernel.TileChannels
+}
 
 // panelSize is the number of integers in the packed weights of a panel, and scaleSize that
 // of the factors that belong to them.
@@ -153,7 +162,11 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), 
 	if weight.backward {
 		filter = w.f.flipped
 	}
-	const taps, most = 9, kernel.TileChannels
+	const taps = 9
+	most, quantise := w.together(), w.k.Tiles.Quantise
+	if w.signed {
+		quantise = w.k.Tiles.SignedQuantise
+	}
 	size := ceil(w.panelSize(), 2)
 	n := ceil(w.panels*(size+w.scaleSize()), 16) * 16
 	if !b.keeps(weight.value) {
@@ -174,7 +187,7 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), 
 			for p := range points {
 				values := u[p*even*cols:][:even*cols]
 				clear(values[channels*cols:])
-				w.k.Tiles.Quantise(w.f.m, p, panel[(p*w.depth+from)*cols:], scales[(p*w.chunks()+from/most)*cols:], values, even)
+				quantise(w.f.m, p, panel[(p*w.depth+from)*cols:], scales[(p*w.chunks()+from/most)*cols:], values, even)
 			}
 		}
 	})
@@ -225,7 +238,10 @@ func (w *winograd16) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w
 
 // input transforms the inputs of tiles lo <= t < hi of a group.
 func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch []float32) {
-	s, row := w.src, w.src.w*w.src.pixel()
+	s, row, transform := w.src, w.src.w*w.src.pixel(), w.k.Tiles.Input
+	if w.signed {
+		transform = w.k.Tiles.SignedInput
+	}
 	for t := lo; t < hi; t++ {
 		y, x := w.tile(g.first + t)
 		y, x = y-w.padH, x-w.padW
@@ -234,7 +250,7 @@ func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch 
 		if k0 < k1 && p0 < p1 {
 			src = s.data[(y+k0)*row+(x+p0)*s.pixel()+g.image*s.channels:]
 		}
-		w.k.Tiles.Input(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
+		transform(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
 			k0, k1, p0, p1, scratch)
 	}
 }
@@ -287,8 +303,8 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 			w.fetch(g, fetched, q*cols)
 		}
 		for c := range w.chunks() {
-			from := c * kernel.TileChannels
-			k := min(kernel.TileChannels, w.depth-from)
+			from := c * w.together()
+			k := min(w.together(), w.depth-from)
 			at := (p*w.depth + from) * cols
 			next, pace := panel[min(at+k*cols, len(panel)-1):], 0
 			if single {

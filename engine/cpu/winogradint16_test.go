@@ -68,6 +68,66 @@ func TestWinogradInt16(t *testing.T) {
 	}
 }
 
+// gradientGraph has two 3x3 convolutions, the statistics of the first, and the gradients of
+// their operands; a shortcut past the second adds to the gradient between them.
+func gradientGraph(r *rand.Rand, n, cin, cout, h, w, pad int) (*graph.Graph, map[*graph.Node]*tensor.Tensor, []*graph.Node) {
+	g := graph.New(graph.Train)
+	feeds := map[*graph.Node]*tensor.Tensor{}
+	var inputs []*graph.Node
+	in := func(name string, shape ...int) *graph.Node {
+		node := g.Input(name, tensor.Float32, shape...)
+		feeds[node] = conformance.Random(r, shape...)
+		inputs = append(inputs, node)
+		return node
+	}
+	op := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: pad, PadW: pad, DilationH: 1, DilationW: 1, Groups: 1}
+	same := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
+	y := g.Apply(op, in("x", n, cin, h, w), in("k", cout, cin, 3, 3), in("bias", cout))
+	z := g.Apply(same, y, in("k2", cout, cout, 3, 3)).Add(y)
+	loss := conformance.Weighted(g, z, feeds, r)
+	return g, feeds, append([]*graph.Node{g.Apply(graph.BatchNormStats{}, y)}, graph.Gradients(loss, inputs)...)
+}
+
+// TestGradientsInt16 checks convolutions with statistics and their gradients by every tiling,
+// a gradient to be added included, against the reference. Any number of threads gives the
+// same bits, and so do AVX2 and AVX-512.
+func TestGradientsInt16(t *testing.T) {
+	r := rand.New(rand.NewPCG(19, 20))
+	for i := range tilings {
+		for _, s := range [][6]int{{1, 1, 1, 3, 3, 1}, {3, 17, 33, 6, 6, 1}, {5, 20, 8, 5, 9, 2}, {9, 16, 16, 7, 5, 1}, {2, 150, 48, 6, 6, 0}} {
+			g, feeds, outputs := gradientGraph(r, s[0], s[1], s[2], s[3], s[4], s[5])
+			values := map[*graph.Node][]float64{}
+			for n, v := range feeds {
+				values[n] = conformance.Wide(v)
+			}
+			want := graph.Reference(outputs, values)
+			var vectors [][]float32
+			for _, isa := range kernel.Available() {
+				if isa == kernel.AMX {
+					continue // computes gradients of weights by direct sums
+				}
+				var first [][]float32
+				for threads := 1; threads <= 3; threads++ {
+					got := evaluateIn(t, engine.BF16, &tilings[i], g, feeds, outputs, Options{Threads: threads, ISA: &isa})
+					for j, n := range outputs {
+						name := fmt.Sprintf("F(%d,3) of %v, %v, %v, %d threads", tilings[i].m, s, n, isa, threads)
+						conformance.Compare(t, name, got[j], want[j], conformance.BF16Tolerance, 0)
+						if first != nil && !conformance.SameBits(first[j], got[j]) || vectors != nil && !conformance.SameBits(vectors[j], got[j]) {
+							t.Errorf("%s: other bits", name)
+						}
+					}
+					if first == nil {
+						first = got
+					}
+				}
+				if isa != kernel.Portable && vectors == nil {
+					vectors = first
+				}
+			}
+		}
+	}
+}
+
 // TestChooseTiling16 checks the choice for the shapes of common networks.
 func TestChooseTiling16(t *testing.T) {
 	for _, c := range []struct{ channels, size, want int }{

@@ -67,9 +67,7 @@ func factorsOf(m kernel.Mix) (rows []bandFactors) {
 
 // weightTiling chooses the tiling of the gradient of a weight from bfloat16; false means
 // the direct sum. It depends on the shape, and on whether the processor multiplies matrices
-// of bfloat16 (AMX), where the direct sum is always faster. The costs are those of
-// chooseTiling, except that a multiply-add of bfloat16 takes half the time of one in
-// float32.
+// of bfloat16 (AMX), where the direct sum is always faster.
 func (b *binder) weightTiling(s *engine.ConvGradWeight) (tiling, bool) {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
@@ -79,11 +77,9 @@ func (b *binder) weightTiling(s *engine.ConvGradWeight) (tiling, bool) {
 	if b.forced != nil {
 		return *b.forced, true
 	}
-	taps := 0
-	for _, r := range gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) }) {
-		taps += r.count * len(r.taps)
-	}
-	return chooseTiling(tilings[:], n, cin, cout, oh, ow, taps/2)
+	const rate = 2 // multiply-adds of bfloat16 in the time of one in float32
+	direct := float64(n*insideTaps(s.Window, h, w, oh, ow)*cin*cout) / rate
+	return bandsCosts.choose(n, cin, cout, oh, ow, direct)
 }
 
 // bandWeight binds the gradient of a weight by a tiling.

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/rng"
@@ -84,6 +85,9 @@ func OpenImages(ctx context.Context, c *inference.Classifier, s Source) (*Images
 func unquantised(c *inference.Classifier) error {
 	if _, scheme := quant.Unwrap(c.Module()); scheme != nil {
 		return fmt.Errorf("the model is quantised already: %d of its layers compute with integers of 8 bits; give the model that it was made from", len(scheme.Layers))
+	}
+	if net, ok := c.Module().(*exchange.Network); ok && net.Quantised() {
+		return errors.New("the graph is quantised already: it has layers that compute with integers of 8 bits; give the model that it was made from")
 	}
 	return nil
 }

@@ -211,12 +211,31 @@ func (s *search) profile(n state, shape tensor.Shape) (map[string]time.Duration,
 		}
 	}
 	layers := map[string]time.Duration{}
-	for i, step := range p.Steps() {
-		for _, v := range step.Reads() {
-			if v.Variable != nil && len(v.Shape) > 1 {
-				layers[v.Variable.Name] += least[i]
-			}
+	for i, name := range weightsOf(p.Steps()) {
+		if name != "" {
+			layers[name] += least[i]
 		}
 	}
 	return layers, nil
+}
+
+// weightsOf returns for each step the name of the weight that it reads, rounds, or reads rounded; the
+// name is empty if it is none of these.
+func weightsOf(steps []engine.Step) []string {
+	names, rounded := make([]string, len(steps)), map[*engine.Value]string{}
+	for i, step := range steps {
+		for _, v := range step.Reads() {
+			if v.Variable != nil && len(v.Shape) > 1 {
+				names[i] = v.Variable.Name
+			} else if name, ok := rounded[v]; ok {
+				names[i] = name
+			}
+		}
+		if c, ok := step.(*engine.Compute); ok && names[i] != "" {
+			if _, ok := c.Op.(graph.FakeQuantize); ok {
+				rounded[c.Out] = names[i]
+			}
+		}
+	}
+	return names
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
 )
@@ -31,8 +32,9 @@ type precisionCase struct {
 var precisionCases = []precisionCase{
 	{"fp32, direct sums", engine.FP32, true, 2e-6, 5e-5},
 	{"fp32", engine.FP32, false, 4e-6, 1e-4},
-	{"bf16, direct sums", engine.BF16, true, 0.01, 0.3},
-	{"bf16", engine.BF16, false, 0.01, 0.3},
+	{"bf16, direct sums", engine.BF16, true, 0.01, 0.4},
+	{"bf16", engine.BF16, false, 0.01, 0.4},
+	{"int8", engine.INT8, false, 0.05, 0},
 }
 
 // TestPrecisionErrors measures the errors of every precision in a net that has learned: the
@@ -47,8 +49,10 @@ func TestPrecisionErrors(t *testing.T) {
 	if os.Getenv("RESIDUAL_LONG") != "" {
 		batch, times = 8, 3 // minutes, nearly all of them for float64
 	}
-	net, images, labels := trainedForErrors(t, batch, times)
+	net, images, labels, others := trainedForErrors(t, batch, times)
 	logits := newExact(net, graph.Eval, images, labels)
+	integers := newExact(quantised(t, net, others), graph.Eval, images, labels)
+	integers.want = logits.want
 	grads := newExact(net, graph.Train, images, labels)
 	var lines strings.Builder
 	for _, isa := range kernel.Available() {
@@ -61,7 +65,11 @@ func TestPrecisionErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			changed, most := 0, 0.0
-			got := logits.compute(t, dev, c.precision)
+			of := logits
+			if c.precision == engine.INT8 {
+				of = integers
+			}
+			got := of.compute(t, dev, c.precision)
 			ofLogits := logits.error(got)
 			for i := 0; i < len(got[0]); i += 10 {
 				if largest(logits.want[0][i:i+10]) != largest(wide(got[0])[i:i+10]) {
@@ -71,9 +79,13 @@ func TestPrecisionErrors(t *testing.T) {
 			for i, v := range got[0] {
 				most = max(most, math.Abs(float64(v)-logits.want[0][i]))
 			}
-			ofGradients := grads.error(grads.compute(t, dev, c.precision))
+			ofGradients, shown := 0.0, "–"
+			if c.gradients > 0 {
+				ofGradients = grads.error(grads.compute(t, dev, c.precision))
+				shown = fmt.Sprintf("%.2g", ofGradients)
+			}
 			dev.Close()
-			fmt.Fprintf(&lines, "| %s | %v | %.2g | %.2g | %d of %d | %.2g |\n", c.name, isa, ofLogits, most, changed, batch, ofGradients)
+			fmt.Fprintf(&lines, "| %s | %v | %.2g | %.2g | %d of %d | %s |\n", c.name, isa, ofLogits, most, changed, batch, shown)
 			if !(ofLogits <= c.logits) || !(ofGradients <= c.gradients) {
 				t.Errorf("%s, %v: errors of logits %.2g and of gradients %.2g, want at most %.2g and %.2g", c.name, isa, ofLogits, ofGradients, c.logits, c.gradients)
 			}
@@ -106,8 +118,8 @@ func (e enlarged) Get(i int, pix []uint8) (int, error) {
 }
 
 // trainedForErrors trains the ResNet-18 of the notes on garments, and returns it with test
-// images that it has not seen.
-func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, labels *tensor.Tensor) {
+// images that it has not seen, and with images of the training.
+func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, labels, seen *tensor.Tensor) {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -134,7 +146,15 @@ func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, la
 	if _, err := trainer.Fit(t.Context(), loop.Events{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	loader, err := data.NewLoader(enlarged{test, times}, data.LoaderConfig{Batch: batch})
+	images, labels = firstOf(t, enlarged{test, times}, batch)
+	seen, _ = firstOf(t, enlarged{train, times}, 32)
+	return net, images, labels, seen
+}
+
+// firstOf returns the first n images of a data set with their labels.
+func firstOf(t *testing.T, ds data.Dataset, n int) (images, labels *tensor.Tensor) {
+	t.Helper()
+	loader, err := data.NewLoader(ds, data.LoaderConfig{Batch: n})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +164,36 @@ func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, la
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net, b.Images.Clone(), b.Labels.Clone()
+	return b.Images.Clone(), b.Labels.Clone()
+}
+
+// quantised returns the net with all layers quantised but the first and the last, with ranges
+// that hold everything that the layers read of the given images.
+func quantised(t *testing.T, net nn.Module, images *tensor.Tensor) nn.Module {
+	t.Helper()
+	e := &exact{graph: graph.New(graph.Eval)}
+	x := e.graph.Input("images", tensor.Float32, images.Shape()...)
+	e.feeds = map[*graph.Node]*tensor.Tensor{x: images}
+	out := net.Forward(x)
+	candidates := quant.Layers(net, out)
+	candidates = candidates[1 : len(candidates)-1]
+	s := &quant.Scheme{Layers: map[string]quant.Layer{}}
+	for _, c := range candidates {
+		s.Layers[c.Name] = quant.Layer{Weight: quant.WeightScales(c.Weight.Value)}
+	}
+	values := quant.Values(candidates, out)
+	for _, v := range values {
+		e.outputs = append(e.outputs, v.Node)
+	}
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	for i, observed := range e.compute(t, dev, engine.FP32) {
+		s.Set(values[i], quant.GridOf(slices.Min(observed), slices.Max(observed)))
+	}
+	return &quant.Net{Module: net, Scheme: s}
 }
 
 // exact is a graph of a net with its outputs in float64.

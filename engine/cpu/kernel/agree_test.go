@@ -25,7 +25,7 @@ func TestVectorSetsAgree(t *testing.T) {
 		set.MeanM2(mean, m2, x, rows, n, ld)
 		set.ScaleShift(y, c, mean, m2, res, true, rows, n, ld)
 		out = append(append(append(append(out, c...), mean...), m2...), y...)
-		set.BNReduce(mean, m2, dy, y, x, a, rows, n, ld)
+		set.BNReduce(mean, m2, dy, y, x, a, nil, rows, n, ld)
 		out = append(append(out, mean...), m2...)
 		set.BNGrad(c, nil, mean, dy, y, x, a, b, d, rows, n, ld)
 		set.SumRows(m2, c, rows, n, ld)

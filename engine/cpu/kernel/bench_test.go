@@ -97,7 +97,7 @@ func BenchmarkPasses(b *testing.B) {
 	}{
 		{"MeanM2", rows * n, func(k *Set) { k.MeanM2(p, q, x, rows, n, n) }},
 		{"ScaleShift", rows * n, func(k *Set) { k.ScaleShift(y, x, p, q, res, true, rows, n, n) }},
-		{"BNReduce", rows * n, func(k *Set) { k.BNReduce(p, q, dy, y, x, r, rows, n, n) }},
+		{"BNReduce", rows * n, func(k *Set) { k.BNReduce(p, q, dy, y, x, r, nil, rows, n, n) }},
 		{"BNGrad", rows * n, func(k *Set) { k.BNGrad(dx, res, s, dy, y, x, p, q, r, rows, n, n) }},
 		{"SumRows", rows * n, func(k *Set) { k.SumRows(p, x, rows, n, n) }},
 		{"MaxPool9", pooled, func(k *Set) { k.MaxPool(y, x, offs, pooled) }},

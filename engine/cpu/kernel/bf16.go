@@ -108,7 +108,7 @@ type BF16 struct {
 
 	MeanM2     func(mean, m2 []float32, x []uint16, rows, n, ld int)
 	ScaleShift func(y, x []uint16, scale, shift []float32, res []uint16, relu bool, rows, n, ld int)
-	BNReduce   func(sumDy, sumDyX []float32, dy, y, x []uint16, mean []float32, rows, n, ld int)
+	BNReduce   func(sumDy, sumDyX []float32, dy, y, x []uint16, mean []float32, dres []uint16, rows, n, ld int)
 	BNGrad     func(dx, dres []uint16, sumDx []float32, dy, y, x []uint16, a, b, d []float32, rows, n, ld int)
 	SumRows    func(sum []float32, x []uint16, rows, n, ld int)
 

@@ -64,8 +64,9 @@ type Set struct {
 	ScaleShift func(y, x, scale, shift, res []float32, relu bool, rows, n, ld int)
 
 	// BNReduce overwrites sumDy with Σ g and sumDyX with Σ g*(x-mean), column
-	// by column. A nil y means no ReLU: g = dy.
-	BNReduce func(sumDy, sumDyX, dy, y, x, mean []float32, rows, n, ld int)
+	// by column, and computes dres = g unless dres is nil. A nil y means no
+	// ReLU: g = dy.
+	BNReduce func(sumDy, sumDyX, dy, y, x, mean, dres []float32, rows, n, ld int)
 
 	// BNGrad computes dx = a*g + b*x + d with a, b, d one value a column,
 	// dres = g unless dres is nil, and overwrites sumDx with Σ dx unless that

@@ -54,10 +54,10 @@ var bf16Passes = []struct {
 		}},
 	{"BNReduce", 3,
 		func(k *Set, p *passes, o, rows, n int) {
-			k.BNReduce(p.column[0], p.column[1], p.full[0][o:], p.full[1][o:], p.full[2][o:], p.column[2], rows, n, n)
+			k.BNReduce(p.column[0], p.column[1], p.full[0][o:], p.full[1][o:], p.full[2][o:], p.column[2], nil, rows, n, n)
 		},
 		func(k *BF16, p *passes, o, rows, n int) {
-			k.BNReduce(p.column[0], p.column[1], p.bf16[0][o:], p.bf16[1][o:], p.bf16[2][o:], p.column[2], rows, n, n)
+			k.BNReduce(p.column[0], p.column[1], p.bf16[0][o:], p.bf16[1][o:], p.bf16[2][o:], p.column[2], nil, rows, n, n)
 		}},
 	{"BNGrad", 5,
 		func(k *Set, p *passes, o, rows, n int) {

@@ -125,8 +125,18 @@ func TestBF16BNReduce(t *testing.T) {
 		}
 		mean, sumDy, sumDyX := random(t, rng, g.n), random(t, rng, g.n), random(t, rng, g.n)
 		want, wantX := clone(sumDy), clone(sumDyX)
-		set.BF16.BNReduce(sumDy, sumDyX, dy, y, x, mean, g.rows, g.n, g.ld)
-		set.BNReduce(want, wantX, wideDy, wideY, wideX, mean, g.rows, g.n, g.ld)
+		var dres []uint16
+		var wideRes []float32
+		if rng.IntN(2) == 0 {
+			dres, wideRes = dy, wideDy
+		}
+		set.BF16.BNReduce(sumDy, sumDyX, dy, y, x, mean, dres, g.rows, g.n, g.ld)
+		set.BNReduce(want, wantX, wideDy, wideY, wideX, mean, wideRes, g.rows, g.n, g.ld)
+		for i := range dres {
+			if math.Float32bits(widen(dres[i])) != math.Float32bits(wideRes[i]) {
+				t.Fatalf("%v: dres[%d] is %#04x, want %v", g, i, dres[i], wideRes[i])
+			}
+		}
 		g.columns(t, "sumDy", sumDy, want)
 		g.columns(t, "sumDyX", sumDyX, wantX)
 	})

@@ -158,12 +158,22 @@ func TestBNReduce(t *testing.T) {
 			y = nil
 		}
 		sumDy, sumDyX := random(t, rng, g.n), random(t, rng, g.n)
-		set.BNReduce(sumDy, sumDyX, dy, y, x, mean, g.rows, g.n, g.ld)
-		want, wantX := make([]float64, g.n), make([]float64, g.n)
+		want, wantX, gated := make([]float64, g.n), make([]float64, g.n), clone(dy)
 		g.at(func(i, c int) {
-			want[c] += gate(dy, y, i)
-			wantX[c] += gate(dy, y, i) * (float64(x[i]) - float64(mean[c]))
+			gated[i] = float32(gate(dy, y, i))
+			want[c] += float64(gated[i])
+			wantX[c] += float64(gated[i]) * (float64(x[i]) - float64(mean[c]))
 		})
+		var dres []float32
+		if rng.IntN(2) == 0 {
+			dres = dy
+		}
+		set.BNReduce(sumDy, sumDyX, dy, y, x, mean, dres, g.rows, g.n, g.ld)
+		for i := range dres {
+			if math.Float32bits(dres[i]) != math.Float32bits(gated[i]) {
+				t.Fatalf("%v: dres[%d] is %v, want %v", g, i, dres[i], gated[i])
+			}
+		}
 		for c := range g.n {
 			near(t, g, "sumDy", c, sumDy[c], want[c], float64(g.rows), g.rows)
 			near(t, g, "sumDyX", c, sumDyX[c], wantX[c], 2*float64(g.rows), g.rows+2)

@@ -19,13 +19,17 @@ type Path struct {
 // Paths lists, for every kind of operation of a network, the instructions that the
 // kernels of the table use.
 func (s *Set) Paths() []Path {
-	h, q := &s.BF16, &s.Int8
-	words := s.Int16.Unit
+	h, i, q := &s.BF16, &s.Int16, &s.Int8
+	words := "int16 " + i.Unit + ", transforms " + written(i.Tiles.Input, i.Tiles.Output, i.Tiles.Filter, i.Tiles.Quantise)
 	if s.ISA == AMX { // whose direct products of bfloat16 are faster
 		words = ""
 	}
+	direct := h.Unit
+	if i.ForBF16 {
+		direct += "; 1x1 of inference int16 " + i.Unit
+	}
 	return []Path{
-		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit, q.Unit},
+		{"convolution and linear layer, with both gradients", written(s.Gemm), direct, q.Unit},
 		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), words, ""},
 		{"batch norm, ReLU and residual addition", written(s.MeanM2, s.ScaleShift), written(h.MeanM2, h.ScaleShift, h.Finish), written(q.DotBytes, q.Bytes)},
 		{"their gradients", written(s.BNReduce, s.BNGrad), written(h.BNReduce, h.BNGrad), ""},

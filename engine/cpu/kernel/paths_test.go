@@ -27,6 +27,16 @@ func TestPathsTellTheTables(t *testing.T) {
 	if got, want := For(Portable).Paths()[0].INT8, For(Portable).Int8.Unit; got != want || want == "" {
 		t.Errorf("products of 8-bit integers are said to be %q, not %q", got, want)
 	}
+	for _, isa := range Available() {
+		set := For(isa)
+		direct, winograd := set.Paths()[0].BF16, set.Paths()[1].BF16
+		if isa != AMX && (!strings.HasPrefix(winograd, "int16 "+set.Int16.Unit+", transforms ") || !strings.Contains(winograd, written(set.Int16.Tiles.Input))) {
+			t.Errorf("%v: Winograd's convolution in bf16 is said to be %q", isa, winograd)
+		}
+		if integers := strings.Contains(direct, "int16 "+set.Int16.Unit); integers != set.Int16.ForBF16 || !strings.HasPrefix(direct, set.BF16.Unit) {
+			t.Errorf("%v: products in bf16 are said to be %q", isa, direct)
+		}
+	}
 	set := For(Portable)
 	set.BF16.Dot, set.Gemm = nil, For(Best()).Gemm
 	if got, want := set.Paths()[0].FP32, written(For(Best()).Gemm); got != want {

@@ -48,16 +48,20 @@ func scaleShiftPortable[T stored](y, x []T, scale, shift []float32, res []T, rel
 	}
 }
 
-func bnReducePortable[T stored](sumDy, sumDyX []float32, dy, y, x []T, mean []float32, rows, n, ld int) {
+func bnReducePortable[T stored](sumDy, sumDyX []float32, dy, y, x []T, mean []float32, dres []T, rows, n, ld int) {
 	sumDy, sumDyX, mean = sumDy[:n], sumDyX[:n], mean[:n]
 	clear(sumDy)
 	clear(sumDyX)
 	for i := 0; i < rows*ld; i += ld {
 		for c := range n {
-			g := load(dy[i+c])
+			stored := dy[i+c]
 			if y != nil && load(y[i+c]) <= 0 {
-				g = 0
+				stored = 0
 			}
+			if dres != nil {
+				dres[i+c] = stored
+			}
+			g := load(stored)
 			sumDy[c] += g
 			sumDyX[c] += float32(g * (load(x[i+c]) - mean[c]))
 		}

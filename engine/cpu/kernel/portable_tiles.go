@@ -10,7 +10,11 @@ var portableTiles = Tiles{
 	OutputFloat: tileOutputFloatPortable,
 	Filter:      tileFilterPortable,
 	Quantise:    tileQuantisePortable,
-	Fetch:       func([]uint16, int, int) {},
+
+	SignedInput:    tileSignedInputPortable,
+	SignedQuantise: tileSignedQuantisePortable,
+
+	Fetch: func([]uint16, int, int) {},
 }
 
 // mixOperation computes a value from others: a + c*b, rounded once, or c*b if a is negative.
@@ -98,10 +102,19 @@ func nearestWord(x, scale float32) int16 {
 }
 
 func tileInputPortable(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, _ []float32) {
-	t, factors, depth := m+2, &tileFactors[m-2], (channels+1)&^1
+	tileUnsigned.input(m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1)
+}
+
+func tileSignedInputPortable(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, _ []float32) {
+	tileSigned.input(m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1)
+}
+
+// input is Input for some limits.
+func (l *tileLimits) input(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int) {
+	t, factors, depth := m+2, &l.factors[m-2], (channels+1)&^1
 	sequence := &mixSteps[m-2][0]
 	for n := range images {
-		scale, back := tileScale(tilePeak(src, srcRow, srcCol, n*channels, channels, k1-k0, p1-p0))
+		scale, back := l.scale(tilePeak(src, srcRow, srcCol, n*channels, channels, k1-k0, p1-p0))
 		inverse[n] = back
 		for c := range depth {
 			var tile [mixMost * mixMost]float32
@@ -217,6 +230,15 @@ func tileFilterPortable(kind Mix, dst, src []float32, dstRow, dstCol, srcRow, sr
 }
 
 func tileQuantisePortable(m, point int, dst []int16, scale, u []float32, channels int) {
+	tileUnsigned.quantise(m, point, dst, scale, u, channels)
+}
+
+func tileSignedQuantisePortable(m, point int, dst []int16, scale, u []float32, channels int) {
+	tileSigned.quantise(m, point, dst, scale, u, channels)
+}
+
+// quantise is Quantise for some limits.
+func (l *tileLimits) quantise(m, point int, dst []int16, scale, u []float32, channels int) {
 	const cols = portableCols
 	for j := range cols {
 		var sum, most float32
@@ -225,10 +247,10 @@ func tileQuantisePortable(m, point int, dst []int16, scale, u []float32, channel
 			sum += v
 			most = max(most, v)
 		}
-		by := weightScale(sum, most)
+		by := l.weight(sum, most)
 		for c := range channels {
 			dst[c/2*2*cols+2*j+c%2] = nearestWord(u[c*cols+j], by)
 		}
-		scale[j] = 1 / (by * tileFactors[m-2][point])
+		scale[j] = 1 / (by * l.factors[m-2][point])
 	}
 }

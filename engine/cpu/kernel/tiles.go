@@ -57,13 +57,24 @@ type Tiles struct {
 	// Int16.Dot. scale[j] becomes 1/(u·f).
 	Quantise func(m, point int, dst []int16, scale, u []float32, channels int)
 
+	// SignedInput and SignedQuantise are Input and Quantise for inputs of either sign,
+	// such as gradients: s = (2^15-2)/a, f is such that no V exceeds 2^15 for values of
+	// d from -1 to 1, and the magnitudes of U of SignedTileChannels input channels sum
+	// to less than 2^16. V is rounded to two to four times finer steps than by Input.
+	SignedInput    func(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32)
+	SignedQuantise func(m, point int, dst []int16, scale, u []float32, channels int)
+
 	// Fetch prefetches a line of each of some rows, which lie ld elements apart, into
 	// the second-level cache.
 	Fetch func(x []uint16, rows, ld int)
 }
 
-// TileChannels is the number of input channels whose products are summed in int32.
-const TileChannels = 128
+// TileChannels is the number of input channels whose products are summed in int32, and
+// SignedTileChannels that of inputs of either sign.
+const (
+	TileChannels       = 128
+	SignedTileChannels = 64
+)
 
 // The kernels divide the lanes of images into runs, for each of which they make a table of
 // pixels, and runs into steps.
@@ -79,20 +90,31 @@ const TileScratch = tileSpill + tileRun/2 + 2*mixMost*mixMost*tileLanes/2 + 16
 
 const tileSpill = (2*mixMost*mixMost + mixMost) * tileLanes / 2
 
-// The limits of V, of the sum of U, and of the magnitudes that are not treated as the text
+// The limits of the largest weight, and of the magnitudes that are not treated as the text
 // of Tiles says.
 const (
-	tileValue   = 1<<14 - 1
-	tileWeights = 130000
-	tileWeight  = 1<<15 - 1
-	tileLeast   = 0x1p-100
-	tileMost    = 0x1p120
+	tileWeight = 1<<15 - 1
+	tileLeast  = 0x1p-100
+	tileMost   = 0x1p120
 )
 
-// tileFactors has for every m and point 1 over the largest magnitude of Bᵀ d B for d from 0
-// to 1.
-var tileFactors = func() (table [3][mixMost * mixMost]float32) {
-	for m := range table {
+// tileLimits says how inputs and weights become integers: the largest value of V, the
+// largest sum of U, and factors, which has for every m and point 1 over the largest
+// magnitude of Bᵀ d B for the d that V is made for.
+type tileLimits struct {
+	value, weights float32
+	signed         bool // d is from -1 to 1, not from 0 to 1
+	factors        [3][mixMost * mixMost]float32
+}
+
+var (
+	tileUnsigned = newTileLimits(1<<14-1, 130000, false)
+	tileSigned   = newTileLimits(1<<15-2, 65000, true)
+)
+
+func newTileLimits(value, weights float32, signed bool) *tileLimits {
+	l := &tileLimits{value: value, weights: weights, signed: signed}
+	for m := range l.factors {
 		rows := (Mix(6*m) + Input2).exact()
 		positive, negative := make([]float64, len(rows)), make([]float64, len(rows))
 		for i, row := range rows {
@@ -103,20 +125,27 @@ var tileFactors = func() (table [3][mixMost * mixMost]float32) {
 		}
 		for i, p := range positive {
 			for j, q := range positive {
-				most := max(p*q+negative[i]*negative[j], p*negative[j]+negative[i]*q)
-				table[m][i*len(rows)+j] = float32(1 / most)
+				up, down := p*q+negative[i]*negative[j], p*negative[j]+negative[i]*q
+				most := max(up, down)
+				if signed {
+					most = up + down
+				}
+				l.factors[m][i*len(rows)+j] = float32(1 / most)
 			}
 		}
 	}
-	return table
-}()
+	return l
+}
 
-// tileScale returns the scale of an image of a tile and its inverse. most is the largest
+// scale returns the scale of an image of a tile and its inverse. most is the largest
 // magnitude of its values, negative if one of them is.
-func tileScale(most float32) (scale, inverse float32) {
-	value := float32(tileValue)
+func (l *tileLimits) scale(most float32) (scale, inverse float32) {
+	value := l.value
 	if math.Signbit(float64(most)) {
-		value, most = float32(tileValue/2), -most
+		most = -most
+		if !l.signed {
+			value = float32(int(value) / 2)
+		}
 	}
 	if !(most < tileMost) {
 		nan := float32(math.NaN())
@@ -126,8 +155,7 @@ func tileScale(most float32) (scale, inverse float32) {
 	return scale, 1 / scale
 }
 
-// weightScale returns the scale of a column of weights with a sum and a maximum of
-// magnitudes.
-func weightScale(sum, most float32) float32 {
-	return min(tileWeights/max(sum, tileLeast), tileWeight/max(most, tileLeast))
+// weight returns the scale of a column of weights with a sum and a maximum of magnitudes.
+func (l *tileLimits) weight(sum, most float32) float32 {
+	return min(l.weights/max(sum, tileLeast), tileWeight/max(most, tileLeast))
 }

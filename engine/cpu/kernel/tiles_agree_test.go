@@ -99,7 +99,9 @@ func TestTileOutputsAgree(t *testing.T) {
 func TestTileWeights(t *testing.T) {
 	rng := rand.New(rand.NewPCG(49, 50))
 	for m := 2; m <= 4; m++ {
-		for _, channels := range []int{2, 6, 64, TileChannels} {
+		for _, channels := range []int{2, 6, -2, -6, -SignedTileChannels, SignedTileChannels, TileChannels} {
+			signed := channels < 0
+			channels = max(channels, -channels)
 			for _, kind := range []Mix{Filter2, FilterFlip2} {
 				kind += Mix(6 * (m - 2))
 				w, t2 := random(t, rng, 9*channels*32), (m+2)*(m+2)
@@ -118,8 +120,12 @@ func TestTileWeights(t *testing.T) {
 						panel, scale := guardedInt16(t, lanes), guarded(t, k.Cols)
 						k.Filter(kind, u, plain, (m+2)*lanes, lanes, 3*lanes, lanes, lanes, 0, 3, 0, 3, m+2, m+2, scratch)
 						for p := range t2 {
-							k.Quantise(m, p, panel, scale, u[p*lanes:][:lanes], channels)
-							checkTilePanel(t, m, p, panel, scale, u[p*lanes:][:lanes], channels, k.Cols)
+							quantise := k.Quantise
+							if signed {
+								quantise = k.SignedQuantise
+							}
+							quantise(m, p, panel, scale, u[p*lanes:][:lanes], channels)
+							checkTilePanel(t, signed, m, p, panel, scale, u[p*lanes:][:lanes], channels, k.Cols)
 							copy(scales[p*32+from:], scale)
 							for pair := range channels / 2 {
 								copy(ints[(p*channels/2+pair)*64+2*from:], panel[pair*2*k.Cols:][:2*k.Cols])
@@ -130,7 +136,7 @@ func TestTileWeights(t *testing.T) {
 						want, factors = ints, scales
 					}
 					if !slices.Equal(ints, want) || !slices.EqualFunc(scales, factors, sameBits) {
-						t.Fatalf("%v, %d channels: %v has other bits than plain Go", kind, channels, isa)
+						t.Fatalf("%v, %d channels, signed %v: %v has other bits than plain Go", kind, channels, signed, isa)
 					}
 				}
 			}
@@ -139,19 +145,23 @@ func TestTileWeights(t *testing.T) {
 }
 
 // checkTilePanel checks the integers of one point.
-func checkTilePanel(t *testing.T, m, p int, panel []int16, scale, u []float32, channels, cols int) {
+func checkTilePanel(t *testing.T, signed bool, m, p int, panel []int16, scale, u []float32, channels, cols int) {
 	t.Helper()
+	limits, most := tileUnsigned, 1<<17
+	if signed {
+		limits, most = tileSigned, 1<<16
+	}
 	for j := range cols {
 		sum := 0
 		for c := range channels {
 			v := int(panel[c/2*2*cols+2*j+c%2])
 			sum += max(v, -v)
-			step := float64(scale[j]) * float64(tileFactors[m-2][p])
+			step := float64(scale[j]) * float64(limits.factors[m-2][p])
 			if d := math.Abs(float64(v)*step - float64(u[c*cols+j])); d > 0.51*step {
 				t.Fatalf("F(%d,3) point %d: channel %d of column %d is %d steps of %g, want %g", m, p, c, j, v, step, u[c*cols+j])
 			}
 		}
-		if sum >= 1<<17 {
+		if sum >= most {
 			t.Fatalf("F(%d,3) point %d: the integers of column %d sum to %d", m, p, j, sum)
 		}
 	}

@@ -33,6 +33,7 @@ var tileZeros [tileRun]uint16
 // tileInputs has the arguments of Input.
 type tileInputs struct {
 	isa                                              ISA
+	limits                                           *tileLimits
 	m                                                int
 	dst                                              []int16
 	step                                             int
@@ -44,19 +45,27 @@ type tileInputs struct {
 }
 
 func inputTileAVX512(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
-	tileInputBy(AVX512, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
+	tileInputBy(AVX512, tileUnsigned, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
+}
+
+func signedInputTileAVX512(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
+	tileInputBy(AVX512, tileSigned, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
 }
 
 func inputTileAVX2(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
-	tileInputBy(AVX2, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
+	tileInputBy(AVX2, tileUnsigned, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
 }
 
-func tileInputBy(isa ISA, m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
+func signedInputTileAVX2(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
+	tileInputBy(AVX2, tileSigned, m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
+}
+
+func tileInputBy(isa ISA, l *tileLimits, m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
 	if channels%2 == 1 || isa == AVX2 && channels%16 != 0 {
-		tileInputPortable(m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1, scratch)
+		l.input(m, dst, step, inverse, src, srcRow, srcCol, channels, images, k0, k1, p0, p1)
 		return
 	}
-	t := tileInputs{isa: isa, m: m, dst: dst, step: step, inverse: inverse, src: src, srcRow: srcRow, srcCol: srcCol,
+	t := tileInputs{isa: isa, limits: l, m: m, dst: dst, step: step, inverse: inverse, src: src, srcRow: srcRow, srcCol: srcCol,
 		channels: channels, images: images, k0: k0, k1: k1, p0: p0, p1: p1, area: newTileArea(scratch)}
 	// A run has whole images where they fit.
 	most := max(1, tileRun/channels)
@@ -82,7 +91,7 @@ func (t *tileInputs) peaks(first, images int) {
 	}
 	pairs := min(t.channels, tileRun) / 2
 	for n, most := range found {
-		scale, inverse := tileScale(most)
+		scale, inverse := t.limits.scale(most)
 		found[n] = inverse
 		scales := t.area.scales[n*pairs:][:pairs]
 		for i := range scales {
@@ -175,7 +184,7 @@ func (t *tileInputs) point(x []uint16, row, col, from int) {
 }
 
 func (t *tileInputs) call(dst *int16, step, lane, steps int) {
-	factors, scale, spill := &tileFactors[t.m-2][0], &t.area.scales[lane/2], &t.area.spill[0]
+	factors, scale, spill := &t.limits.factors[t.m-2][0], &t.area.scales[lane/2], &t.area.spill[0]
 	if t.isa == AVX512 {
 		tileInputAVX512(t.m, dst, 2*step, &t.pixels[0], factors, scale, spill, steps)
 	} else {
@@ -301,24 +310,40 @@ func tileOutputFloatBy(isa ISA, width, m int, dst, src []float32, step int, inve
 }
 
 func quantiseTileAVX512(m, point int, dst []int16, scale, u []float32, channels int) {
+	quantiseTileByAVX512(tileUnsigned, m, point, dst, scale, u, channels)
+}
+
+func signedQuantiseTileAVX512(m, point int, dst []int16, scale, u []float32, channels int) {
+	quantiseTileByAVX512(tileSigned, m, point, dst, scale, u, channels)
+}
+
+func quantiseTileByAVX512(l *tileLimits, m, point int, dst []int16, scale, u []float32, channels int) {
 	var sum, most, by [32]float32
 	tileSizesAVX512(&sum[0], &most[0], &u[0], channels)
-	quantiseScales(m, point, scale[:32], sum[:], most[:], by[:])
+	l.quantiseScales(m, point, scale[:32], sum[:], most[:], by[:])
 	tileQuantiseAVX512(&dst[0], &u[0], &by[0], channels/2)
 }
 
 func quantiseTileAVX2(m, point int, dst []int16, scale, u []float32, channels int) {
+	quantiseTileByAVX2(tileUnsigned, m, point, dst, scale, u, channels)
+}
+
+func signedQuantiseTileAVX2(m, point int, dst []int16, scale, u []float32, channels int) {
+	quantiseTileByAVX2(tileSigned, m, point, dst, scale, u, channels)
+}
+
+func quantiseTileByAVX2(l *tileLimits, m, point int, dst []int16, scale, u []float32, channels int) {
 	var sum, most, by [16]float32
 	tileSizesAVX2(&sum[0], &most[0], &u[0], channels)
-	quantiseScales(m, point, scale[:16], sum[:], most[:], by[:])
+	l.quantiseScales(m, point, scale[:16], sum[:], most[:], by[:])
 	tileQuantiseAVX2(&dst[0], &u[0], &by[0], channels/2)
 }
 
 // quantiseScales computes the scales of columns and what multiplies their products.
-func quantiseScales(m, point int, scale, sum, most, by []float32) {
+func (l *tileLimits) quantiseScales(m, point int, scale, sum, most, by []float32) {
 	for j := range scale {
-		by[j] = weightScale(sum[j], most[j])
-		scale[j] = 1 / (by[j] * tileFactors[m-2][point])
+		by[j] = l.weight(sum[j], most[j])
+		scale[j] = 1 / (by[j] * l.factors[m-2][point])
 	}
 }
 
@@ -341,7 +366,11 @@ var tilesAVX512 = Tiles{
 	OutputFloat: outputTileFloatAVX512,
 	Filter:      mix2AVX512,
 	Quantise:    quantiseTileAVX512,
-	Fetch:       fetchLinesAVX512,
+
+	SignedInput:    signedInputTileAVX512,
+	SignedQuantise: signedQuantiseTileAVX512,
+
+	Fetch: fetchLinesAVX512,
 }
 
 var tilesAVX2 = Tiles{
@@ -351,5 +380,9 @@ var tilesAVX2 = Tiles{
 	OutputFloat: outputTileFloatAVX2,
 	Filter:      mix2AVX2,
 	Quantise:    quantiseTileAVX2,
-	Fetch:       fetchLinesAVX512,
+
+	SignedInput:    signedInputTileAVX2,
+	SignedQuantise: signedQuantiseTileAVX2,
+
+	Fetch: fetchLinesAVX512,
 }

@@ -26,6 +26,7 @@ func eachTiles(t *testing.T, f func(t *testing.T, k *Tiles)) {
 
 // tileInputCase is one call of Input.
 type tileInputCase struct {
+	signed               bool // SignedInput, not Input
 	m, images, channels  int
 	srcRow, srcCol, step int
 	k0, k1, p0, p1       int
@@ -74,7 +75,11 @@ func (c tileInputCase) run(t *testing.T, k *Tiles, src []uint16) ([]int16, []flo
 	for i := range dst {
 		dst[i] = 12345
 	}
-	k.Input(c.m, dst, c.step, inverse, src, c.srcRow, c.srcCol, c.channels, c.images, c.k0, c.k1, c.p0, c.p1, scratch)
+	input := k.Input
+	if c.signed {
+		input = k.SignedInput
+	}
+	input(c.m, dst, c.step, inverse, src, c.srcRow, c.srcCol, c.channels, c.images, c.k0, c.k1, c.p0, c.p1, scratch)
 	return dst, inverse
 }
 
@@ -93,8 +98,11 @@ func (c tileInputCase) check(t *testing.T, k *Tiles, src []uint16) {
 				most, negative = max(most, math.Abs(v)), negative || math.Signbit(v)
 			}
 		}
-		limit := 16383.0
-		if negative {
+		limit, limits := 16383.0, tileUnsigned
+		switch {
+		case c.signed:
+			limit, limits = 32766, tileSigned
+		case negative:
 			limit = 8191
 		}
 		scale := limit / max(most, 0x1p-100)
@@ -112,8 +120,8 @@ func (c tileInputCase) check(t *testing.T, k *Tiles, src []uint16) {
 					}
 					at := (i*side+j)*c.step + n*c.depth() + ch
 					written[at] = true
-					want := sum * scale * float64(tileFactors[c.m-2][i*side+j])
-					if math.Abs(want-float64(dst[at])) > 0.51 || dst[at] > 1<<14 || dst[at] < -1<<14 {
+					want := sum * scale * float64(limits.factors[c.m-2][i*side+j])
+					if math.Abs(want-float64(dst[at])) > 0.51 || math.Abs(float64(dst[at])) > float64(limits.value)+1 {
 						t.Fatalf("%v: point (%d,%d) of image %d channel %d is %d, want %g", c, i, j, n, ch, dst[at], want)
 					}
 				}
@@ -140,6 +148,8 @@ func TestTileInput(t *testing.T) {
 							src[i] &= 0x7fff
 						}
 					}
+					c.check(t, k, src)
+					c.signed = true
 					c.check(t, k, src)
 				}
 			}

@@ -850,17 +850,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnReduceAVX2(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, rows int, n int, ld int)
+// func bnReduceAVX2(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, dres []float32, rows int, n int, ld int)
 // Requires: AVX, FMA3
-TEXT ·bnReduceAVX2(SB), NOSPLIT, $0-168
+TEXT ·bnReduceAVX2(SB), NOSPLIT, $0-192
 	VXORPS  Y0, Y0, Y0
-	MOVQ    ld+160(FP), DX
+	MOVQ    ld+184(FP), DX
 	SHLQ    $0x02, DX
 	MOVQ    dy_base+48(FP), SI
 	MOVQ    y_base+72(FP), DI
 	MOVQ    x_base+96(FP), R8
-	MOVQ    n+152(FP), R9
-	MOVQ    R9, AX
+	MOVQ    dres_base+144(FP), R9
+	MOVQ    n+176(FP), R10
+	MOVQ    R10, AX
 	ANDQ    $0x00000007, AX
 	NEGQ    AX
 	LEAQ    laneMasks<>+0(SB), CX
@@ -868,7 +869,7 @@ TEXT ·bnReduceAVX2(SB), NOSPLIT, $0-168
 	XORQ    AX, AX
 
 many:
-	CMPQ    R9, $0x00000010
+	CMPQ    R10, $0x00000010
 	JLT     single
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*1), Y2
@@ -878,7 +879,7 @@ many:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     manyRowsDone
 
@@ -895,6 +896,12 @@ manyRows:
 	VANDPS  Y1, Y9, Y9
 
 manyNoReLU:
+	TESTQ   R9, R9
+	JZ      manyNoRes
+	VMOVUPS Y8, (R9)(CX*1)
+	VMOVUPS Y9, 32(R9)(CX*1)
+
+manyNoRes:
 	VADDPS      Y8, Y4, Y4
 	VMOVUPS     (R8)(CX*1), Y1
 	VSUBPS      Y2, Y1, Y1
@@ -915,18 +922,18 @@ manyRowsDone:
 	VMOVUPS Y6, (CX)(AX*1)
 	VMOVUPS Y7, 32(CX)(AX*1)
 	ADDQ    $0x00000040, AX
-	SUBQ    $0x00000010, R9
+	SUBQ    $0x00000010, R10
 	JMP     many
 
 single:
-	CMPQ    R9, $0x00000008
+	CMPQ    R10, $0x00000008
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*1), Y2
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y6, Y6, Y6
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
@@ -939,6 +946,11 @@ singleRows:
 	VANDPS  Y1, Y8, Y8
 
 singleNoReLU:
+	TESTQ   R9, R9
+	JZ      singleNoRes
+	VMOVUPS Y8, (R9)(CX*1)
+
+singleNoRes:
 	VADDPS      Y8, Y4, Y4
 	VMOVUPS     (R8)(CX*1), Y1
 	VSUBPS      Y2, Y1, Y1
@@ -953,18 +965,18 @@ singleRowsDone:
 	MOVQ    sumDyX_base+24(FP), CX
 	VMOVUPS Y6, (CX)(AX*1)
 	ADDQ    $0x00000020, AX
-	SUBQ    $0x00000008, R9
+	SUBQ    $0x00000008, R10
 	JMP     single
 
 tail:
-	TESTQ      R9, R9
+	TESTQ      R10, R10
 	JLE        end
 	MOVQ       mean_base+120(FP), CX
 	VMASKMOVPS (CX)(AX*1), Y15, Y2
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y6, Y6, Y6
 	MOVQ       AX, CX
-	MOVQ       rows+144(FP), BX
+	MOVQ       rows+168(FP), BX
 	TESTQ      BX, BX
 	JLE        tailRowsDone
 
@@ -977,6 +989,11 @@ tailRows:
 	VANDPS     Y1, Y8, Y8
 
 tailNoReLU:
+	TESTQ      R9, R9
+	JZ         tailNoRes
+	VMASKMOVPS Y8, Y15, (R9)(CX*1)
+
+tailNoRes:
 	VADDPS      Y8, Y4, Y4
 	VMASKMOVPS  (R8)(CX*1), Y15, Y1
 	VSUBPS      Y2, Y1, Y1

@@ -49,10 +49,10 @@ func meanM2AVX512(mean []float32, m2 []float32, x []float32, rows int, n int, ld
 //go:noescape
 func scaleShiftAVX512(y []float32, x []float32, scale []float32, shift []float32, res []float32, relu bool, rows int, n int, ld int)
 
-// bnReduceAVX512 sums g and g*(x-mean) down the columns of a block.
+// bnReduceAVX512 sums g and g*(x-mean) down the columns of a block, and computes dres = g.
 //
 //go:noescape
-func bnReduceAVX512(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, rows int, n int, ld int)
+func bnReduceAVX512(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, dres []float32, rows int, n int, ld int)
 
 // bnGradAVX512 computes dx = a*g + b*x + d, dres = g and the column sums of dx.
 //

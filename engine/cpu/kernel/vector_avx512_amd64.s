@@ -832,17 +832,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnReduceAVX512(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, rows int, n int, ld int)
+// func bnReduceAVX512(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, dres []float32, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·bnReduceAVX512(SB), NOSPLIT, $0-168
+TEXT ·bnReduceAVX512(SB), NOSPLIT, $0-192
 	VPXORD Z0, Z0, Z0
-	MOVQ   ld+160(FP), DX
+	MOVQ   ld+184(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   dy_base+48(FP), SI
 	MOVQ   y_base+72(FP), DI
 	MOVQ   x_base+96(FP), R8
-	MOVQ   n+152(FP), R9
-	MOVQ   R9, AX
+	MOVQ   dres_base+144(FP), R9
+	MOVQ   n+176(FP), R10
+	MOVQ   R10, AX
 	ANDQ   $0x0000000f, AX
 	MOVL   $0xffffffff, CX
 	BZHIL  AX, CX, CX
@@ -850,7 +851,7 @@ TEXT ·bnReduceAVX512(SB), NOSPLIT, $0-168
 	XORQ   AX, AX
 
 many:
-	CMPQ    R9, $0x00000040
+	CMPQ    R10, $0x00000040
 	JLT     single
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*1), Z2
@@ -866,7 +867,7 @@ many:
 	VPXORD  Z12, Z12, Z12
 	VPXORD  Z13, Z13, Z13
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     manyRowsDone
 
@@ -891,6 +892,14 @@ manyRows:
 	VMOVAPS.Z Z17, K2, Z17
 
 manyNoReLU:
+	TESTQ   R9, R9
+	JZ      manyNoRes
+	VMOVUPS Z14, (R9)(CX*1)
+	VMOVUPS Z15, 64(R9)(CX*1)
+	VMOVUPS Z16, 128(R9)(CX*1)
+	VMOVUPS Z17, 192(R9)(CX*1)
+
+manyNoRes:
 	VADDPS      Z14, Z6, Z6
 	VMOVUPS     (R8)(CX*1), Z1
 	VSUBPS      Z2, Z1, Z1
@@ -923,18 +932,18 @@ manyRowsDone:
 	VMOVUPS Z12, 128(CX)(AX*1)
 	VMOVUPS Z13, 192(CX)(AX*1)
 	ADDQ    $0x00000100, AX
-	SUBQ    $0x00000040, R9
+	SUBQ    $0x00000040, R10
 	JMP     many
 
 single:
-	CMPQ    R9, $0x00000010
+	CMPQ    R10, $0x00000010
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*1), Z2
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z10, Z10, Z10
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
@@ -947,6 +956,11 @@ singleRows:
 	VMOVAPS.Z Z14, K2, Z14
 
 singleNoReLU:
+	TESTQ   R9, R9
+	JZ      singleNoRes
+	VMOVUPS Z14, (R9)(CX*1)
+
+singleNoRes:
 	VADDPS      Z14, Z6, Z6
 	VMOVUPS     (R8)(CX*1), Z1
 	VSUBPS      Z2, Z1, Z1
@@ -961,18 +975,18 @@ singleRowsDone:
 	MOVQ    sumDyX_base+24(FP), CX
 	VMOVUPS Z10, (CX)(AX*1)
 	ADDQ    $0x00000040, AX
-	SUBQ    $0x00000010, R9
+	SUBQ    $0x00000010, R10
 	JMP     single
 
 tail:
-	TESTQ     R9, R9
+	TESTQ     R10, R10
 	JLE       end
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS.Z (CX)(AX*1), K1, Z2
 	VPXORD    Z6, Z6, Z6
 	VPXORD    Z10, Z10, Z10
 	MOVQ      AX, CX
-	MOVQ      rows+144(FP), BX
+	MOVQ      rows+168(FP), BX
 	TESTQ     BX, BX
 	JLE       tailRowsDone
 
@@ -985,6 +999,11 @@ tailRows:
 	VMOVAPS.Z Z14, K2, Z14
 
 tailNoReLU:
+	TESTQ   R9, R9
+	JZ      tailNoRes
+	VMOVUPS Z14, K1, (R9)(CX*1)
+
+tailNoRes:
 	VADDPS      Z14, Z6, Z6
 	VMOVUPS.Z   (R8)(CX*1), K1, Z1
 	VSUBPS      Z2, Z1, Z1

@@ -851,17 +851,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnReduceBF16AVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
+// func bnReduceBF16AVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, dres []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·bnReduceBF16AVX2(SB), NOSPLIT, $0-168
+TEXT ·bnReduceBF16AVX2(SB), NOSPLIT, $0-192
 	VXORPS  Y0, Y0, Y0
-	MOVQ    ld+160(FP), DX
+	MOVQ    ld+184(FP), DX
 	SHLQ    $0x01, DX
 	MOVQ    dy_base+48(FP), SI
 	MOVQ    y_base+72(FP), DI
 	MOVQ    x_base+96(FP), R8
-	MOVQ    n+152(FP), R9
-	MOVQ    R9, AX
+	MOVQ    dres_base+144(FP), R9
+	MOVQ    n+176(FP), R10
+	MOVQ    R10, AX
 	ANDQ    $0x00000007, AX
 	NEGQ    AX
 	LEAQ    laneMasks<>+0(SB), CX
@@ -869,7 +870,7 @@ TEXT ·bnReduceBF16AVX2(SB), NOSPLIT, $0-168
 	XORQ    AX, AX
 
 many:
-	CMPQ    R9, $0x00000010
+	CMPQ    R10, $0x00000010
 	JLT     single
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*2), Y1
@@ -882,7 +883,7 @@ many:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     manyRowsDone
 
@@ -903,6 +904,13 @@ manyRows:
 	VANDPS  Y1, Y9, Y9
 
 manyNoReLU:
+	TESTQ   R9, R9
+	JZ      manyNoRes
+	VPSRLD  $0x10, Y8, Y1
+	VORPS   Y9, Y1, Y1
+	VMOVUPS Y1, (R9)(CX*1)
+
+manyNoRes:
 	VADDPS      Y8, Y4, Y4
 	VMOVUPS     (R8)(CX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
@@ -933,18 +941,18 @@ manyRowsDone:
 	VMOVUPS      X1, 16(CX)(AX*2)
 	VEXTRACTF128 $0x01, Y1, 48(CX)(AX*2)
 	ADDQ         $0x00000020, AX
-	SUBQ         $0x00000010, R9
+	SUBQ         $0x00000010, R10
 	JMP          many
 
 single:
-	CMPQ    R9, $0x00000008
+	CMPQ    R10, $0x00000008
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*2), Y2
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y6, Y6, Y6
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
@@ -959,6 +967,14 @@ singleRows:
 	VANDPS    Y1, Y8, Y8
 
 singleNoReLU:
+	TESTQ        R9, R9
+	JZ           singleNoRes
+	VPSRLD       $0x10, Y8, Y1
+	VEXTRACTI128 $0x01, Y1, X10
+	VPACKUSDW    X10, X1, X1
+	VMOVDQU      X1, (R9)(CX*1)
+
+singleNoRes:
 	VADDPS      Y8, Y4, Y4
 	VPMOVZXWD   (R8)(CX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
@@ -974,43 +990,43 @@ singleRowsDone:
 	MOVQ    sumDyX_base+24(FP), CX
 	VMOVUPS Y6, (CX)(AX*2)
 	ADDQ    $0x00000010, AX
-	SUBQ    $0x00000008, R9
+	SUBQ    $0x00000008, R10
 	JMP     single
 
 tail:
-	TESTQ      R9, R9
+	TESTQ      R10, R10
 	JLE        end
 	MOVQ       mean_base+120(FP), CX
 	VMASKMOVPS (CX)(AX*2), Y15, Y2
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y6, Y6, Y6
 	MOVQ       AX, CX
-	MOVQ       rows+144(FP), BX
+	MOVQ       rows+168(FP), BX
 	TESTQ      BX, BX
 	JLE        tailRowsDone
 
 tailRows:
 	VPXOR     X8, X8, X8
-	VMOVMSKPS Y15, R9
-	TESTL     $0x00000001, R9
+	VMOVMSKPS Y15, R10
+	TESTL     $0x00000001, R10
 	JZ        lanesDone7
 	VPINSRW   $0x00, (SI)(CX*1), X8, X8
-	TESTL     $0x00000002, R9
+	TESTL     $0x00000002, R10
 	JZ        lanesDone7
 	VPINSRW   $0x01, 2(SI)(CX*1), X8, X8
-	TESTL     $0x00000004, R9
+	TESTL     $0x00000004, R10
 	JZ        lanesDone7
 	VPINSRW   $0x02, 4(SI)(CX*1), X8, X8
-	TESTL     $0x00000008, R9
+	TESTL     $0x00000008, R10
 	JZ        lanesDone7
 	VPINSRW   $0x03, 6(SI)(CX*1), X8, X8
-	TESTL     $0x00000010, R9
+	TESTL     $0x00000010, R10
 	JZ        lanesDone7
 	VPINSRW   $0x04, 8(SI)(CX*1), X8, X8
-	TESTL     $0x00000020, R9
+	TESTL     $0x00000020, R10
 	JZ        lanesDone7
 	VPINSRW   $0x05, 10(SI)(CX*1), X8, X8
-	TESTL     $0x00000040, R9
+	TESTL     $0x00000040, R10
 	JZ        lanesDone7
 	VPINSRW   $0x06, 12(SI)(CX*1), X8, X8
 
@@ -1020,26 +1036,26 @@ lanesDone7:
 	TESTQ     DI, DI
 	JZ        tailNoReLU
 	VPXOR     X1, X1, X1
-	VMOVMSKPS Y15, R9
-	TESTL     $0x00000001, R9
+	VMOVMSKPS Y15, R10
+	TESTL     $0x00000001, R10
 	JZ        lanesDone8
 	VPINSRW   $0x00, (DI)(CX*1), X1, X1
-	TESTL     $0x00000002, R9
+	TESTL     $0x00000002, R10
 	JZ        lanesDone8
 	VPINSRW   $0x01, 2(DI)(CX*1), X1, X1
-	TESTL     $0x00000004, R9
+	TESTL     $0x00000004, R10
 	JZ        lanesDone8
 	VPINSRW   $0x02, 4(DI)(CX*1), X1, X1
-	TESTL     $0x00000008, R9
+	TESTL     $0x00000008, R10
 	JZ        lanesDone8
 	VPINSRW   $0x03, 6(DI)(CX*1), X1, X1
-	TESTL     $0x00000010, R9
+	TESTL     $0x00000010, R10
 	JZ        lanesDone8
 	VPINSRW   $0x04, 8(DI)(CX*1), X1, X1
-	TESTL     $0x00000020, R9
+	TESTL     $0x00000020, R10
 	JZ        lanesDone8
 	VPINSRW   $0x05, 10(DI)(CX*1), X1, X1
-	TESTL     $0x00000040, R9
+	TESTL     $0x00000040, R10
 	JZ        lanesDone8
 	VPINSRW   $0x06, 12(DI)(CX*1), X1, X1
 
@@ -1050,32 +1066,62 @@ lanesDone8:
 	VANDPS    Y1, Y8, Y8
 
 tailNoReLU:
-	VADDPS    Y8, Y4, Y4
-	VPXOR     X1, X1, X1
-	VMOVMSKPS Y15, R9
-	TESTL     $0x00000001, R9
-	JZ        lanesDone9
-	VPINSRW   $0x00, (R8)(CX*1), X1, X1
-	TESTL     $0x00000002, R9
-	JZ        lanesDone9
-	VPINSRW   $0x01, 2(R8)(CX*1), X1, X1
-	TESTL     $0x00000004, R9
-	JZ        lanesDone9
-	VPINSRW   $0x02, 4(R8)(CX*1), X1, X1
-	TESTL     $0x00000008, R9
-	JZ        lanesDone9
-	VPINSRW   $0x03, 6(R8)(CX*1), X1, X1
-	TESTL     $0x00000010, R9
-	JZ        lanesDone9
-	VPINSRW   $0x04, 8(R8)(CX*1), X1, X1
-	TESTL     $0x00000020, R9
-	JZ        lanesDone9
-	VPINSRW   $0x05, 10(R8)(CX*1), X1, X1
-	TESTL     $0x00000040, R9
-	JZ        lanesDone9
-	VPINSRW   $0x06, 12(R8)(CX*1), X1, X1
+	TESTQ        R9, R9
+	JZ           tailNoRes
+	VPSRLD       $0x10, Y8, Y1
+	VEXTRACTI128 $0x01, Y1, X10
+	VPACKUSDW    X10, X1, X1
+	VMOVMSKPS    Y15, R10
+	TESTL        $0x00000001, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x00, X1, (R9)(CX*1)
+	TESTL        $0x00000002, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x01, X1, 2(R9)(CX*1)
+	TESTL        $0x00000004, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x02, X1, 4(R9)(CX*1)
+	TESTL        $0x00000008, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x03, X1, 6(R9)(CX*1)
+	TESTL        $0x00000010, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x04, X1, 8(R9)(CX*1)
+	TESTL        $0x00000020, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x05, X1, 10(R9)(CX*1)
+	TESTL        $0x00000040, R10
+	JZ           lanesDone9
+	VPEXTRW      $0x06, X1, 12(R9)(CX*1)
 
 lanesDone9:
+tailNoRes:
+	VADDPS    Y8, Y4, Y4
+	VPXOR     X1, X1, X1
+	VMOVMSKPS Y15, R10
+	TESTL     $0x00000001, R10
+	JZ        lanesDone10
+	VPINSRW   $0x00, (R8)(CX*1), X1, X1
+	TESTL     $0x00000002, R10
+	JZ        lanesDone10
+	VPINSRW   $0x01, 2(R8)(CX*1), X1, X1
+	TESTL     $0x00000004, R10
+	JZ        lanesDone10
+	VPINSRW   $0x02, 4(R8)(CX*1), X1, X1
+	TESTL     $0x00000008, R10
+	JZ        lanesDone10
+	VPINSRW   $0x03, 6(R8)(CX*1), X1, X1
+	TESTL     $0x00000010, R10
+	JZ        lanesDone10
+	VPINSRW   $0x04, 8(R8)(CX*1), X1, X1
+	TESTL     $0x00000020, R10
+	JZ        lanesDone10
+	VPINSRW   $0x05, 10(R8)(CX*1), X1, X1
+	TESTL     $0x00000040, R10
+	JZ        lanesDone10
+	VPINSRW   $0x06, 12(R8)(CX*1), X1, X1
+
+lanesDone10:
 	VPMOVZXWD   X1, Y1
 	VPSLLD      $0x10, Y1, Y1
 	VSUBPS      Y2, Y1, Y1
@@ -1314,28 +1360,28 @@ tailRows:
 	VPXOR     X8, X8, X8
 	VMOVMSKPS Y15, R11
 	TESTL     $0x00000001, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x00, (R8)(CX*1), X8, X8
 	TESTL     $0x00000002, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x01, 2(R8)(CX*1), X8, X8
 	TESTL     $0x00000004, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x02, 4(R8)(CX*1), X8, X8
 	TESTL     $0x00000008, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x03, 6(R8)(CX*1), X8, X8
 	TESTL     $0x00000010, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x04, 8(R8)(CX*1), X8, X8
 	TESTL     $0x00000020, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x05, 10(R8)(CX*1), X8, X8
 	TESTL     $0x00000040, R11
-	JZ        lanesDone10
+	JZ        lanesDone11
 	VPINSRW   $0x06, 12(R8)(CX*1), X8, X8
 
-lanesDone10:
+lanesDone11:
 	VPMOVZXWD X8, Y8
 	VPSLLD    $0x10, Y8, Y8
 	TESTQ     R9, R9
@@ -1343,28 +1389,28 @@ lanesDone10:
 	VPXOR     X1, X1, X1
 	VMOVMSKPS Y15, R11
 	TESTL     $0x00000001, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x00, (R9)(CX*1), X1, X1
 	TESTL     $0x00000002, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x01, 2(R9)(CX*1), X1, X1
 	TESTL     $0x00000004, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x02, 4(R9)(CX*1), X1, X1
 	TESTL     $0x00000008, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x03, 6(R9)(CX*1), X1, X1
 	TESTL     $0x00000010, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x04, 8(R9)(CX*1), X1, X1
 	TESTL     $0x00000020, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x05, 10(R9)(CX*1), X1, X1
 	TESTL     $0x00000040, R11
-	JZ        lanesDone11
+	JZ        lanesDone12
 	VPINSRW   $0x06, 12(R9)(CX*1), X1, X1
 
-lanesDone11:
+lanesDone12:
 	VPMOVZXWD X1, Y1
 	VPSLLD    $0x10, Y1, Y1
 	VCMPPS    $0x16, Y0, Y1, Y1
@@ -1378,54 +1424,54 @@ tailNoReLU:
 	VPACKUSDW    X13, X12, X12
 	VMOVMSKPS    Y15, R11
 	TESTL        $0x00000001, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x00, X12, (DI)(CX*1)
 	TESTL        $0x00000002, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x01, X12, 2(DI)(CX*1)
 	TESTL        $0x00000004, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x02, X12, 4(DI)(CX*1)
 	TESTL        $0x00000008, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x03, X12, 6(DI)(CX*1)
 	TESTL        $0x00000010, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x04, X12, 8(DI)(CX*1)
 	TESTL        $0x00000020, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x05, X12, 10(DI)(CX*1)
 	TESTL        $0x00000040, R11
-	JZ           lanesDone12
+	JZ           lanesDone13
 	VPEXTRW      $0x06, X12, 12(DI)(CX*1)
 
-lanesDone12:
+lanesDone13:
 tailNoRes:
 	VPXOR     X1, X1, X1
 	VMOVMSKPS Y15, R11
 	TESTL     $0x00000001, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x00, (R10)(CX*1), X1, X1
 	TESTL     $0x00000002, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x01, 2(R10)(CX*1), X1, X1
 	TESTL     $0x00000004, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x02, 4(R10)(CX*1), X1, X1
 	TESTL     $0x00000008, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x03, 6(R10)(CX*1), X1, X1
 	TESTL     $0x00000010, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x04, 8(R10)(CX*1), X1, X1
 	TESTL     $0x00000020, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x05, 10(R10)(CX*1), X1, X1
 	TESTL     $0x00000040, R11
-	JZ        lanesDone13
+	JZ        lanesDone14
 	VPINSRW   $0x06, 12(R10)(CX*1), X1, X1
 
-lanesDone13:
+lanesDone14:
 	VPMOVZXWD    X1, Y1
 	VPSLLD       $0x10, Y1, Y1
 	VFMADD213PS  Y6, Y4, Y1
@@ -1449,28 +1495,28 @@ lanesDone13:
 	VPACKUSDW    X12, X8, X8
 	VMOVMSKPS    Y15, R11
 	TESTL        $0x00000001, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x00, X8, (SI)(CX*1)
 	TESTL        $0x00000002, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x01, X8, 2(SI)(CX*1)
 	TESTL        $0x00000004, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x02, X8, 4(SI)(CX*1)
 	TESTL        $0x00000008, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x03, X8, 6(SI)(CX*1)
 	TESTL        $0x00000010, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x04, X8, 8(SI)(CX*1)
 	TESTL        $0x00000020, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x05, X8, 10(SI)(CX*1)
 	TESTL        $0x00000040, R11
-	JZ           lanesDone14
+	JZ           lanesDone15
 	VPEXTRW      $0x06, X8, 12(SI)(CX*1)
 
-lanesDone14:
+lanesDone15:
 	ADDQ DX, CX
 	DECQ BX
 	JNZ  tailRows
@@ -1768,55 +1814,55 @@ tail:
 	VPXOR     X0, X0, X0
 	VMOVMSKPS Y15, DI
 	TESTL     $0x00000001, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x00, (DX)(SI*1), X0, X0
 	TESTL     $0x00000002, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x01, 2(DX)(SI*1), X0, X0
 	TESTL     $0x00000004, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x02, 4(DX)(SI*1), X0, X0
 	TESTL     $0x00000008, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x03, 6(DX)(SI*1), X0, X0
 	TESTL     $0x00000010, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x04, 8(DX)(SI*1), X0, X0
 	TESTL     $0x00000020, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x05, 10(DX)(SI*1), X0, X0
 	TESTL     $0x00000040, DI
-	JZ        lanesDone15
+	JZ        lanesDone16
 	VPINSRW   $0x06, 12(DX)(SI*1), X0, X0
 
-lanesDone15:
+lanesDone16:
 	VPMOVZXWD X0, Y0
 	VPSLLD    $0x10, Y0, Y0
 	VPXOR     X2, X2, X2
 	VMOVMSKPS Y15, DX
 	TESTL     $0x00000001, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x00, (BX)(SI*1), X2, X2
 	TESTL     $0x00000002, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x01, 2(BX)(SI*1), X2, X2
 	TESTL     $0x00000004, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x02, 4(BX)(SI*1), X2, X2
 	TESTL     $0x00000008, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x03, 6(BX)(SI*1), X2, X2
 	TESTL     $0x00000010, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x04, 8(BX)(SI*1), X2, X2
 	TESTL     $0x00000020, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x05, 10(BX)(SI*1), X2, X2
 	TESTL     $0x00000040, DX
-	JZ        lanesDone16
+	JZ        lanesDone17
 	VPINSRW   $0x06, 12(BX)(SI*1), X2, X2
 
-lanesDone16:
+lanesDone17:
 	VPMOVZXWD X2, Y2
 	VPSLLD    $0x10, Y2, Y2
 	VPCMPEQD  Y4, Y4, Y4
@@ -1834,28 +1880,28 @@ tailWindow:
 	VPXOR     X6, X6, X6
 	VMOVMSKPS Y15, R10
 	TESTL     $0x00000001, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x00, (CX)(DI*1), X6, X6
 	TESTL     $0x00000002, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x01, 2(CX)(DI*1), X6, X6
 	TESTL     $0x00000004, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x02, 4(CX)(DI*1), X6, X6
 	TESTL     $0x00000008, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x03, 6(CX)(DI*1), X6, X6
 	TESTL     $0x00000010, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x04, 8(CX)(DI*1), X6, X6
 	TESTL     $0x00000020, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x05, 10(CX)(DI*1), X6, X6
 	TESTL     $0x00000040, R10
-	JZ        lanesDone17
+	JZ        lanesDone18
 	VPINSRW   $0x06, 12(CX)(DI*1), X6, X6
 
-lanesDone17:
+lanesDone18:
 	VPMOVZXWD  X6, Y6
 	VPSLLD     $0x10, Y6, Y6
 	VMASKMOVPS (AX)(R8*2), Y15, Y7

@@ -19,10 +19,10 @@ func meanM2BF16AVX512(mean []float32, m2 []float32, x []uint16, rows int, n int,
 //go:noescape
 func scaleShiftBF16AVX512(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 
-// bnReduceBF16AVX512 sums g and g*(x-mean) down the columns of a block.
+// bnReduceBF16AVX512 sums g and g*(x-mean) down the columns of a block, and computes dres = g.
 //
 //go:noescape
-func bnReduceBF16AVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
+func bnReduceBF16AVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, dres []uint16, rows int, n int, ld int)
 
 // bnGradBF16AVX512 computes dx = a*g + b*x + d, dres = g and the column sums of dx.
 //

@@ -718,20 +718,21 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func bnReduceBF16AVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·bnReduceBF16AVX512(SB), NOSPLIT, $0-168
+// func bnReduceBF16AVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, dres []uint16, rows int, n int, ld int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·bnReduceBF16AVX512(SB), NOSPLIT, $0-192
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
 	VPXORD       Z1, Z1, Z1
-	MOVQ         ld+160(FP), DX
+	MOVQ         ld+184(FP), DX
 	SHLQ         $0x01, DX
 	MOVQ         dy_base+48(FP), SI
 	MOVQ         y_base+72(FP), DI
 	MOVQ         x_base+96(FP), R8
-	MOVQ         n+152(FP), R9
-	MOVQ         R9, AX
+	MOVQ         dres_base+144(FP), R9
+	MOVQ         n+176(FP), R10
+	MOVQ         R10, AX
 	ANDQ         $0x0000000f, AX
 	MOVL         $0xffffffff, CX
 	BZHIL        AX, CX, CX
@@ -739,7 +740,7 @@ TEXT ·bnReduceBF16AVX512(SB), NOSPLIT, $0-168
 	XORQ         AX, AX
 
 many:
-	CMPQ      R9, $0x00000040
+	CMPQ      R10, $0x00000040
 	JLT       single
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS   (CX)(AX*2), Z2
@@ -761,7 +762,7 @@ many:
 	VPXORD    Z13, Z13, Z13
 	VPXORD    Z14, Z14, Z14
 	MOVQ      AX, CX
-	MOVQ      rows+144(FP), BX
+	MOVQ      rows+168(FP), BX
 	TESTQ     BX, BX
 	JLE       manyRowsDone
 
@@ -786,6 +787,16 @@ manyRows:
 	VMOVAPS.Z Z18, K2, Z18
 
 manyNoReLU:
+	TESTQ   R9, R9
+	JZ      manyNoRes
+	VPSRLD  $0x10, Z15, Z2
+	VORPS   Z16, Z2, Z2
+	VMOVUPS Z2, (R9)(CX*1)
+	VPSRLD  $0x10, Z17, Z2
+	VORPS   Z18, Z2, Z2
+	VMOVUPS Z2, 64(R9)(CX*1)
+
+manyNoRes:
 	VADDPS      Z15, Z7, Z7
 	VPSLLD      $0x10, (R8)(CX*1), Z2
 	VSUBPS      Z3, Z2, Z2
@@ -834,18 +845,18 @@ manyRowsDone:
 	VPERMI2PS Z14, Z13, Z2
 	VMOVUPS   Z2, 192(CX)(AX*2)
 	ADDQ      $0x00000080, AX
-	SUBQ      $0x00000040, R9
+	SUBQ      $0x00000040, R10
 	JMP       many
 
 single:
-	CMPQ    R9, $0x00000010
+	CMPQ    R10, $0x00000010
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*2), Z3
 	VPXORD  Z7, Z7, Z7
 	VPXORD  Z11, Z11, Z11
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
@@ -860,6 +871,13 @@ singleRows:
 	VMOVAPS.Z Z15, K2, Z15
 
 singleNoReLU:
+	TESTQ     R9, R9
+	JZ        singleNoRes
+	VPSRLD    $0x10, Z15, Z2
+	VPMOVDW   Z2, Y2
+	VMOVDQU32 Y2, (R9)(CX*1)
+
+singleNoRes:
 	VADDPS      Z15, Z7, Z7
 	VPMOVZXWD   (R8)(CX*1), Z2
 	VPSLLD      $0x10, Z2, Z2
@@ -875,18 +893,18 @@ singleRowsDone:
 	MOVQ    sumDyX_base+24(FP), CX
 	VMOVUPS Z11, (CX)(AX*2)
 	ADDQ    $0x00000020, AX
-	SUBQ    $0x00000010, R9
+	SUBQ    $0x00000010, R10
 	JMP     single
 
 tail:
-	TESTQ     R9, R9
+	TESTQ     R10, R10
 	JLE       end
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS.Z (CX)(AX*2), K1, Z3
 	VPXORD    Z7, Z7, Z7
 	VPXORD    Z11, Z11, Z11
 	MOVQ      AX, CX
-	MOVQ      rows+144(FP), BX
+	MOVQ      rows+168(FP), BX
 	TESTQ     BX, BX
 	JLE       tailRowsDone
 
@@ -901,6 +919,13 @@ tailRows:
 	VMOVAPS.Z   Z15, K2, Z15
 
 tailNoReLU:
+	TESTQ     R9, R9
+	JZ        tailNoRes
+	VPSRLD    $0x10, Z15, Z2
+	VPMOVDW   Z2, Y2
+	VMOVDQU16 Y2, K1, (R9)(CX*1)
+
+tailNoRes:
 	VADDPS      Z15, Z7, Z7
 	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
 	VPSLLD      $0x10, Z2, Z2

@@ -621,21 +621,22 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnReduceBF16AVX512BF16(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·bnReduceBF16AVX512BF16(SB), NOSPLIT, $0-168
+// func bnReduceBF16AVX512BF16(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, dres []uint16, rows int, n int, ld int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·bnReduceBF16AVX512BF16(SB), NOSPLIT, $0-192
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
 	VMOVUPS      weaves<>+256(SB), Z1
 	VPXORD       Z2, Z2, Z2
-	MOVQ         ld+160(FP), DX
+	MOVQ         ld+184(FP), DX
 	SHLQ         $0x01, DX
 	MOVQ         dy_base+48(FP), SI
 	MOVQ         y_base+72(FP), DI
 	MOVQ         x_base+96(FP), R8
-	MOVQ         n+152(FP), R9
-	MOVQ         R9, AX
+	MOVQ         dres_base+144(FP), R9
+	MOVQ         n+176(FP), R10
+	MOVQ         R10, AX
 	ANDQ         $0x0000000f, AX
 	MOVL         $0xffffffff, CX
 	BZHIL        AX, CX, CX
@@ -643,7 +644,7 @@ TEXT ·bnReduceBF16AVX512BF16(SB), NOSPLIT, $0-168
 	XORQ         AX, AX
 
 many:
-	CMPQ      R9, $0x00000040
+	CMPQ      R10, $0x00000040
 	JLT       single
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS   (CX)(AX*2), Z3
@@ -665,7 +666,7 @@ many:
 	VPXORD    Z14, Z14, Z14
 	VPXORD    Z15, Z15, Z15
 	MOVQ      AX, CX
-	MOVQ      rows+144(FP), BX
+	MOVQ      rows+168(FP), BX
 	TESTQ     BX, BX
 	JLE       manyRowsDone
 
@@ -690,6 +691,16 @@ manyRows:
 	VMOVAPS.Z Z19, K2, Z19
 
 manyNoReLU:
+	TESTQ   R9, R9
+	JZ      manyNoRes
+	VPSRLD  $0x10, Z16, Z3
+	VORPS   Z17, Z3, Z3
+	VMOVUPS Z3, (R9)(CX*1)
+	VPSRLD  $0x10, Z18, Z3
+	VORPS   Z19, Z3, Z3
+	VMOVUPS Z3, 64(R9)(CX*1)
+
+manyNoRes:
 	VADDPS      Z16, Z8, Z8
 	VPSLLD      $0x10, (R8)(CX*1), Z3
 	VSUBPS      Z4, Z3, Z3
@@ -738,18 +749,18 @@ manyRowsDone:
 	VPERMI2PS Z15, Z14, Z3
 	VMOVUPS   Z3, 192(CX)(AX*2)
 	ADDQ      $0x00000080, AX
-	SUBQ      $0x00000040, R9
+	SUBQ      $0x00000040, R10
 	JMP       many
 
 single:
-	CMPQ    R9, $0x00000010
+	CMPQ    R10, $0x00000010
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
 	VMOVUPS (CX)(AX*2), Z4
 	VPXORD  Z8, Z8, Z8
 	VPXORD  Z12, Z12, Z12
 	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
+	MOVQ    rows+168(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
@@ -764,6 +775,13 @@ singleRows:
 	VMOVAPS.Z Z16, K2, Z16
 
 singleNoReLU:
+	TESTQ     R9, R9
+	JZ        singleNoRes
+	VPSRLD    $0x10, Z16, Z3
+	VPMOVDW   Z3, Y3
+	VMOVDQU32 Y3, (R9)(CX*1)
+
+singleNoRes:
 	VADDPS      Z16, Z8, Z8
 	VPMOVZXWD   (R8)(CX*1), Z3
 	VPSLLD      $0x10, Z3, Z3
@@ -779,18 +797,18 @@ singleRowsDone:
 	MOVQ    sumDyX_base+24(FP), CX
 	VMOVUPS Z12, (CX)(AX*2)
 	ADDQ    $0x00000020, AX
-	SUBQ    $0x00000010, R9
+	SUBQ    $0x00000010, R10
 	JMP     single
 
 tail:
-	TESTQ     R9, R9
+	TESTQ     R10, R10
 	JLE       end
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS.Z (CX)(AX*2), K1, Z4
 	VPXORD    Z8, Z8, Z8
 	VPXORD    Z12, Z12, Z12
 	MOVQ      AX, CX
-	MOVQ      rows+144(FP), BX
+	MOVQ      rows+168(FP), BX
 	TESTQ     BX, BX
 	JLE       tailRowsDone
 
@@ -805,6 +823,13 @@ tailRows:
 	VMOVAPS.Z   Z16, K2, Z16
 
 tailNoReLU:
+	TESTQ     R9, R9
+	JZ        tailNoRes
+	VPSRLD    $0x10, Z16, Z3
+	VPMOVDW   Z3, Y3
+	VMOVDQU16 Y3, K1, (R9)(CX*1)
+
+tailNoRes:
 	VADDPS      Z16, Z8, Z8
 	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
 	VPSLLD      $0x10, Z3, Z3

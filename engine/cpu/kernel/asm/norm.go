@@ -196,20 +196,22 @@ func (e *sweep) most() int {
 
 func bnReduce(e *sweep) {
 	most := e.most()
-	e.function("bnReduce", "sums g and g*(x-mean) down the columns of a block.",
-		"sumDy, sumDyX []float32, dy, y, x []T, mean []float32, rows, n, ld int")
+	e.function("bnReduce", "sums g and g*(x-mean) down the columns of a block, and computes dres = g.",
+		"sumDy, sumDyX []float32, dy, y, x []T, mean []float32, dres []T, rows, n, ld int")
 	free := e.begin()
 	zero, t := free.one(), free.one()
 	mean, s0, s1, g := free.take(most), free.take(most), free.take(most), free.take(most)
+	rounding := e.spare(free, t)
 	e.zero(zero)
 	b := newBlock(e)
-	dy, y, x := e.arg("dy"), e.arg("y"), e.arg("x")
+	dy, y, x, dres := e.arg("dy"), e.arg("y"), e.arg("x"), e.arg("dres")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
 		b.column(c, b.arg("mean"), mean, t)
 		b.zeroAll(c, s0)
 		b.zeroAll(c, s1)
 		b.rows(c.prefix+"Rows", func() {
 			b.gated(c, dy, y, zero, t, g)
+			e.unless(c.prefix+"NoRes", dres, func() { b.writeExact(c, dres, b.at, g, rounding) })
 			for v := range c.vectors {
 				e.VADDPS(g[v], s0[v], s0[v])
 				e.read(c, x, b.at, v, t)
