@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -52,7 +53,7 @@ func SaveModel(path string, info checkpoint.Model, m nn.Module) error {
 		return err
 	}
 	state, types := n.state()
-	about, err := json.Marshal(stored{"int8", "uint8", sortedNames(n.Scheme.Layers), n.Calibration})
+	about, err := number.Marshal(stored{"int8", "uint8", sortedNames(n.Scheme.Layers), n.Calibration})
 	if err != nil {
 		return err
 	}

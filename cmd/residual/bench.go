@@ -126,7 +126,7 @@ what a step has to do.`,
 	inGroup(fs, settings.Run, "mode", "batch", "repeat", "warmup", "profile", "peaks", "dry")
 	inGroup(fs, settings.Device, "recompute")
 	common(fs, "mode", "model", "weights", "resize", "batch", "feed", "data", "photos", "profile")
-	f.device.addInference(cmd)
+	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
 	_ = cmd.RegisterFlagCompletionFunc("mode", words(modes...))

@@ -89,7 +89,7 @@ images. Equally similar images are in the order of the paths.
 	inGroup(fs, settings.Run, "neighbours", "query", "format", "out")
 	common(fs, "layer", "neighbours", "query", "format", "out")
 	addMaxPixels(cmd, &f.maxPixels)
-	f.device.addInference(cmd)
+	f.device.add(cmd)
 	f.device.precision, fs.Lookup("precision").DefValue = "fp32", "fp32" // bf16 has too few digits to compare by
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")

@@ -126,7 +126,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	addMaxPixels(cmd, &f.pixels)
 	f.report.add(cmd)
 	f.files.add(cmd)
-	f.device.addInference(cmd)
+	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	jsonFlag(cmd, &f.json)
 	common(fs, "data", "split", "report", "no-report", "json")

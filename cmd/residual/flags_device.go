@@ -27,20 +27,20 @@ type deviceFlags struct {
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
+	f.addTraining(cmd)
+	fs, precision := cmd.Flags(), settings.Of("Precision")
+	fs.Lookup(precision.Flag()).Usage = "auto, int8, bf16, tf32 or fp32"
+	note(fs, precision.Flag(), noteMore, precision.More+" int8 is for quantised models, and auto takes it for them.")
+}
+
+// addTraining is add for a command that trains, which no program in int8 does.
+func (f *deviceFlags) addTraining(cmd *cobra.Command) {
 	f.addDevice(cmd)
 	fs, precision := cmd.Flags(), settings.Of("Precision")
 	fs.StringVar(&f.precision, precision.Flag(), precision.Default, precision.Help)
 	note(fs, precision.Flag(), noteMore, precision.More)
 	describeSetting(fs, precision)
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
-}
-
-// addInference is add for a command that computes trained models, which may be quantised.
-func (f *deviceFlags) addInference(cmd *cobra.Command) {
-	f.add(cmd)
-	fs, precision := cmd.Flags(), settings.Of("Precision")
-	fs.Lookup(precision.Flag()).Usage = "auto, int8, bf16, tf32 or fp32"
-	note(fs, precision.Flag(), noteMore, precision.More+" int8 is for inference with quantised models, for which auto takes it.")
 }
 
 // addDevice is add without the precision, for a command that computes in several.

@@ -35,7 +35,7 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	inGroup(fs, settings.Run, "test-batch", "out", "resume", "plain")
 	addMaxPixels(cmd, &s.MaxPixels)
 	f.files.add(cmd)
-	f.device.add(cmd)
+	f.device.addTraining(cmd)
 	jsonFlag(cmd, &f.json)
 	common(fs, "data", "out", "resume", "json")
 	_ = cmd.MarkFlagDirname("out")

@@ -62,7 +62,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	common(fs, "resume", "budget", "config")
 	f.report.addNone(cmd)
 	f.files.add(cmd)
-	f.device.add(cmd)
+	f.device.addTraining(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")

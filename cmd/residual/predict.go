@@ -98,7 +98,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	inGroup(fs, settings.Run, "top", "threshold", "format", "out", "cam")
 	common(fs, "top", "threshold", "format", "out", "cam")
 	addMaxPixels(cmd, &f.maxPixels)
-	f.device.addInference(cmd)
+	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	inGroup(fs, settings.Run, "json")

@@ -100,7 +100,7 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	inGroup(fs, settings.Run, "seeds", "full", "resume", "plain")
 	common(fs, "depths", "kinds", "seeds", "full", "resume")
 	f.files.add(cmd)
-	f.device.add(cmd)
+	f.device.addTraining(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")

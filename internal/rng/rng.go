@@ -8,7 +8,8 @@
 //   - SplitMix, for initial weights, and its step Mix, for the masks of dropout, which every
 //     device computes by itself from an element's index.
 //   - PCG, for numbers behind two seeds: the noise of random erasing, the groups of an
-//     ablation study, and the inputs of measurements and tests.
+//     ablation study, the images that calibrate a quantised model, and the inputs of
+//     measurements and tests.
 //
 // Unforeseen alone differs at every call.
 package rng

@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -200,7 +201,7 @@ func (s *search) read() error {
 // function that ends the reading.
 func (s *search) source() (next func() (*tensor.Tensor, error), have int, stop func(), err error) {
 	stop = func() {}
-	r := rand.New(rand.NewPCG(s.config.Seed, 1))
+	r := rng.PCG(s.config.Seed, 1)
 	switch {
 	case s.images.Random:
 		shape := s.c.ImageShape()

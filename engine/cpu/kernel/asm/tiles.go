@@ -155,9 +155,8 @@ func (e *emitter) tailWords(size reg.GPVirtual) {
 func tilePeaks(e *emitter) {
 	e.function("tilePeaks", "finds the largest word of every image and writes it as the upper half of a float32. An image has size bytes, in AVX2 a multiple of 32.",
 		"peaks *uint32, words *uint16, size, images int")
-	peaks, words, images, left := e.arg("peaks"), e.arg("words"), e.arg("images"), e.GP64()
+	peaks, words, images, left := e.arg("peaks"), e.arg("words"), e.arg("images"), e.arg("size")
 	most, word, bits := e.regs[0], e.regs[1], e.GP32()
-	left = e.arg("size")
 	e.tailWords(left)
 	e.Label("image")
 	e.zero(most)
