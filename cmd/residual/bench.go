@@ -291,7 +291,7 @@ func (f *benchFlags) fedFrom() string {
 
 // benchFlag is the flag for a field of measure.Config.
 var benchFlag = map[string]string{
-	"Model": "model", "Mode": "mode", "Batch": "batch", "Size": "resize", "Recompute": "recompute", "Repeat": "repeat", "Data": "data",
+	"Model": "model", "Mode": "mode", "Batch": "batch", "Size": "resize", "Precision": "precision", "Recompute": "recompute", "Repeat": "repeat", "Data": "data",
 }
 
 // explain names the flags that an error is about.
