@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/residual-ml/residual/graph"
@@ -85,7 +86,7 @@ func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 		case d == -1 && infer < 0:
 			infer = i
 			continue
-		case d < 0 || d > int64(from.Numel()) || product > 1<<31:
+		case d < 0 || d > int64(from.Numel()) || product > math.MaxInt32:
 			panic(tensor.Misusef("%v cannot become %v", from, dims))
 		default:
 			to[i] = int(d)
