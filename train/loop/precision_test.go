@@ -3,7 +3,6 @@ package loop_test
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -39,17 +38,13 @@ var precisionCases = []precisionCase{
 
 // TestPrecisionErrors measures the errors of every precision in a net that has learned: the
 // logits of test images, and the gradients of all weights in a training step, both against
-// float64. With -v it prints the table of docs/precision.md; RESIDUAL_LONG=1 takes larger
-// images and more of them.
+// float64. With -v it prints the table of docs/precision.md.
 func TestPrecisionErrors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a net is trained, and computed in float64")
 	}
-	batch, times := 4, 1
-	if os.Getenv("RESIDUAL_LONG") != "" {
-		batch, times = 8, 3 // minutes, nearly all of them for float64
-	}
-	net, images, labels, others := trainedForErrors(t, batch, times)
+	const batch = 4 // nearly all of the time is for float64
+	net, images, labels, others := trainedForErrors(t, batch)
 	logits := newExact(net, graph.Eval, images, labels)
 	integers := newExact(quantised(t, net, others), graph.Eval, images, labels)
 	integers.want = logits.want
@@ -99,32 +94,9 @@ func TestPrecisionErrors(t *testing.T) {
 	t.Logf("\n| computed in | kernels | logits: error | largest | other classes | gradients: error |\n|---|---|---|---|---|---|\n%s", lines.String())
 }
 
-// enlarged has every pixel of a data set several times in a row and in a column.
-type enlarged struct {
-	data.Dataset
-	times int
-}
-
-func (e enlarged) Info() data.Info {
-	info := e.Dataset.Info()
-	info.Height, info.Width = info.Height*e.times, info.Width*e.times
-	return info
-}
-
-func (e enlarged) Get(i int, pix []uint8) (int, error) {
-	info := e.Dataset.Info()
-	small := make([]uint8, info.Channels*info.Height*info.Width)
-	label, err := e.Dataset.Get(i, small)
-	for k := range pix {
-		y, x := k/(info.Width*e.times), k%(info.Width*e.times)
-		pix[k] = small[y/e.times*info.Width+x/e.times]
-	}
-	return label, err
-}
-
 // trainedForErrors trains the ResNet-18 of the notes on garments, and returns it with test
 // images that it has not seen, and with images of the training.
-func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, labels, seen *tensor.Tensor) {
+func trainedForErrors(t *testing.T, batch int) (net nn.Module, images, labels, seen *tensor.Tensor) {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -144,15 +116,15 @@ func trainedForErrors(t *testing.T, batch, times int) (net nn.Module, images, la
 		t.Fatal(err)
 	}
 	nn.Init(net, 1, nn.XavierUniform)
-	trainer, err := loop.New(dev, net, enlarged{train, times}, enlarged{test, times}, loop.Options{Batch: 64, Epochs: 2})
+	trainer, err := loop.New(dev, net, train, test, loop.Options{Batch: 64, Epochs: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := trainer.Fit(t.Context(), loop.Events{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	images, labels = firstOf(t, enlarged{test, times}, batch)
-	seen, _ = firstOf(t, enlarged{train, times}, 32)
+	images, labels = firstOf(t, test, batch)
+	seen, _ = firstOf(t, train, 32)
 	return net, images, labels, seen
 }
 
