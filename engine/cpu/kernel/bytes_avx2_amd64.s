@@ -23,7 +23,7 @@ DATA laneMasks<>+60(SB)/4, $0x00000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $64
 
 // func finishBytesAVX2(y []uint8, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishBytesAVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -59,26 +59,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -129,18 +125,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -181,43 +175,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone1
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone1
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone1
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone1
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone1
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone1
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone1
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone1
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone1
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone1
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone1
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone1
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone1
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone1
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone1:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9
@@ -293,7 +285,7 @@ end:
 	RET
 
 // func finishBF16AVX2(y []uint16, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishBF16AVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -329,26 +321,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -421,18 +409,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -484,43 +470,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone4
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone4
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone4
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone4
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone4
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone4
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone4
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone4
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone4
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone4
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone4
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone4
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone4
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone4
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone4:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9
@@ -665,7 +649,7 @@ DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func finishFloatAVX2(y []float32, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishFloatAVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -701,26 +685,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -761,18 +741,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -808,43 +786,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone7
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone7
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone7
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone7
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone7
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone7
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone7
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone7
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone7
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone7
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone7
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone7
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone7
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone7
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone7:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9

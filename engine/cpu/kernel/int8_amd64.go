@@ -153,10 +153,10 @@ func dotQuadsAVX2(p *quadBlock, cols int) {
 	}
 }
 
-// dotBytesAVX512VNNI computes results of 8 bits in registers, except of a residual in
-// bfloat16.
+// dotBytesAVX512VNNI computes results of 8 bits in registers, except with a residual in
+// bfloat16 and where a result may not fit an int32.
 func dotBytesAVX512VNNI(y []uint8, ldy int, a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, e Epilogue, next []uint8, pace int) {
-	if k <= 0 || len(segs) == 0 || e.BF16 != nil {
+	if k <= 0 || len(segs) == 0 || e.BF16 != nil || !e.Bounded {
 		dotFinished(AVX512VNNI, y, ldy, a, ars, b, segs, k, rows, cols, e, next, pace)
 		return
 	}

@@ -88,10 +88,9 @@ func dotToFloatPortable(y []float32, ldy int, a []uint8, ars int, b []int8, segs
 
 // value computes v of the sum x in column j, whose residual is at offset i.
 func (e *Epilogue) value(x int32, j, i int) float32 {
-	v := float32(float32(x) * e.Scale[j])
-	v += e.Shift[j]
+	v := fma(float32(x), e.Scale[j], e.Shift[j])
 	if e.Bytes != nil {
-		v += float32(float32(e.Bytes[i]) * e.BytesScale)
+		v = fma(float32(e.Bytes[i]), e.BytesScale, v)
 	}
 	if e.BF16 != nil {
 		v += widen(e.BF16[i])

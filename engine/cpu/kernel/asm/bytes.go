@@ -121,8 +121,7 @@ func finishSums(e *sweep, r result) {
 			for v := range c.vectors {
 				e.load(e.floats(row, b.col, v), x[v], c.masked)
 				e.VCVTDQ2PS(x[v], x[v])
-				e.VMULPS(scale[v], x[v], x[v])
-				e.VADDPS(shift[v], x[v], x[v])
+				e.VFMADD213PS(shift[v], scale[v], x[v])
 			}
 			e.ADDQ(ldx, row)
 			res := e.arg("res")
@@ -130,8 +129,7 @@ func finishSums(e *sweep, r result) {
 				for v := range c.vectors {
 					e.loadBytes(e.result(byteResult, res, b.at, v), t[0], c.masked)
 					e.VCVTDQ2PS(t[0], t[0])
-					e.VMULPS(resScale, t[0], t[0])
-					e.VADDPS(t[0], x[v], x[v])
+					e.VFMADD231PS(resScale, t[0], x[v])
 				}
 			})
 			half := e.arg("half")
