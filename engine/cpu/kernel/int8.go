@@ -45,6 +45,13 @@ type Int8 struct {
 	BF16  func(y []uint16, ldy int, x []int32, ldx int, rows, n int, e Epilogue)
 	Float func(y []float32, ldy int, x []int32, ldx int, rows, n int, e Epilogue)
 
+	// BytesOfFloat is Bytes for sums in float32.
+	BytesOfFloat func(y []uint8, ldy int, x []float32, ldx int, rows, n int, e Epilogue)
+
+	// BytesOfBF16 rounds rows of n numbers to the nearest integers, ties to even, limited
+	// to least..255; a NaN becomes 255. Rows of x lie ldx apart, those of y ldy.
+	BytesOfBF16 func(y []uint8, ldy int, x []uint16, ldx int, rows, n int, least uint8)
+
 	// MaxPool computes dst[i] = max over o in offs of x[o+i] for i < n. If offs is
 	// empty, the result is 0.
 	MaxPool func(dst, x []uint8, offs []int, n int)
@@ -97,5 +104,5 @@ type Epilogue struct {
 	// be limited after they have become integers, which is faster and gives the same.
 	Bounded bool
 
-	ReLU  bool  // of results in floating point
+	ReLU bool // of results in floating point
 }

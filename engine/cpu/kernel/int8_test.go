@@ -257,8 +257,33 @@ func TestEpilogues(t *testing.T) {
 			s.BF16(h, b.ldy, x, b.ldx, b.rows, n, e)
 			s.Float(f, b.ldy, x, b.ldx, b.rows, n, e)
 			checkEpilogue(t, &e, y, h, f, 99, b.ldy, n, func(r, j int) int64 { return int64(x[r*b.ldx+j]) }, b)
+			checkBytesOfFloats(t, s, rng, &e, b)
 		}
 	})
+}
+
+// checkBytesOfFloats compares results of 8 bits of float32 and of bfloat16 with the definition.
+func checkBytesOfFloats(t *testing.T, s *Int8, rng *rand.Rand, e *Epilogue, b block2d) {
+	size := (b.rows-1)*b.ldy + b.n
+	x, half := anyFloats(t, rng, (b.rows-1)*b.ldx+b.n), specialBF16(t, rng, (b.rows-1)*b.ldx+b.n)
+	for i := range half {
+		if rng.IntN(2) == 0 {
+			half[i] = narrow(float32(rng.IntN(600)-100) / 2)
+		}
+	}
+	y, rounded := guardedOf[uint8](t, size), guardedOf[uint8](t, size)
+	s.BytesOfFloat(y, b.ldy, x, b.ldx, b.rows, b.n, *e)
+	s.BytesOfBF16(rounded, b.ldy, half, b.ldx, b.rows, b.n, e.Least)
+	for i := range y {
+		wantY, wantRounded := uint8(0), uint8(0)
+		if r, j := i/b.ldy, i%b.ldy; j < b.n {
+			wantY = wantByte(e.value(x[r*b.ldx+j], j, i), e.Least)
+			wantRounded = wantByte(widen(half[r*b.ldx+j]), e.Least)
+		}
+		if y[i] != wantY || rounded[i] != wantRounded {
+			t.Fatalf("%v: element %d became %d and %d, want %d and %d", b, i, y[i], rounded[i], wantY, wantRounded)
+		}
+	}
 }
 
 func TestPackQuads(t *testing.T) {
