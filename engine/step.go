@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/residual-ml/residual/graph"
+import (
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
 
 // Step is one operation of a compiled program. Steps run in order, each on all threads of
 // the device.
@@ -51,8 +54,16 @@ func (s *Conv) Reads() []*Value {
 	}
 	return r
 }
-func (s *Conv) Writes() []*Value     { return present(s.Y, s.Stats) }
-func (s *Conv) InPlace() [][2]*Value { return nil } // Y holds products before the residual is read
+func (s *Conv) Writes() []*Value { return present(s.Y, s.Stats) }
+
+// InPlace lists the residual of a 1x1 convolution of integers, whose sums stay in registers
+// until it is added. Elsewhere Y may hold products before the residual is read.
+func (s *Conv) InPlace() [][2]*Value {
+	if s.Round == nil || s.KH*s.KW > 1 || s.Residual == nil || s.Residual.DType != tensor.Uint8 || s.Y.DType != tensor.Uint8 {
+		return nil
+	}
+	return [][2]*Value{{s.Residual, s.Y}}
+}
 
 // ConvGradInput computes DX, the gradient of a convolution's input, plus Base if that is
 // not nil. While a part of DX is still in the processor's cache, it does the work of

@@ -113,7 +113,12 @@ func (p *bf16Product) cut(rows, source int) (most int) {
 // rounds reports whether sums are rounded while they are in registers. The statistics of
 // a batch norm need them in memory.
 func (p *bf16Product) rounds() bool {
-	return p.dst.bf16 != nil && p.bf16.DotRound != nil && (p.after == nil || p.after.stats == nil)
+	return p.dst.bf16 != nil && p.finishes()
+}
+
+// finishes reports whether the kernels can finish and round sums while they are in registers.
+func (p *bf16Product) finishes() bool {
+	return p.bf16.DotRound != nil && (p.after == nil || p.after.stats == nil)
 }
 
 // fits reports whether that can be done with a panel of n columns.

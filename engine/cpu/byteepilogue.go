@@ -17,6 +17,7 @@ type byteEpilogue struct {
 	relu         bool
 	residualStep float32 // scale of a residual of 8 bits, in units of the result
 	least        uint8
+	bounded      bool // results are far below 2^31 in units of the result
 	prepare      func()
 }
 
@@ -38,6 +39,8 @@ func (b *binder) byteEpilogue(s *engine.Conv, channels int) *byteEpilogue {
 	if e.residual.bytes != nil {
 		offset -= float64(e.residual.zero) * float64(e.residualStep)
 	}
+	_, channelsIn, _, _ := s.X.Dims()
+	sums := math.MaxUint8 * -math.MinInt8 * float64(s.KH*s.KW*channelsIn) // their largest magnitude
 	affine, done, version := b.affineOf(s), false, uint64(0)
 	fixed := b.Static && (s.Norm == nil || b.fixed.all[s.Norm.Stats])
 	e.prepare = func() {
@@ -45,12 +48,16 @@ func (b *binder) byteEpilogue(s *engine.Conv, channels int) *byteEpilogue {
 			return
 		}
 		done, version = true, *b.Version
+		most := 0.0 // the largest magnitude of a result
 		for c := range channels {
 			k, m := affine(c)
 			step := float64(s.X.Scale) * float64(s.Round.Scale[min(c, len(s.Round.Scale)-1)])
 			e.scale[c] = float32(k * step / unit)
 			e.shift[c] = float32(float64(m/unit) + offset)
+			v := sums*math.Abs(float64(e.scale[c])) + math.Abs(float64(e.shift[c]))
+			most = max(most, v) // NaN stays
 		}
+		e.bounded = most+math.MaxUint8*math.Abs(float64(e.residualStep)) < 1<<30
 	}
 	return e
 }
@@ -79,7 +86,7 @@ func (b *binder) affineOf(s *engine.Conv) func(c int) (factor, term float64) {
 func (e *byteEpilogue) at(row, lo int) kernel.Epilogue {
 	r := e.residual.at(row*e.channels + lo)
 	return kernel.Epilogue{
-		Scale: e.scale[lo:], Shift: e.shift[lo:], Bytes: r.bytes, BytesScale: e.residualStep, BF16: r.bf16, Least: e.least, ReLU: e.relu,
+		Scale: e.scale[lo:], Shift: e.shift[lo:], Bytes: r.bytes, BytesScale: e.residualStep, BF16: r.bf16, Least: e.least, ReLU: e.relu, Bounded: e.bounded,
 	}
 }
 

@@ -107,22 +107,25 @@ func (p *byteProduct) task(i int) {
 	ahead := p.ahead(first, from)
 	if p.each == 1 { // the rows stay in the cache while panels change
 		for q := first; q < last; q++ {
-			p.multiply(&p.chunks[from], q, &ahead)
+			p.multiply(&p.chunks[from], q, q == first, &ahead)
 		}
 		return
 	}
 	for q := first; q < last; q++ {
 		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
-			p.multiply(&p.chunks[at], q, &ahead)
+			p.multiply(&p.chunks[at], q, q == first, &ahead)
 		}
 	}
 }
 
 // multiply computes one chunk for one panel.
-func (p *byteProduct) multiply(c *chunk, q int, ahead *bytePrefetch) {
+func (p *byteProduct) multiply(c *chunk, q int, fresh bool, ahead *bytePrefetch) {
 	lo, n := q*p.bytes.Cols, min(p.bytes.Cols, p.n-q*p.bytes.Cols)
 	e, panel, a, to := p.after.at(c.row, lo), p.packed().int8s()[q*p.panelSize():], p.src[c.source:], c.row*p.n+lo
 	next, pace := ahead.take(len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows))
+	if pace == 0 && p.taps == 1 && fresh {
+		next, pace = p.src[min(len(p.src)-1, c.source+2*p.bytes.Rows*c.ars):], 4*p.bytes.Rows
+	}
 	switch {
 	case p.dst.bytes != nil:
 		p.bytes.DotBytes(p.dst.bytes[to:], p.n, a, c.ars, panel, c.segs, p.k, c.rows, n, e, next, pace)

@@ -105,20 +105,9 @@ func (b *binder) inSteps(e *epilogue, s *engine.Conv) func() {
 	}
 }
 
-// finishBytes finishes a block of sums and rounds it to 8 bits. It rounds to bfloat16 before
-// that, in the memory of the block, which moves a result by less than half a step.
+// finishBytes finishes a block of sums and rounds it to 8 bits.
 func (e *epilogue) finishBytes(block []float32, ld, to, rows, lo, n int) {
-	halves := memory(block).bf16()
-	e.set.BF16.Finish(halves, 2*ld, block, ld, e.scale[lo:], e.shift[lo:], nil, false, rows, n)
-	for r := range rows {
-		y := e.y.bytes[to+r*e.channels:][:n]
-		e.set.Int8.Narrow(y, halves[r*2*ld:][:n], 1, 0)
-		if e.least > 0 {
-			for i, v := range y {
-				y[i] = max(v, e.least)
-			}
-		}
-	}
+	e.set.Int8.BytesOfFloat(e.y.bytes[to:], e.channels, block, ld, rows, n, kernel.Epilogue{Scale: e.scale[lo:], Shift: e.shift[lo:], Least: e.least})
 }
 
 // from returns m from element i on, or nil if m is nil.

@@ -15,7 +15,7 @@ const mostStripLines = 14
 func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 	n, c, h, w := s.X.Dims()
 	_, _, oh, ow := s.Y.Dims()
-	if !p.patches || !p.rounds() || p.groups > 1 || s.DilationW != 1 || s.Residual != nil || s.KW*c > 64 {
+	if !p.patches || !p.finishes() || p.dst.full != nil || p.groups > 1 || s.DilationW != 1 || s.Residual != nil || s.KW*c > 64 {
 		return false
 	}
 	t := &strips{win: s.Window, images: n, c: c, h: h, w: w, oh: oh, ow: ow, width: (w + 2*s.PadW) * c}
@@ -73,8 +73,8 @@ func (p *bf16Product) stripTask(i int) {
 		n := min(p.bf16.Cols, p.n-lo)
 		for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
 			to := (y*t.ow*t.images+image)*p.n + lo
-			if !p.fits(n) {
-				p.narrowLine(rest, input, packed[q*panel:], to, lo, n, t.segs[y])
+			if p.dst.bytes != nil || !p.fits(n) {
+				p.lineAside(rest, input, packed[q*panel:], to, lo, n, t.segs[y])
 				continue
 			}
 			p.bf16.DotRound(p.dst.bf16[to:], t.images*p.n, input, t.win.StrideW*t.c, packed[q*panel:], t.segs[y],
@@ -83,9 +83,10 @@ func (p *bf16Product) stripTask(i int) {
 	}
 }
 
-// narrowLine computes a line of n columns, which the kernel cannot, as a line of a full panel
-// in area, and copies it.
-func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg) {
+// lineAside computes a line of n columns as a line of a full panel in area, and copies it or
+// rounds it to 8 bits. Those are results that the kernel cannot write. Rounding to bfloat16
+// first moves a result by less than half a step.
+func (p *bf16Product) lineAside(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg) {
 	t, cols := p.strips, p.bf16.Cols
 	f := p.drain(to, lo)
 	scale, shift, line := area[:cols], area[cols:2*cols], area[2*cols:].bf16()
@@ -99,6 +100,10 @@ func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n i
 	}
 	f.Res = nil
 	p.bf16.DotRound(line, cols, input, t.win.StrideW*t.c, panel, segs, t.win.KW*t.c, t.ow, cols, f, nil, 0)
+	if y := p.dst.bytes; y != nil {
+		p.set.Int8.BytesOfBF16(y[to:], t.images*p.n, line, cols, t.ow, n, p.after.least)
+		return
+	}
 	for x := range t.ow {
 		copy(p.dst.bf16[to+x*t.images*p.n:][:n], line[x*cols:])
 	}
@@ -113,6 +118,10 @@ func (t *strips) copyLine(to, src []uint16, line, image int) {
 	switch {
 	case t.images == 1:
 		copy(to, src)
+	case t.c == 1:
+		for x := range to {
+			to[x] = src[x*t.images]
+		}
 	case t.c == 3:
 		for len(to) >= 3 {
 			to[0], to[1], to[2] = src[0], src[1], src[2]

@@ -11,6 +11,14 @@ func bytesAVX512(y []uint8, ldy int, x []int32, ldx int, rows, n int, e Epilogue
 	finishBytesAVX512(y, ldy, x, ldx, e.Scale, e.Shift, e.Bytes, e.BytesScale, e.BF16, uint32(e.Least), rows, n)
 }
 
+func bytesOfFloatAVX512(y []uint8, ldy int, x []float32, ldx int, rows, n int, e Epilogue) {
+	finishBytesOfFloatAVX512(y, ldy, x, ldx, e.Scale, e.Shift, e.Bytes, e.BytesScale, e.BF16, uint32(e.Least), rows, n)
+}
+
+func bytesOfBF16AVX512(y []uint8, ldy int, x []uint16, ldx int, rows, n int, least uint8) {
+	roundRowsAVX512(y, ldy, x, ldx, uint32(least), rows, n)
+}
+
 func toBF16AVX512(y []uint16, ldy int, x []int32, ldx int, rows, n int, e Epilogue) {
 	finishBF16AVX512(y, ldy, x, ldx, e.Scale, e.Shift, e.Bytes, e.BytesScale, e.BF16, e.floor(), rows, n)
 }
@@ -21,6 +29,14 @@ func toFloatAVX512(y []float32, ldy int, x []int32, ldx int, rows, n int, e Epil
 
 func bytesAVX2(y []uint8, ldy int, x []int32, ldx int, rows, n int, e Epilogue) {
 	finishBytesAVX2(y, ldy, x, ldx, e.Scale, e.Shift, e.Bytes, e.BytesScale, e.BF16, uint32(e.Least), rows, n)
+}
+
+func bytesOfFloatAVX2(y []uint8, ldy int, x []float32, ldx int, rows, n int, e Epilogue) {
+	finishBytesOfFloatAVX2(y, ldy, x, ldx, e.Scale, e.Shift, e.Bytes, e.BytesScale, e.BF16, uint32(e.Least), rows, n)
+}
+
+func bytesOfBF16AVX2(y []uint8, ldy int, x []uint16, ldx int, rows, n int, least uint8) {
+	roundRowsAVX2(y, ldy, x, ldx, uint32(least), rows, n)
 }
 
 func toBF16AVX2(y []uint16, ldy int, x []int32, ldx int, rows, n int, e Epilogue) {

@@ -19,6 +19,16 @@ func finishBF16AVX2(y []uint16, ld int, x []int32, ldx int, scale []float32, shi
 //go:noescape
 func finishFloatAVX2(y []float32, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
 
+// finishBytesOfFloatAVX2 makes results of sums as an Epilogue says.
+//
+//go:noescape
+func finishBytesOfFloatAVX2(y []uint8, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
+
+// roundRowsAVX2 rounds rows of bfloat16 to integers of 8 bits.
+//
+//go:noescape
+func roundRowsAVX2(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
+
 // narrowBF16ToBytesAVX2 computes dst = src*inverse + zero, rounded to 8 bits.
 //
 //go:noescape

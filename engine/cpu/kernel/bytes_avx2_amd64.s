@@ -23,7 +23,7 @@ DATA laneMasks<>+60(SB)/4, $0x00000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $64
 
 // func finishBytesAVX2(y []uint8, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishBytesAVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -59,26 +59,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -129,18 +125,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -181,43 +175,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone1
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone1
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone1
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone1
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone1
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone1
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone1
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone1
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone1
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone1
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone1
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone1
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone1
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone1
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone1:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9
@@ -293,7 +285,7 @@ end:
 	RET
 
 // func finishBF16AVX2(y []uint16, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishBF16AVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -329,26 +321,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -421,18 +409,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -484,43 +470,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone4
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone4
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone4
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone4
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone4
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone4
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone4
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone4
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone4
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone4
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone4
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone4
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone4
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone4
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone4:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9
@@ -665,7 +649,7 @@ DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func finishFloatAVX2(y []float32, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·finishFloatAVX2(SB), NOSPLIT, $0-192
 	VBROADCASTSS least+168(FP), Y8
 	VBROADCASTSS resScale+136(FP), Y10
@@ -701,26 +685,22 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	VMOVUPS   32(SI)(AX*4), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y1, Y5, Y5
-	VADDPS    Y3, Y5, Y5
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXBD 8(R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y5, Y5
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VCVTDQ2PS   Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -761,18 +741,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y2, Y4, Y4
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VMOVUPS     (SI)(AX*4), Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -808,43 +786,41 @@ tail:
 	JLE        tailRowsDone
 
 tailRows:
-	VMASKMOVPS (SI)(AX*4), Y15, Y4
-	VCVTDQ2PS  Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VADDPS     Y2, Y4, Y4
-	ADDQ       DI, SI
-	MOVQ       res_base+112(FP), R9
-	TESTQ      R9, R9
-	JZ         tailNoRes
-	VPXOR      X6, X6, X6
-	VMOVMSKPS  Y15, R10
-	TESTL      $0x00000001, R10
-	JZ         lanesDone7
-	VPINSRB    $0x00, (R9)(CX*1), X6, X6
-	TESTL      $0x00000002, R10
-	JZ         lanesDone7
-	VPINSRB    $0x01, 1(R9)(CX*1), X6, X6
-	TESTL      $0x00000004, R10
-	JZ         lanesDone7
-	VPINSRB    $0x02, 2(R9)(CX*1), X6, X6
-	TESTL      $0x00000008, R10
-	JZ         lanesDone7
-	VPINSRB    $0x03, 3(R9)(CX*1), X6, X6
-	TESTL      $0x00000010, R10
-	JZ         lanesDone7
-	VPINSRB    $0x04, 4(R9)(CX*1), X6, X6
-	TESTL      $0x00000020, R10
-	JZ         lanesDone7
-	VPINSRB    $0x05, 5(R9)(CX*1), X6, X6
-	TESTL      $0x00000040, R10
-	JZ         lanesDone7
-	VPINSRB    $0x06, 6(R9)(CX*1), X6, X6
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VCVTDQ2PS   Y4, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone7
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone7
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone7
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone7
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone7
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone7
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone7
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
 
 lanesDone7:
-	VPMOVZXBD X6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VADDPS    Y6, Y4, Y4
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
 
 tailNoRes:
 	MOVQ      half_base+144(FP), R9
@@ -885,6 +861,428 @@ tailNoHalf:
 	ADDQ       DX, CX
 	DECQ       BX
 	JNZ        tailRows
+
+tailRowsDone:
+end:
+	VZEROUPPER
+	RET
+
+// func finishBytesOfFloatAVX2(y []uint8, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·finishBytesOfFloatAVX2(SB), NOSPLIT, $0-192
+	VBROADCASTSS least+168(FP), Y8
+	VBROADCASTSS resScale+136(FP), Y10
+	MOVL         $0x437f0000, AX
+	VMOVD        AX, X9
+	VBROADCASTSS X9, Y9
+	MOVQ         ld+24(FP), DX
+	SHLQ         $0x00, DX
+	MOVQ         ldx+56(FP), DI
+	MOVQ         y_base+0(FP), R8
+	SHLQ         $0x02, DI
+	MOVQ         n+184(FP), R9
+	MOVQ         R9, AX
+	ANDQ         $0x00000007, AX
+	NEGQ         AX
+	LEAQ         laneMasks<>+0(SB), CX
+	VMOVUPS      32(CX)(AX*4), Y15
+	XORQ         AX, AX
+
+many:
+	CMPQ    R9, $0x00000010
+	JLT     single
+	MOVQ    x_base+32(FP), SI
+	MOVQ    scale_base+64(FP), CX
+	VMOVUPS (CX)(AX*4), Y0
+	VMOVUPS 32(CX)(AX*4), Y1
+	MOVQ    shift_base+88(FP), CX
+	VMOVUPS (CX)(AX*4), Y2
+	VMOVUPS 32(CX)(AX*4), Y3
+	MOVQ    AX, CX
+	MOVQ    rows+176(FP), BX
+	TESTQ   BX, BX
+	JLE     manyRowsDone
+
+manyRows:
+	VMOVUPS     (SI)(AX*4), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(SI)(AX*4), Y5
+	VFMADD213PS Y3, Y1, Y5
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+	VPMOVZXBD   8(R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y5
+
+manyNoRes:
+	MOVQ      half_base+144(FP), R10
+	TESTQ     R10, R10
+	JZ        manyNoHalf
+	VPMOVZXWD (R10)(CX*2), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	VPMOVZXWD 16(R10)(CX*2), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VADDPS    Y6, Y5, Y5
+
+manyNoHalf:
+	VMINPS       Y9, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPMAXSD      Y8, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VPACKUSDW    X6, X4, X4
+	VPACKUSWB    X4, X4, X4
+	VMOVQ        X4, (R8)(CX*1)
+	VMINPS       Y9, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPMAXSD      Y8, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKUSDW    X6, X5, X5
+	VPACKUSWB    X5, X5, X5
+	VMOVQ        X5, 8(R8)(CX*1)
+	ADDQ         DX, CX
+	DECQ         BX
+	JNZ          manyRows
+
+manyRowsDone:
+	ADDQ $0x00000010, AX
+	SUBQ $0x00000010, R9
+	JMP  many
+
+single:
+	CMPQ    R9, $0x00000008
+	JLT     tail
+	MOVQ    x_base+32(FP), SI
+	MOVQ    scale_base+64(FP), CX
+	VMOVUPS (CX)(AX*4), Y0
+	MOVQ    shift_base+88(FP), CX
+	VMOVUPS (CX)(AX*4), Y2
+	MOVQ    AX, CX
+	MOVQ    rows+176(FP), BX
+	TESTQ   BX, BX
+	JLE     singleRowsDone
+
+singleRows:
+	VMOVUPS     (SI)(AX*4), Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+
+singleNoRes:
+	MOVQ      half_base+144(FP), R10
+	TESTQ     R10, R10
+	JZ        singleNoHalf
+	VPMOVZXWD (R10)(CX*2), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+
+singleNoHalf:
+	VMINPS       Y9, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPMAXSD      Y8, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VPACKUSDW    X6, X4, X4
+	VPACKUSWB    X4, X4, X4
+	VMOVQ        X4, (R8)(CX*1)
+	ADDQ         DX, CX
+	DECQ         BX
+	JNZ          singleRows
+
+singleRowsDone:
+	ADDQ $0x00000008, AX
+	SUBQ $0x00000008, R9
+	JMP  single
+
+tail:
+	TESTQ      R9, R9
+	JLE        end
+	MOVQ       x_base+32(FP), SI
+	MOVQ       scale_base+64(FP), CX
+	VMASKMOVPS (CX)(AX*4), Y15, Y0
+	MOVQ       shift_base+88(FP), CX
+	VMASKMOVPS (CX)(AX*4), Y15, Y2
+	MOVQ       AX, CX
+	MOVQ       rows+176(FP), BX
+	TESTQ      BX, BX
+	JLE        tailRowsDone
+
+tailRows:
+	VMASKMOVPS  (SI)(AX*4), Y15, Y4
+	VFMADD213PS Y2, Y0, Y4
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPXOR       X6, X6, X6
+	VMOVMSKPS   Y15, R10
+	TESTL       $0x00000001, R10
+	JZ          lanesDone9
+	VPINSRB     $0x00, (R9)(CX*1), X6, X6
+	TESTL       $0x00000002, R10
+	JZ          lanesDone9
+	VPINSRB     $0x01, 1(R9)(CX*1), X6, X6
+	TESTL       $0x00000004, R10
+	JZ          lanesDone9
+	VPINSRB     $0x02, 2(R9)(CX*1), X6, X6
+	TESTL       $0x00000008, R10
+	JZ          lanesDone9
+	VPINSRB     $0x03, 3(R9)(CX*1), X6, X6
+	TESTL       $0x00000010, R10
+	JZ          lanesDone9
+	VPINSRB     $0x04, 4(R9)(CX*1), X6, X6
+	TESTL       $0x00000020, R10
+	JZ          lanesDone9
+	VPINSRB     $0x05, 5(R9)(CX*1), X6, X6
+	TESTL       $0x00000040, R10
+	JZ          lanesDone9
+	VPINSRB     $0x06, 6(R9)(CX*1), X6, X6
+
+lanesDone9:
+	VPMOVZXBD   X6, Y6
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y10, Y6, Y4
+
+tailNoRes:
+	MOVQ      half_base+144(FP), R9
+	TESTQ     R9, R9
+	JZ        tailNoHalf
+	VPXOR     X6, X6, X6
+	VMOVMSKPS Y15, R10
+	TESTL     $0x00000001, R10
+	JZ        lanesDone10
+	VPINSRW   $0x00, (R9)(CX*2), X6, X6
+	TESTL     $0x00000002, R10
+	JZ        lanesDone10
+	VPINSRW   $0x01, 2(R9)(CX*2), X6, X6
+	TESTL     $0x00000004, R10
+	JZ        lanesDone10
+	VPINSRW   $0x02, 4(R9)(CX*2), X6, X6
+	TESTL     $0x00000008, R10
+	JZ        lanesDone10
+	VPINSRW   $0x03, 6(R9)(CX*2), X6, X6
+	TESTL     $0x00000010, R10
+	JZ        lanesDone10
+	VPINSRW   $0x04, 8(R9)(CX*2), X6, X6
+	TESTL     $0x00000020, R10
+	JZ        lanesDone10
+	VPINSRW   $0x05, 10(R9)(CX*2), X6, X6
+	TESTL     $0x00000040, R10
+	JZ        lanesDone10
+	VPINSRW   $0x06, 12(R9)(CX*2), X6, X6
+
+lanesDone10:
+	VPMOVZXWD X6, Y6
+	VPSLLD    $0x10, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+
+tailNoHalf:
+	VMINPS       Y9, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPMAXSD      Y8, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VPACKUSDW    X6, X4, X4
+	VPACKUSWB    X4, X4, X4
+	VMOVMSKPS    Y15, R9
+	TESTL        $0x00000001, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x00, X4, (R8)(CX*1)
+	TESTL        $0x00000002, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x01, X4, 1(R8)(CX*1)
+	TESTL        $0x00000004, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x02, X4, 2(R8)(CX*1)
+	TESTL        $0x00000008, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x03, X4, 3(R8)(CX*1)
+	TESTL        $0x00000010, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x04, X4, 4(R8)(CX*1)
+	TESTL        $0x00000020, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x05, X4, 5(R8)(CX*1)
+	TESTL        $0x00000040, R9
+	JZ           lanesDone11
+	VPEXTRB      $0x06, X4, 6(R8)(CX*1)
+
+lanesDone11:
+	ADDQ DX, CX
+	DECQ BX
+	JNZ  tailRows
+
+tailRowsDone:
+end:
+	VZEROUPPER
+	RET
+
+// func roundRowsAVX2(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
+// Requires: AVX, AVX2
+TEXT ·roundRowsAVX2(SB), NOSPLIT, $0-88
+	VBROADCASTSS least+64(FP), Y3
+	MOVL         $0x437f0000, AX
+	VMOVD        AX, X4
+	VBROADCASTSS X4, Y4
+	MOVQ         ld+24(FP), DX
+	SHLQ         $0x00, DX
+	MOVQ         ldx+56(FP), DI
+	MOVQ         y_base+0(FP), R8
+	SHLQ         $0x01, DI
+	MOVQ         n+80(FP), R9
+	MOVQ         R9, AX
+	ANDQ         $0x00000007, AX
+	NEGQ         AX
+	LEAQ         laneMasks<>+0(SB), CX
+	VMOVUPS      32(CX)(AX*4), Y15
+	XORQ         AX, AX
+
+many:
+	CMPQ  R9, $0x00000010
+	JLT   single
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   manyRowsDone
+
+manyRows:
+	VPMOVZXWD    (SI)(AX*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	VPMOVZXWD    16(SI)(AX*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	ADDQ         DI, SI
+	VMINPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPMAXSD      Y3, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPACKUSDW    X2, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (R8)(CX*1)
+	VMINPS       Y4, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPMAXSD      Y3, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKUSDW    X2, X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, 8(R8)(CX*1)
+	ADDQ         DX, CX
+	DECQ         BX
+	JNZ          manyRows
+
+manyRowsDone:
+	ADDQ $0x00000010, AX
+	SUBQ $0x00000010, R9
+	JMP  many
+
+single:
+	CMPQ  R9, $0x00000008
+	JLT   tail
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   singleRowsDone
+
+singleRows:
+	VPMOVZXWD    (SI)(AX*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	ADDQ         DI, SI
+	VMINPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPMAXSD      Y3, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPACKUSDW    X2, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (R8)(CX*1)
+	ADDQ         DX, CX
+	DECQ         BX
+	JNZ          singleRows
+
+singleRowsDone:
+	ADDQ $0x00000008, AX
+	SUBQ $0x00000008, R9
+	JMP  single
+
+tail:
+	TESTQ R9, R9
+	JLE   end
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   tailRowsDone
+
+tailRows:
+	VPXOR     X0, X0, X0
+	VMOVMSKPS Y15, R9
+	TESTL     $0x00000001, R9
+	JZ        lanesDone12
+	VPINSRW   $0x00, (SI)(AX*2), X0, X0
+	TESTL     $0x00000002, R9
+	JZ        lanesDone12
+	VPINSRW   $0x01, 2(SI)(AX*2), X0, X0
+	TESTL     $0x00000004, R9
+	JZ        lanesDone12
+	VPINSRW   $0x02, 4(SI)(AX*2), X0, X0
+	TESTL     $0x00000008, R9
+	JZ        lanesDone12
+	VPINSRW   $0x03, 6(SI)(AX*2), X0, X0
+	TESTL     $0x00000010, R9
+	JZ        lanesDone12
+	VPINSRW   $0x04, 8(SI)(AX*2), X0, X0
+	TESTL     $0x00000020, R9
+	JZ        lanesDone12
+	VPINSRW   $0x05, 10(SI)(AX*2), X0, X0
+	TESTL     $0x00000040, R9
+	JZ        lanesDone12
+	VPINSRW   $0x06, 12(SI)(AX*2), X0, X0
+
+lanesDone12:
+	VPMOVZXWD    X0, Y0
+	VPSLLD       $0x10, Y0, Y0
+	ADDQ         DI, SI
+	VMINPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPMAXSD      Y3, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPACKUSDW    X2, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVMSKPS    Y15, R9
+	TESTL        $0x00000001, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x00, X0, (R8)(CX*1)
+	TESTL        $0x00000002, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x01, X0, 1(R8)(CX*1)
+	TESTL        $0x00000004, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x02, X0, 2(R8)(CX*1)
+	TESTL        $0x00000008, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x03, X0, 3(R8)(CX*1)
+	TESTL        $0x00000010, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x04, X0, 4(R8)(CX*1)
+	TESTL        $0x00000020, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x05, X0, 5(R8)(CX*1)
+	TESTL        $0x00000040, R9
+	JZ           lanesDone13
+	VPEXTRB      $0x06, X0, 6(R8)(CX*1)
+
+lanesDone13:
+	ADDQ DX, CX
+	DECQ BX
+	JNZ  tailRows
 
 tailRowsDone:
 end:
@@ -963,28 +1361,28 @@ tail:
 	VPXOR     X0, X0, X0
 	VMOVMSKPS Y15, BX
 	TESTL     $0x00000001, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x00, (CX)(DX*2), X0, X0
 	TESTL     $0x00000002, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x01, 2(CX)(DX*2), X0, X0
 	TESTL     $0x00000004, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x02, 4(CX)(DX*2), X0, X0
 	TESTL     $0x00000008, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x03, 6(CX)(DX*2), X0, X0
 	TESTL     $0x00000010, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x04, 8(CX)(DX*2), X0, X0
 	TESTL     $0x00000020, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x05, 10(CX)(DX*2), X0, X0
 	TESTL     $0x00000040, BX
-	JZ        lanesDone9
+	JZ        lanesDone14
 	VPINSRW   $0x06, 12(CX)(DX*2), X0, X0
 
-lanesDone9:
+lanesDone14:
 	VPMOVZXWD    X0, Y0
 	VPSLLD       $0x10, Y0, Y0
 	VMULPS       Y3, Y0, Y0
@@ -997,28 +1395,28 @@ lanesDone9:
 	VPACKUSWB    X0, X0, X0
 	VMOVMSKPS    Y15, CX
 	TESTL        $0x00000001, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x00, X0, (AX)(DX*1)
 	TESTL        $0x00000002, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x01, X0, 1(AX)(DX*1)
 	TESTL        $0x00000004, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x02, X0, 2(AX)(DX*1)
 	TESTL        $0x00000008, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x03, X0, 3(AX)(DX*1)
 	TESTL        $0x00000010, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x04, X0, 4(AX)(DX*1)
 	TESTL        $0x00000020, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x05, X0, 5(AX)(DX*1)
 	TESTL        $0x00000040, CX
-	JZ           lanesDone10
+	JZ           lanesDone15
 	VPEXTRB      $0x06, X0, 6(AX)(DX*1)
 
-lanesDone10:
+lanesDone15:
 end:
 	VZEROUPPER
 	RET
@@ -1121,28 +1519,28 @@ tail:
 	VPXOR     X0, X0, X0
 	VMOVMSKPS Y15, BX
 	TESTL     $0x00000001, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x00, (CX)(DX*1), X0, X0
 	TESTL     $0x00000002, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x01, 1(CX)(DX*1), X0, X0
 	TESTL     $0x00000004, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x02, 2(CX)(DX*1), X0, X0
 	TESTL     $0x00000008, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x03, 3(CX)(DX*1), X0, X0
 	TESTL     $0x00000010, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x04, 4(CX)(DX*1), X0, X0
 	TESTL     $0x00000020, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x05, 5(CX)(DX*1), X0, X0
 	TESTL     $0x00000040, BX
-	JZ        lanesDone11
+	JZ        lanesDone16
 	VPINSRB   $0x06, 6(CX)(DX*1), X0, X0
 
-lanesDone11:
+lanesDone16:
 	VPMOVZXBD    X0, Y0
 	VCVTDQ2PS    Y0, Y0
 	VSUBPS       Y5, Y0, Y0
@@ -1165,28 +1563,28 @@ lanesDone11:
 	VPACKUSDW    X2, X0, X0
 	VMOVMSKPS    Y15, CX
 	TESTL        $0x00000001, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x00, X0, (AX)(DX*2)
 	TESTL        $0x00000002, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x01, X0, 2(AX)(DX*2)
 	TESTL        $0x00000004, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x02, X0, 4(AX)(DX*2)
 	TESTL        $0x00000008, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x03, X0, 6(AX)(DX*2)
 	TESTL        $0x00000010, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x04, X0, 8(AX)(DX*2)
 	TESTL        $0x00000020, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x05, X0, 10(AX)(DX*2)
 	TESTL        $0x00000040, CX
-	JZ           lanesDone12
+	JZ           lanesDone17
 	VPEXTRW      $0x06, X0, 12(AX)(DX*2)
 
-lanesDone12:
+lanesDone17:
 end:
 	VZEROUPPER
 	RET
@@ -1268,28 +1666,28 @@ tail:
 	VPACKUSWB    X0, X0, X0
 	VMOVMSKPS    Y15, CX
 	TESTL        $0x00000001, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x00, X0, (AX)(DX*1)
 	TESTL        $0x00000002, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x01, X0, 1(AX)(DX*1)
 	TESTL        $0x00000004, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x02, X0, 2(AX)(DX*1)
 	TESTL        $0x00000008, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x03, X0, 3(AX)(DX*1)
 	TESTL        $0x00000010, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x04, X0, 4(AX)(DX*1)
 	TESTL        $0x00000020, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x05, X0, 5(AX)(DX*1)
 	TESTL        $0x00000040, CX
-	JZ           lanesDone13
+	JZ           lanesDone18
 	VPEXTRB      $0x06, X0, 6(AX)(DX*1)
 
-lanesDone13:
+lanesDone18:
 end:
 	VZEROUPPER
 	RET
@@ -1344,28 +1742,28 @@ tail:
 	VPXOR     X0, X0, X0
 	VMOVMSKPS Y15, BX
 	TESTL     $0x00000001, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x00, (CX)(DX*1), X0, X0
 	TESTL     $0x00000002, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x01, 1(CX)(DX*1), X0, X0
 	TESTL     $0x00000004, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x02, 2(CX)(DX*1), X0, X0
 	TESTL     $0x00000008, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x03, 3(CX)(DX*1), X0, X0
 	TESTL     $0x00000010, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x04, 4(CX)(DX*1), X0, X0
 	TESTL     $0x00000020, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x05, 5(CX)(DX*1), X0, X0
 	TESTL     $0x00000040, BX
-	JZ        lanesDone14
+	JZ        lanesDone19
 	VPINSRB   $0x06, 6(CX)(DX*1), X0, X0
 
-lanesDone14:
+lanesDone19:
 	VPMOVZXBD  X0, Y0
 	VCVTDQ2PS  Y0, Y0
 	VSUBPS     Y5, Y0, Y0
@@ -1461,28 +1859,28 @@ tailRows:
 	VPXOR     X4, X4, X4
 	VMOVMSKPS Y15, DI
 	TESTL     $0x00000001, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x00, (SI)(CX*1), X4, X4
 	TESTL     $0x00000002, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x01, 1(SI)(CX*1), X4, X4
 	TESTL     $0x00000004, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x02, 2(SI)(CX*1), X4, X4
 	TESTL     $0x00000008, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x03, 3(SI)(CX*1), X4, X4
 	TESTL     $0x00000010, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x04, 4(SI)(CX*1), X4, X4
 	TESTL     $0x00000020, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x05, 5(SI)(CX*1), X4, X4
 	TESTL     $0x00000040, DI
-	JZ        lanesDone15
+	JZ        lanesDone20
 	VPINSRB   $0x06, 6(SI)(CX*1), X4, X4
 
-lanesDone15:
+lanesDone20:
 	VPMOVZXBD X4, Y4
 	VPADDD    Y4, Y0, Y0
 	ADDQ      DX, CX

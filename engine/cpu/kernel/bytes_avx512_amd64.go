@@ -19,6 +19,16 @@ func finishBF16AVX512(y []uint16, ld int, x []int32, ldx int, scale []float32, s
 //go:noescape
 func finishFloatAVX512(y []float32, ld int, x []int32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
 
+// finishBytesOfFloatAVX512 makes results of sums as an Epilogue says.
+//
+//go:noescape
+func finishBytesOfFloatAVX512(y []uint8, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
+
+// roundRowsAVX512 rounds rows of bfloat16 to integers of 8 bits.
+//
+//go:noescape
+func roundRowsAVX512(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
+
 // narrowBF16ToBytesAVX512 computes dst = src*inverse + zero, rounded to 8 bits.
 //
 //go:noescape

@@ -45,42 +45,34 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	VMOVUPS   64(SI)(AX*4), Z9
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z1, Z9, Z9
-	VADDPS    Z5, Z9, Z9
-	VMOVUPS   128(SI)(AX*4), Z10
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z2, Z10, Z10
-	VADDPS    Z6, Z10, Z10
-	VMOVUPS   192(SI)(AX*4), Z11
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z3, Z11, Z11
-	VADDPS    Z7, Z11, Z11
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
-	VPMOVZXBD 16(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z9, Z9
-	VPMOVZXBD 32(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z10, Z10
-	VPMOVZXBD 48(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z11, Z11
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	VMOVUPS     64(SI)(AX*4), Z9
+	VCVTDQ2PS   Z9, Z9
+	VFMADD213PS Z5, Z1, Z9
+	VMOVUPS     128(SI)(AX*4), Z10
+	VCVTDQ2PS   Z10, Z10
+	VFMADD213PS Z6, Z2, Z10
+	VMOVUPS     192(SI)(AX*4), Z11
+	VCVTDQ2PS   Z11, Z11
+	VFMADD213PS Z7, Z3, Z11
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+	VPMOVZXBD   16(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z9
+	VPMOVZXBD   32(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z10
+	VPMOVZXBD   48(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z11
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -139,18 +131,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -190,16 +180,14 @@ tail:
 tailRows:
 	VMOVUPS.Z   (SI)(AX*4), K1, Z8
 	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z0, Z8, Z8
-	VADDPS      Z4, Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
 	ADDQ        DI, SI
 	MOVQ        res_base+112(FP), R9
 	TESTQ       R9, R9
 	JZ          tailNoRes
 	VPMOVZXBD.Z (R9)(CX*1), K1, Z12
 	VCVTDQ2PS   Z12, Z12
-	VMULPS      Z16, Z12, Z12
-	VADDPS      Z12, Z8, Z8
+	VFMADD231PS Z16, Z12, Z8
 
 tailNoRes:
 	MOVQ        half_base+144(FP), R9
@@ -264,42 +252,34 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	VMOVUPS   64(SI)(AX*4), Z9
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z1, Z9, Z9
-	VADDPS    Z5, Z9, Z9
-	VMOVUPS   128(SI)(AX*4), Z10
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z2, Z10, Z10
-	VADDPS    Z6, Z10, Z10
-	VMOVUPS   192(SI)(AX*4), Z11
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z3, Z11, Z11
-	VADDPS    Z7, Z11, Z11
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
-	VPMOVZXBD 16(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z9, Z9
-	VPMOVZXBD 32(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z10, Z10
-	VPMOVZXBD 48(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z11, Z11
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	VMOVUPS     64(SI)(AX*4), Z9
+	VCVTDQ2PS   Z9, Z9
+	VFMADD213PS Z5, Z1, Z9
+	VMOVUPS     128(SI)(AX*4), Z10
+	VCVTDQ2PS   Z10, Z10
+	VFMADD213PS Z6, Z2, Z10
+	VMOVUPS     192(SI)(AX*4), Z11
+	VCVTDQ2PS   Z11, Z11
+	VFMADD213PS Z7, Z3, Z11
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+	VPMOVZXBD   16(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z9
+	VPMOVZXBD   32(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z10
+	VPMOVZXBD   48(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z11
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -386,18 +366,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -444,16 +422,14 @@ tail:
 tailRows:
 	VMOVUPS.Z   (SI)(AX*4), K1, Z8
 	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z0, Z8, Z8
-	VADDPS      Z4, Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
 	ADDQ        DI, SI
 	MOVQ        res_base+112(FP), R9
 	TESTQ       R9, R9
 	JZ          tailNoRes
 	VPMOVZXBD.Z (R9)(CX*1), K1, Z12
 	VCVTDQ2PS   Z12, Z12
-	VMULPS      Z16, Z12, Z12
-	VADDPS      Z12, Z8, Z8
+	VFMADD231PS Z16, Z12, Z8
 
 tailNoRes:
 	MOVQ        half_base+144(FP), R9
@@ -583,42 +559,34 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	VMOVUPS   64(SI)(AX*4), Z9
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z1, Z9, Z9
-	VADDPS    Z5, Z9, Z9
-	VMOVUPS   128(SI)(AX*4), Z10
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z2, Z10, Z10
-	VADDPS    Z6, Z10, Z10
-	VMOVUPS   192(SI)(AX*4), Z11
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z3, Z11, Z11
-	VADDPS    Z7, Z11, Z11
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        manyNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
-	VPMOVZXBD 16(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z9, Z9
-	VPMOVZXBD 32(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z10, Z10
-	VPMOVZXBD 48(R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z11, Z11
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	VMOVUPS     64(SI)(AX*4), Z9
+	VCVTDQ2PS   Z9, Z9
+	VFMADD213PS Z5, Z1, Z9
+	VMOVUPS     128(SI)(AX*4), Z10
+	VCVTDQ2PS   Z10, Z10
+	VFMADD213PS Z6, Z2, Z10
+	VMOVUPS     192(SI)(AX*4), Z11
+	VCVTDQ2PS   Z11, Z11
+	VFMADD213PS Z7, Z3, Z11
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+	VPMOVZXBD   16(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z9
+	VPMOVZXBD   32(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z10
+	VPMOVZXBD   48(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z11
 
 manyNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -669,18 +637,16 @@ single:
 	JLE     singleRowsDone
 
 singleRows:
-	VMOVUPS   (SI)(AX*4), Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z0, Z8, Z8
-	VADDPS    Z4, Z8, Z8
-	ADDQ      DI, SI
-	MOVQ      res_base+112(FP), R10
-	TESTQ     R10, R10
-	JZ        singleNoRes
-	VPMOVZXBD (R10)(CX*1), Z12
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VADDPS    Z12, Z8, Z8
+	VMOVUPS     (SI)(AX*4), Z8
+	VCVTDQ2PS   Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
 
 singleNoRes:
 	MOVQ      half_base+144(FP), R10
@@ -718,16 +684,14 @@ tail:
 tailRows:
 	VMOVUPS.Z   (SI)(AX*4), K1, Z8
 	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z0, Z8, Z8
-	VADDPS      Z4, Z8, Z8
+	VFMADD213PS Z4, Z0, Z8
 	ADDQ        DI, SI
 	MOVQ        res_base+112(FP), R9
 	TESTQ       R9, R9
 	JZ          tailNoRes
 	VPMOVZXBD.Z (R9)(CX*1), K1, Z12
 	VCVTDQ2PS   Z12, Z12
-	VMULPS      Z16, Z12, Z12
-	VADDPS      Z12, Z8, Z8
+	VFMADD231PS Z16, Z12, Z8
 
 tailNoRes:
 	MOVQ        half_base+144(FP), R9
@@ -743,6 +707,323 @@ tailNoHalf:
 	ADDQ    DX, CX
 	DECQ    BX
 	JNZ     tailRows
+
+tailRowsDone:
+end:
+	VZEROUPPER
+	RET
+
+// func finishBytesOfFloatAVX512(y []uint8, ld int, x []float32, ldx int, scale []float32, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·finishBytesOfFloatAVX512(SB), NOSPLIT, $0-192
+	VBROADCASTSS least+168(FP), Z14
+	VBROADCASTSS resScale+136(FP), Z16
+	MOVL         $0x437f0000, AX
+	VMOVD        AX, X15
+	VBROADCASTSS X15, Z15
+	MOVQ         ld+24(FP), DX
+	SHLQ         $0x00, DX
+	MOVQ         ldx+56(FP), DI
+	MOVQ         y_base+0(FP), R8
+	SHLQ         $0x02, DI
+	MOVQ         n+184(FP), R9
+	MOVQ         R9, AX
+	ANDQ         $0x0000000f, AX
+	MOVL         $0xffffffff, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	XORQ         AX, AX
+
+many:
+	CMPQ    R9, $0x00000040
+	JLT     single
+	MOVQ    x_base+32(FP), SI
+	MOVQ    scale_base+64(FP), CX
+	VMOVUPS (CX)(AX*4), Z0
+	VMOVUPS 64(CX)(AX*4), Z1
+	VMOVUPS 128(CX)(AX*4), Z2
+	VMOVUPS 192(CX)(AX*4), Z3
+	MOVQ    shift_base+88(FP), CX
+	VMOVUPS (CX)(AX*4), Z4
+	VMOVUPS 64(CX)(AX*4), Z5
+	VMOVUPS 128(CX)(AX*4), Z6
+	VMOVUPS 192(CX)(AX*4), Z7
+	MOVQ    AX, CX
+	MOVQ    rows+176(FP), BX
+	TESTQ   BX, BX
+	JLE     manyRowsDone
+
+manyRows:
+	VMOVUPS     (SI)(AX*4), Z8
+	VFMADD213PS Z4, Z0, Z8
+	VMOVUPS     64(SI)(AX*4), Z9
+	VFMADD213PS Z5, Z1, Z9
+	VMOVUPS     128(SI)(AX*4), Z10
+	VFMADD213PS Z6, Z2, Z10
+	VMOVUPS     192(SI)(AX*4), Z11
+	VFMADD213PS Z7, Z3, Z11
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          manyNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+	VPMOVZXBD   16(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z9
+	VPMOVZXBD   32(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z10
+	VPMOVZXBD   48(R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z11
+
+manyNoRes:
+	MOVQ      half_base+144(FP), R10
+	TESTQ     R10, R10
+	JZ        manyNoHalf
+	VPMOVZXWD (R10)(CX*2), Z12
+	VPSLLD    $0x10, Z12, Z12
+	VADDPS    Z12, Z8, Z8
+	VPMOVZXWD 32(R10)(CX*2), Z12
+	VPSLLD    $0x10, Z12, Z12
+	VADDPS    Z12, Z9, Z9
+	VPMOVZXWD 64(R10)(CX*2), Z12
+	VPSLLD    $0x10, Z12, Z12
+	VADDPS    Z12, Z10, Z10
+	VPMOVZXWD 96(R10)(CX*2), Z12
+	VPSLLD    $0x10, Z12, Z12
+	VADDPS    Z12, Z11, Z11
+
+manyNoHalf:
+	VMINPS    Z15, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VPMAXSD   Z14, Z8, Z8
+	VPMOVDB   Z8, (R8)(CX*1)
+	VMINPS    Z15, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VPMAXSD   Z14, Z9, Z9
+	VPMOVDB   Z9, 16(R8)(CX*1)
+	VMINPS    Z15, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VPMAXSD   Z14, Z10, Z10
+	VPMOVDB   Z10, 32(R8)(CX*1)
+	VMINPS    Z15, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VPMAXSD   Z14, Z11, Z11
+	VPMOVDB   Z11, 48(R8)(CX*1)
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       manyRows
+
+manyRowsDone:
+	ADDQ $0x00000040, AX
+	SUBQ $0x00000040, R9
+	JMP  many
+
+single:
+	CMPQ    R9, $0x00000010
+	JLT     tail
+	MOVQ    x_base+32(FP), SI
+	MOVQ    scale_base+64(FP), CX
+	VMOVUPS (CX)(AX*4), Z0
+	MOVQ    shift_base+88(FP), CX
+	VMOVUPS (CX)(AX*4), Z4
+	MOVQ    AX, CX
+	MOVQ    rows+176(FP), BX
+	TESTQ   BX, BX
+	JLE     singleRowsDone
+
+singleRows:
+	VMOVUPS     (SI)(AX*4), Z8
+	VFMADD213PS Z4, Z0, Z8
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R10
+	TESTQ       R10, R10
+	JZ          singleNoRes
+	VPMOVZXBD   (R10)(CX*1), Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+
+singleNoRes:
+	MOVQ      half_base+144(FP), R10
+	TESTQ     R10, R10
+	JZ        singleNoHalf
+	VPMOVZXWD (R10)(CX*2), Z12
+	VPSLLD    $0x10, Z12, Z12
+	VADDPS    Z12, Z8, Z8
+
+singleNoHalf:
+	VMINPS    Z15, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VPMAXSD   Z14, Z8, Z8
+	VPMOVDB   Z8, (R8)(CX*1)
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       singleRows
+
+singleRowsDone:
+	ADDQ $0x00000010, AX
+	SUBQ $0x00000010, R9
+	JMP  single
+
+tail:
+	TESTQ     R9, R9
+	JLE       end
+	MOVQ      x_base+32(FP), SI
+	MOVQ      scale_base+64(FP), CX
+	VMOVUPS.Z (CX)(AX*4), K1, Z0
+	MOVQ      shift_base+88(FP), CX
+	VMOVUPS.Z (CX)(AX*4), K1, Z4
+	MOVQ      AX, CX
+	MOVQ      rows+176(FP), BX
+	TESTQ     BX, BX
+	JLE       tailRowsDone
+
+tailRows:
+	VMOVUPS.Z   (SI)(AX*4), K1, Z8
+	VFMADD213PS Z4, Z0, Z8
+	ADDQ        DI, SI
+	MOVQ        res_base+112(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoRes
+	VPMOVZXBD.Z (R9)(CX*1), K1, Z12
+	VCVTDQ2PS   Z12, Z12
+	VFMADD231PS Z16, Z12, Z8
+
+tailNoRes:
+	MOVQ        half_base+144(FP), R9
+	TESTQ       R9, R9
+	JZ          tailNoHalf
+	VPMOVZXWD.Z (R9)(CX*2), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
+	VADDPS      Z12, Z8, Z8
+
+tailNoHalf:
+	VMINPS    Z15, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VPMAXSD   Z14, Z8, Z8
+	VPMOVDB   Z8, K1, (R8)(CX*1)
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       tailRows
+
+tailRowsDone:
+end:
+	VZEROUPPER
+	RET
+
+// func roundRowsAVX512(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·roundRowsAVX512(SB), NOSPLIT, $0-88
+	VBROADCASTSS least+64(FP), Z5
+	MOVL         $0x437f0000, AX
+	VMOVD        AX, X6
+	VBROADCASTSS X6, Z6
+	MOVQ         ld+24(FP), DX
+	SHLQ         $0x00, DX
+	MOVQ         ldx+56(FP), DI
+	MOVQ         y_base+0(FP), R8
+	SHLQ         $0x01, DI
+	MOVQ         n+80(FP), R9
+	MOVQ         R9, AX
+	ANDQ         $0x0000000f, AX
+	MOVL         $0xffffffff, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	XORQ         AX, AX
+
+many:
+	CMPQ  R9, $0x00000040
+	JLT   single
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   manyRowsDone
+
+manyRows:
+	VPMOVZXWD (SI)(AX*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VPMOVZXWD 32(SI)(AX*2), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VPMOVZXWD 64(SI)(AX*2), Z2
+	VPSLLD    $0x10, Z2, Z2
+	VPMOVZXWD 96(SI)(AX*2), Z3
+	VPSLLD    $0x10, Z3, Z3
+	ADDQ      DI, SI
+	VMINPS    Z6, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMAXSD   Z5, Z0, Z0
+	VPMOVDB   Z0, (R8)(CX*1)
+	VMINPS    Z6, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMAXSD   Z5, Z1, Z1
+	VPMOVDB   Z1, 16(R8)(CX*1)
+	VMINPS    Z6, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VPMAXSD   Z5, Z2, Z2
+	VPMOVDB   Z2, 32(R8)(CX*1)
+	VMINPS    Z6, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VPMAXSD   Z5, Z3, Z3
+	VPMOVDB   Z3, 48(R8)(CX*1)
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       manyRows
+
+manyRowsDone:
+	ADDQ $0x00000040, AX
+	SUBQ $0x00000040, R9
+	JMP  many
+
+single:
+	CMPQ  R9, $0x00000010
+	JLT   tail
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   singleRowsDone
+
+singleRows:
+	VPMOVZXWD (SI)(AX*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	ADDQ      DI, SI
+	VMINPS    Z6, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMAXSD   Z5, Z0, Z0
+	VPMOVDB   Z0, (R8)(CX*1)
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       singleRows
+
+singleRowsDone:
+	ADDQ $0x00000010, AX
+	SUBQ $0x00000010, R9
+	JMP  single
+
+tail:
+	TESTQ R9, R9
+	JLE   end
+	MOVQ  x_base+32(FP), SI
+	MOVQ  AX, CX
+	MOVQ  rows+72(FP), BX
+	TESTQ BX, BX
+	JLE   tailRowsDone
+
+tailRows:
+	VPMOVZXWD.Z (SI)(AX*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	ADDQ        DI, SI
+	VMINPS      Z6, Z0, Z0
+	VCVTPS2DQ   Z0, Z0
+	VPMAXSD     Z5, Z0, Z0
+	VPMOVDB     Z0, K1, (R8)(CX*1)
+	ADDQ        DX, CX
+	DECQ        BX
+	JNZ         tailRows
 
 tailRowsDone:
 end:

@@ -1,8 +1,8 @@
 package kernel
 
 // Int8 is the table of kernels on 8-bit integers: activations of 8 bits without a sign,
-// weights of 8 bits with one. Sums are exact in int32, and what follows a sum rounds
-// every operation separately, so all instruction sets give the same bits.
+// weights of 8 bits with one. Sums are exact in int32, and what follows a sum is defined
+// operation by operation, so all instruction sets give the same bits.
 //
 // An activation x of 8 bits stands for (x - zero) * scale, with a scale and a zero
 // point of its tensor.
@@ -45,6 +45,13 @@ type Int8 struct {
 	BF16  func(y []uint16, ldy int, x []int32, ldx int, rows, n int, e Epilogue)
 	Float func(y []float32, ldy int, x []int32, ldx int, rows, n int, e Epilogue)
 
+	// BytesOfFloat is Bytes for sums in float32.
+	BytesOfFloat func(y []uint8, ldy int, x []float32, ldx int, rows, n int, e Epilogue)
+
+	// BytesOfBF16 rounds rows of n numbers to the nearest integers, ties to even, limited
+	// to least..255; a NaN becomes 255. Rows of x lie ldx apart, those of y ldy.
+	BytesOfBF16 func(y []uint8, ldy int, x []uint16, ldx int, rows, n int, least uint8)
+
 	// MaxPool computes dst[i] = max over o in offs of x[o+i] for i < n. If offs is
 	// empty, the result is 0.
 	MaxPool func(dst, x []uint8, offs []int, n int)
@@ -70,11 +77,13 @@ type Int8 struct {
 }
 
 // Epilogue says what follows the sums of a product of 8-bit integers. With x the sum of
-// column j, it computes in float32, rounding after each operation,
+// column j, it computes in float32
 //
 //	v = float32(x)*Scale[j] + Shift[j]
-//	v = v + float32(Bytes[i])*BytesScale  unless Bytes is nil
+//	v = float32(Bytes[i])*BytesScale + v  unless Bytes is nil
 //	v = v + BF16[i]                       unless BF16 is nil
+//
+// where each multiply-add rounds once, and so does each addition.
 //
 // A result of 8 bits is v rounded to the nearest integer, ties to even, and limited to
 // Least..255; a NaN becomes 255. The caller therefore divides Scale, Shift and BytesScale
@@ -90,5 +99,10 @@ type Epilogue struct {
 	BF16       []uint16 // a residual in bfloat16, or nil
 
 	Least uint8 // the least result of 8 bits
-	ReLU  bool  // of results in floating point
+
+	// Bounded promises that every v is a number below 2^31, so that results of 8 bits may
+	// be limited after they have become integers, which is faster and gives the same.
+	Bounded bool
+
+	ReLU bool // of results in floating point
 }

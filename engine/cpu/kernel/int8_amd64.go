@@ -11,40 +11,44 @@ var int8AVX512VNNI = func() Int8 {
 
 var int8AVX512 = Int8{
 	Unit: "AVX-512 VPMADDWD", Rows: 7, Cols: 64,
-	Dot:         dotInt8AVX512,
-	DotBytes:    dotBytesAVX512,
-	DotBF16:     dotToBF16AVX512,
-	DotFloat:    dotToFloatAVX512,
-	PackQuads:   packQuadsPortable,
-	Bytes:       bytesAVX512,
-	BF16:        toBF16AVX512,
-	Float:       toFloatAVX512,
-	MaxPool:     maxPoolInt8AVX512,
-	SumRows:     sumBytesAVX512,
-	Narrow:      narrowBF16ToBytesAVX512,
-	NarrowFloat: narrowFloatToBytesAVX512,
-	Widen:       widenBytesToBF16AVX512,
-	WidenFloat:  widenBytesToFloatAVX512,
-	PeakDot:     peakDotInt8AVX512,
+	Dot:          dotInt8AVX512,
+	DotBytes:     dotBytesAVX512,
+	DotBF16:      dotToBF16AVX512,
+	DotFloat:     dotToFloatAVX512,
+	PackQuads:    packQuadsPortable,
+	Bytes:        bytesAVX512,
+	BF16:         toBF16AVX512,
+	Float:        toFloatAVX512,
+	BytesOfFloat: bytesOfFloatAVX512,
+	BytesOfBF16:  bytesOfBF16AVX512,
+	MaxPool:      maxPoolInt8AVX512,
+	SumRows:      sumBytesAVX512,
+	Narrow:       narrowBF16ToBytesAVX512,
+	NarrowFloat:  narrowFloatToBytesAVX512,
+	Widen:        widenBytesToBF16AVX512,
+	WidenFloat:   widenBytesToFloatAVX512,
+	PeakDot:      peakDotInt8AVX512,
 }
 
 var int8AVX2 = Int8{
 	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
-	Dot:         dotInt8AVX2,
-	DotBytes:    dotBytesAVX2,
-	DotBF16:     dotToBF16AVX2,
-	DotFloat:    dotToFloatAVX2,
-	PackQuads:   packQuadsPortable,
-	Bytes:       bytesAVX2,
-	BF16:        toBF16AVX2,
-	Float:       toFloatAVX2,
-	MaxPool:     maxPoolInt8AVX2,
-	SumRows:     sumBytesAVX2,
-	Narrow:      narrowBF16ToBytesAVX2,
-	NarrowFloat: narrowFloatToBytesAVX2,
-	Widen:       widenBytesToBF16AVX2,
-	WidenFloat:  widenBytesToFloatAVX2,
-	PeakDot:     peakDotInt8AVX2,
+	Dot:          dotInt8AVX2,
+	DotBytes:     dotBytesAVX2,
+	DotBF16:      dotToBF16AVX2,
+	DotFloat:     dotToFloatAVX2,
+	PackQuads:    packQuadsPortable,
+	Bytes:        bytesAVX2,
+	BF16:         toBF16AVX2,
+	Float:        toFloatAVX2,
+	BytesOfFloat: bytesOfFloatAVX2,
+	BytesOfBF16:  bytesOfBF16AVX2,
+	MaxPool:      maxPoolInt8AVX2,
+	SumRows:      sumBytesAVX2,
+	Narrow:       narrowBF16ToBytesAVX2,
+	NarrowFloat:  narrowFloatToBytesAVX2,
+	Widen:        widenBytesToBF16AVX2,
+	WidenFloat:   widenBytesToFloatAVX2,
+	PeakDot:      peakDotInt8AVX2,
 }
 
 // newQuads returns the arguments of a product; the caller sets where results go.
@@ -153,10 +157,10 @@ func dotQuadsAVX2(p *quadBlock, cols int) {
 	}
 }
 
-// dotBytesAVX512VNNI computes results of 8 bits in registers, except of a residual in
-// bfloat16.
+// dotBytesAVX512VNNI computes results of 8 bits in registers, except with a residual in
+// bfloat16 and where a result may not fit an int32.
 func dotBytesAVX512VNNI(y []uint8, ldy int, a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, e Epilogue, next []uint8, pace int) {
-	if k <= 0 || len(segs) == 0 || e.BF16 != nil {
+	if k <= 0 || len(segs) == 0 || e.BF16 != nil || !e.Bounded {
 		dotFinished(AVX512VNNI, y, ldy, a, ars, b, segs, k, rows, cols, e, next, pace)
 		return
 	}

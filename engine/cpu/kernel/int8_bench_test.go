@@ -30,7 +30,7 @@ func BenchmarkDotInt8(b *testing.B) {
 					w[i] = int8(rng.IntN(255) - 127)
 				}
 				cols := min(c.cols, s.Cols)
-				e := Epilogue{Scale: fill(rng, make([]float32, cols)), Shift: fill(rng, make([]float32, cols))}
+				e := Epilogue{Scale: fill(rng, make([]float32, cols)), Shift: fill(rng, make([]float32, cols)), Bounded: true}
 				y := make([]uint8, c.rows*cols)
 				if c.residual {
 					e.Bytes, e.BytesScale = make([]uint8, len(y)), 1

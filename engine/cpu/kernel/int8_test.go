@@ -123,18 +123,26 @@ func newEpilogue(t *testing.T, rng *rand.Rand, size, n, residual int, typical fl
 
 // wantValue computes an epilogue's value of the sum x by its definition.
 func wantValue(e *Epilogue, x int64, j, i int) float32 {
-	v := float32(x)
-	v *= e.Scale[j]
-	v += e.Shift[j]
+	v := exactFMA(float32(x), e.Scale[j], e.Shift[j])
 	if e.Bytes != nil {
-		r := float32(e.Bytes[i])
-		r *= e.BytesScale
-		v += r
+		v = exactFMA(float32(e.Bytes[i]), e.BytesScale, v)
 	}
 	if e.BF16 != nil {
 		v += math.Float32frombits(uint32(e.BF16[i]) << 16)
 	}
 	return v
+}
+
+// bounded reports whether the kernels may be told that every value is a number below 2^31.
+func bounded(e *Epilogue, p *int8Case) bool {
+	for r := range p.rows {
+		for j := range p.cols {
+			if !(wantValue(e, p.sum(r, j), j, r*p.crs+j) < 1<<31) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // wantByte rounds a value to 8 bits.
@@ -186,6 +194,7 @@ func TestDotInt8Finished(t *testing.T) {
 	int8Cases(t, 52, func(t *testing.T, s *Int8, rng *rand.Rand, p *int8Case) {
 		size := (p.rows-1)*p.crs + p.cols
 		e := newEpilogue(t, rng, size, p.cols, rng.IntN(3), math.Abs(float64(p.sum(0, 0)))+1)
+		e.Bounded = bounded(&e, p)
 		y, h, f := results(t, size, 77)
 		next := p.a[len(p.a)-rng.IntN(min(len(p.a), 40)):]
 		s.DotBytes(y, p.crs, p.a, p.ars, p.b, p.segs, p.k, p.rows, p.cols, e, next, rng.IntN(65))
@@ -248,8 +257,33 @@ func TestEpilogues(t *testing.T) {
 			s.BF16(h, b.ldy, x, b.ldx, b.rows, n, e)
 			s.Float(f, b.ldy, x, b.ldx, b.rows, n, e)
 			checkEpilogue(t, &e, y, h, f, 99, b.ldy, n, func(r, j int) int64 { return int64(x[r*b.ldx+j]) }, b)
+			checkBytesOfFloats(t, s, rng, &e, b)
 		}
 	})
+}
+
+// checkBytesOfFloats compares results of 8 bits of float32 and of bfloat16 with the definition.
+func checkBytesOfFloats(t *testing.T, s *Int8, rng *rand.Rand, e *Epilogue, b block2d) {
+	size := (b.rows-1)*b.ldy + b.n
+	x, half := anyFloats(t, rng, (b.rows-1)*b.ldx+b.n), specialBF16(t, rng, (b.rows-1)*b.ldx+b.n)
+	for i := range half {
+		if rng.IntN(2) == 0 {
+			half[i] = narrow(float32(rng.IntN(600)-100) / 2)
+		}
+	}
+	y, rounded := guardedOf[uint8](t, size), guardedOf[uint8](t, size)
+	s.BytesOfFloat(y, b.ldy, x, b.ldx, b.rows, b.n, *e)
+	s.BytesOfBF16(rounded, b.ldy, half, b.ldx, b.rows, b.n, e.Least)
+	for i := range y {
+		wantY, wantRounded := uint8(0), uint8(0)
+		if r, j := i/b.ldy, i%b.ldy; j < b.n {
+			wantY = wantByte(e.value(x[r*b.ldx+j], j, i), e.Least)
+			wantRounded = wantByte(widen(half[r*b.ldx+j]), e.Least)
+		}
+		if y[i] != wantY || rounded[i] != wantRounded {
+			t.Fatalf("%v: element %d became %d and %d, want %d and %d", b, i, y[i], rounded[i], wantY, wantRounded)
+		}
+	}
 }
 
 func TestPackQuads(t *testing.T) {

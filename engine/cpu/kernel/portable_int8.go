@@ -5,21 +5,23 @@ import "math"
 // portableInt8 is the table of kernels on 8-bit integers in plain Go.
 var portableInt8 = Int8{
 	Unit: "plain Go", Rows: 4, Cols: 16,
-	Dot:         dotInt8Portable,
-	DotBytes:    dotBytesPortable,
-	DotBF16:     dotToBF16Portable,
-	DotFloat:    dotToFloatPortable,
-	PackQuads:   packQuadsPortable,
-	Bytes:       bytesPortable,
-	BF16:        toBF16Portable,
-	Float:       toFloatPortable,
-	MaxPool:     maxPoolBytesPortable,
-	SumRows:     sumRowsBytesPortable,
-	Narrow:      narrowBytesPortable[uint16],
-	NarrowFloat: narrowBytesPortable[float32],
-	Widen:       widenBytesPortable[uint16],
-	WidenFloat:  widenBytesPortable[float32],
-	PeakDot:     peakInt8Portable,
+	Dot:          dotInt8Portable,
+	DotBytes:     dotBytesPortable,
+	DotBF16:      dotToBF16Portable,
+	DotFloat:     dotToFloatPortable,
+	PackQuads:    packQuadsPortable,
+	Bytes:        bytesPortable,
+	BF16:         toBF16Portable,
+	Float:        toFloatPortable,
+	BytesOfFloat: bytesOfFloatPortable,
+	BytesOfBF16:  bytesOfBF16Portable,
+	MaxPool:      maxPoolBytesPortable,
+	SumRows:      sumRowsBytesPortable,
+	Narrow:       narrowBytesPortable[uint16],
+	NarrowFloat:  narrowBytesPortable[float32],
+	Widen:        widenBytesPortable[uint16],
+	WidenFloat:   widenBytesPortable[float32],
+	PeakDot:      peakInt8Portable,
 }
 
 // dotInt8Portable computes 4 columns at a time, whose sums stay in registers.
@@ -75,7 +77,7 @@ func dotThen(a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, then f
 }
 
 func dotBytesPortable(y []uint8, ldy int, a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, e Epilogue, _ []uint8, _ int) {
-	dotThen(a, ars, b, segs, k, rows, cols, func(r, j int, sum int32) { y[r*ldy+j] = e.byte(sum, j, r*ldy+j) })
+	dotThen(a, ars, b, segs, k, rows, cols, func(r, j int, sum int32) { y[r*ldy+j] = e.byte(float32(sum), j, r*ldy+j) })
 }
 
 func dotToBF16Portable(y []uint16, ldy int, a []uint8, ars int, b []int8, segs []Seg, k, rows, cols int, e Epilogue, _ []uint8, _ int) {
@@ -87,11 +89,10 @@ func dotToFloatPortable(y []float32, ldy int, a []uint8, ars int, b []int8, segs
 }
 
 // value computes v of the sum x in column j, whose residual is at offset i.
-func (e *Epilogue) value(x int32, j, i int) float32 {
-	v := float32(float32(x) * e.Scale[j])
-	v += e.Shift[j]
+func (e *Epilogue) value(x float32, j, i int) float32 {
+	v := fma(x, e.Scale[j], e.Shift[j])
 	if e.Bytes != nil {
-		v += float32(float32(e.Bytes[i]) * e.BytesScale)
+		v = fma(float32(e.Bytes[i]), e.BytesScale, v)
 	}
 	if e.BF16 != nil {
 		v += widen(e.BF16[i])
@@ -99,12 +100,12 @@ func (e *Epilogue) value(x int32, j, i int) float32 {
 	return v
 }
 
-func (e *Epilogue) byte(x int32, j, i int) uint8 {
+func (e *Epilogue) byte(x float32, j, i int) uint8 {
 	return max(e.Least, uint8(nearest(e.value(x, j, i), 0, math.MaxUint8)))
 }
 
 func (e *Epilogue) float(x int32, j, i int) float32 {
-	v := e.value(x, j, i)
+	v := e.value(float32(x), j, i)
 	if e.ReLU && v < 0 {
 		return 0
 	}
@@ -114,7 +115,23 @@ func (e *Epilogue) float(x int32, j, i int) float32 {
 func bytesPortable(y []uint8, ldy int, x []int32, ldx int, rows, n int, e Epilogue) {
 	for r := range rows {
 		for j := range n {
+			y[r*ldy+j] = e.byte(float32(x[r*ldx+j]), j, r*ldy+j)
+		}
+	}
+}
+
+func bytesOfFloatPortable(y []uint8, ldy int, x []float32, ldx int, rows, n int, e Epilogue) {
+	for r := range rows {
+		for j := range n {
 			y[r*ldy+j] = e.byte(x[r*ldx+j], j, r*ldy+j)
+		}
+	}
+}
+
+func bytesOfBF16Portable(y []uint8, ldy int, x []uint16, ldx int, rows, n int, least uint8) {
+	for r := range rows {
+		for j := range n {
+			y[r*ldy+j] = max(least, uint8(nearest(widen(x[r*ldx+j]), 0, math.MaxUint8)))
 		}
 	}
 }

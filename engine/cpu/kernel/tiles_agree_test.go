@@ -194,7 +194,7 @@ func TestFMA(t *testing.T) {
 // exactFMA computes x*y + z in exact arithmetic and rounds once.
 func exactFMA(x, y, z float32) float32 {
 	for _, v := range []float32{x, y, z} {
-		if math.IsInf(float64(v), 0) {
+		if math.IsInf(float64(v), 0) || v != v {
 			return float32(float64(x)*float64(y) + float64(z))
 		}
 	}

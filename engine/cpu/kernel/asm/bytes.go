@@ -12,8 +12,10 @@ func bytesFile(e *emitter) {
 	e.maskTable()
 	s := &sweep{emitter: e, onBytes: true}
 	for _, r := range []result{byteResult, bf16Result, floatResult} {
-		finishSums(s, r)
+		finishSums(s, r, false)
 	}
+	finishSums(s, byteResult, true)
+	roundRows(s)
 	for _, r := range []result{bf16Result, floatResult} {
 		narrowToBytes(s, r)
 		widenBytes(s, r)
@@ -99,11 +101,15 @@ func (e *emitter) putResult(r result, v reg.VecPhysical, m operand.Mem, masked b
 	e.store(v, m, masked)
 }
 
-// finishSums writes the kernel that makes results of sums as an Epilogue says.
-func finishSums(e *sweep, r result) {
-	most := e.most()
-	e.emitter.function("finish"+r.name(), "makes results of sums as an Epilogue says.",
-		fmt.Sprintf("y []%s, ld int, x []int32, ldx int, scale, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows, n int", r.element()))
+// finishSums writes the kernel that makes results of sums, integers or float32, as an Epilogue
+// says.
+func finishSums(e *sweep, r result, ofFloat bool) {
+	most, name, element := e.most(), "finish"+r.name(), "int32"
+	if ofFloat {
+		name, element = name+"OfFloat", "float32"
+	}
+	e.emitter.function(name, "makes results of sums as an Epilogue says.",
+		fmt.Sprintf("y []%s, ld int, x []%s, ldx int, scale, shift []float32, res []uint8, resScale float32, half []uint16, least uint32, rows, n int", r.element(), element))
 	free := &registers{e: e.emitter}
 	scale, shift, x, t := free.take(most), free.take(most), free.take(most), free.take(2)
 	least, limit, resScale := free.one(), free.one(), free.one()
@@ -120,9 +126,10 @@ func finishSums(e *sweep, r result) {
 		b.rows(c.prefix+"Rows", func() {
 			for v := range c.vectors {
 				e.load(e.floats(row, b.col, v), x[v], c.masked)
-				e.VCVTDQ2PS(x[v], x[v])
-				e.VMULPS(scale[v], x[v], x[v])
-				e.VADDPS(shift[v], x[v], x[v])
+				if !ofFloat {
+					e.VCVTDQ2PS(x[v], x[v])
+				}
+				e.VFMADD213PS(shift[v], scale[v], x[v])
 			}
 			e.ADDQ(ldx, row)
 			res := e.arg("res")
@@ -130,8 +137,7 @@ func finishSums(e *sweep, r result) {
 				for v := range c.vectors {
 					e.loadBytes(e.result(byteResult, res, b.at, v), t[0], c.masked)
 					e.VCVTDQ2PS(t[0], t[0])
-					e.VMULPS(resScale, t[0], t[0])
-					e.VADDPS(t[0], x[v], x[v])
+					e.VFMADD231PS(resScale, t[0], x[v])
 				}
 			})
 			half := e.arg("half")
@@ -143,6 +149,31 @@ func finishSums(e *sweep, r result) {
 			})
 			for v := range c.vectors {
 				e.putResult(r, x[v], e.result(r, y, b.at, v), c.masked, least, limit, t...)
+			}
+		})
+	})
+}
+
+// roundRows writes the kernel that rounds rows of bfloat16 to 8 bits.
+func roundRows(e *sweep) {
+	most := e.most()
+	e.emitter.function("roundRows", "rounds rows of bfloat16 to integers of 8 bits.", "y []uint8, ld int, x []uint16, ldx int, least uint32, rows, n int")
+	free := &registers{e: e.emitter}
+	x, t, least, limit := free.take(most), free.one(), free.one(), free.one()
+	e.VBROADCASTSS(e.addr("least"), least)
+	e.constant(bits255, limit)
+	b := newBlock(e)
+	row, ldx, y := e.GP64(), e.arg("ldx"), e.arg("y")
+	e.SHLQ(operand.U8(1), ldx)
+	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
+		e.MOVQ(e.addr("x"), row)
+		b.rows(c.prefix+"Rows", func() {
+			for v := range c.vectors {
+				e.loadBF16(e.result(bf16Result, row, b.col, v), x[v], c.masked)
+			}
+			e.ADDQ(ldx, row)
+			for v := range c.vectors {
+				e.putResult(byteResult, x[v], e.result(byteResult, y, b.at, v), c.masked, least, limit, t)
 			}
 		})
 	})

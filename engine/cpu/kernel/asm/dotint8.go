@@ -113,7 +113,8 @@ func (p *product) beginBytes() {
 	}
 }
 
-// drainBytes makes 8 bits of the sums, as Epilogue defines.
+// drainBytes makes 8 bits of the sums, as Epilogue defines where it is Bounded: storing limits
+// the integers to 255.
 func (p *product) drainBytes() {
 	n := len(p.regs)
 	s, t, u, limit := p.regs[n-4], p.regs[n-3], p.regs[n-2], p.regs[n-1]
@@ -124,8 +125,7 @@ func (p *product) drainBytes() {
 		for r := range p.rows {
 			x := p.acc(r, v)
 			p.VCVTDQ2PS(x, x)
-			p.VMULPS(s, x, x)
-			p.VADDPS(t, x, x)
+			p.VFMADD213PS(t, s, x)
 		}
 	}
 	res, ld := p.arg("res"), p.arg("crs")
@@ -136,15 +136,13 @@ func (p *product) drainBytes() {
 				x := []reg.VecPhysical{s, t, u}[(r*p.vectors+v)%3]
 				p.loadBytes(operand.Mem{Base: res, Disp: v * p.lanes}, x, p.last(v))
 				p.VCVTDQ2PS(x, x)
-				p.VMULPS(limit, x, x)
-				p.VADDPS(x, p.acc(r, v), p.acc(r, v))
+				p.VFMADD231PS(limit, x, p.acc(r, v))
 			}
 			if r < p.rows-1 {
 				p.ADDQ(ld, res)
 			}
 		}
 	})
-	p.constant(bits255, limit)
 	p.VBROADCASTSS(p.addr("least"), s)
 	full := p.vectors == 4 && !p.masked
 	if full {
@@ -155,7 +153,6 @@ func (p *product) drainBytes() {
 	y := p.arg("c")
 	for r := range p.rows {
 		for v := range p.vectors {
-			p.VMINPS(limit, p.acc(r, v), p.acc(r, v))
 			p.VCVTPS2DQ(p.acc(r, v), p.acc(r, v))
 		}
 		if full {
@@ -164,7 +161,11 @@ func (p *product) drainBytes() {
 		} else {
 			for v := range p.vectors {
 				p.VPMAXSD(s, p.acc(r, v), p.acc(r, v))
-				p.storeBytes(p.acc(r, v), operand.Mem{Base: y, Disp: v * p.lanes}, p.last(v), nil)
+				if m := (operand.Mem{Base: y, Disp: v * p.lanes}); p.last(v) {
+					p.VPMOVUSDB(p.acc(r, v), reg.K1, m)
+				} else {
+					p.VPMOVUSDB(p.acc(r, v), m)
+				}
 			}
 		}
 		if r < p.rows-1 {
