@@ -9,6 +9,9 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -96,47 +99,55 @@ func TestINT8AgreesWithTheScheme(t *testing.T) {
 // An image has the same logits, bit by bit, on every instruction set that this machine has, on any
 // number of threads, and in a batch of any size.
 func TestINT8HasTheSameBitsEverywhere(t *testing.T) {
-	m, all := model(t, "cifar-resnet20"), images(9, 3, 32, 32)
-	s := schemeOf(t, m, images(2, 3, 32, 32)).Without("layer2.1.conv1.weight", "fc.weight")
-	logits := func(isa kernel.ISA, threads, from, n int) []float32 {
-		dev, err := cpu.New(cpu.Options{ISA: &isa, Threads: threads})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dev.Close()
-		g := graph.New(graph.Eval)
-		in := g.Input("x", tensor.Float32, n, 3, 32, 32)
-		y, err := s.Forward(m, in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{y}, Precision: engine.INT8})
-		if err != nil {
-			t.Fatal(err)
-		}
-		size := all.Numel() / 9
-		if err := p.Feed(in, tensor.FromSlice(all.Data()[from*size:(from+n)*size], n, 3, 32, 32)); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Run(0); err != nil {
-			t.Fatal(err)
-		}
-		out := tensor.New(y.Shape...)
-		p.Read(y, out)
-		return out.Data()
-	}
-	want := logits(kernel.Best(), 2, 0, 9)
-	classes := len(want) / 9
-	for _, isa := range kernel.Available() {
-		for threads := 1; threads <= 2; threads++ {
-			for _, c := range [][2]int{{0, 1}, {8, 1}, {2, 3}, {0, 9}} {
-				from, n := c[0], c[1]
-				for i, v := range logits(isa, threads, from, n) {
-					if w := want[from*classes+i]; math.Float32bits(v) != math.Float32bits(w) {
-						t.Fatalf("%v, %d threads, image %d in a batch of %d: logit %d is %v, want %v", isa, threads, from+i/classes, n, i%classes, v, w)
+	type part struct{ from, n, threads int }
+	for _, c := range []struct {
+		name                   string
+		blocks                 []int
+		channels, size, images int
+		without                []string // stay in bf16
+		parts                  []part
+	}{
+		{"cifar-resnet20", nil, 3, 32, 9, []string{"layer2.1.conv1.weight", "fc.weight"}, []part{{0, 1, 1}, {0, 1, 2}, {8, 1, 2}, {2, 3, 1}, {0, 9, 1}, {0, 9, 2}}},
+		{"d2l-resnet18", nil, 1, 48, 2, []string{"5.2.weight"}, []part{{1, 1, 1}, {0, 2, 2}}},
+		{"resnet50", []int{1, 1, 1, 1}, 3, 40, 2, []string{"fc.weight"}, []part{{1, 1, 1}, {0, 2, 2}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := models.New(c.name, models.Config{Classes: 5, Blocks: c.blocks})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nn.Init(m, 3, nn.PyTorchDefault)
+			all := images(c.images, c.channels, c.size, c.size)
+			s := schemeOf(t, m, images(2, c.channels, c.size, c.size)).Without(c.without...)
+			want := logitsOfINT8(t, s, m, all, kernel.Best(), 2)
+			classes, pixels := len(want)/c.images, all.Numel()/c.images
+			for _, isa := range kernel.Available() {
+				for _, p := range c.parts {
+					x := tensor.FromSlice(all.Data()[p.from*pixels:(p.from+p.n)*pixels], p.n, c.channels, c.size, c.size)
+					for i, v := range logitsOfINT8(t, s, m, x, isa, p.threads) {
+						if w := want[p.from*classes+i]; math.Float32bits(v) != math.Float32bits(w) {
+							t.Fatalf("%v, %d threads, image %d in a batch of %d: logit %d is %v, want %v", isa, p.threads, p.from+i/classes, p.n, i%classes, v, w)
+						}
 					}
 				}
 			}
-		}
+		})
 	}
+}
+
+// logitsOfINT8 computes the logits of images in INT8 by the kernels of an instruction set.
+func logitsOfINT8(t *testing.T, s *quant.Scheme, m nn.Module, x *tensor.Tensor, isa kernel.ISA, threads int) []float32 {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{ISA: &isa, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	g := graph.New(graph.Eval)
+	in := g.Input("x", tensor.Float32, x.Shape()...)
+	y, err := s.Forward(m, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return computeOn(t, dev, g, in, x, engine.INT8, y)[0].Data()
 }

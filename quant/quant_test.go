@@ -46,6 +46,11 @@ func compute(t *testing.T, g *graph.Graph, in *graph.Node, x *tensor.Tensor, p e
 		t.Fatal(err)
 	}
 	defer dev.Close()
+	return computeOn(t, dev, g, in, x, p, outputs...)
+}
+
+func computeOn(t *testing.T, dev engine.Device, g *graph.Graph, in *graph.Node, x *tensor.Tensor, p engine.Precision, outputs ...*graph.Node) []*tensor.Tensor {
+	t.Helper()
 	program, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: outputs, Precision: p})
 	if err != nil {
 		t.Fatal(err)

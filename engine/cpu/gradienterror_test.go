@@ -20,7 +20,7 @@ type errorLayer struct {
 }
 
 // fill makes the operands: activations as behind a ReLU, and gradients whose size differs
-// between images and channels, as in training.
+// between images, pixels and channels, as in training.
 func (l *errorLayer) fill() {
 	r := rand.New(rand.NewPCG(61, uint64(l.channels)))
 	l.at = map[*engine.Value]memory{}
@@ -33,16 +33,19 @@ func (l *errorLayer) fill() {
 		l.at[*v] = alloc((*v).Words())
 	}
 	x, dy, w := l.at[l.x].bf16(), l.at[l.dy].bf16(), l.at[l.w]
-	images, channels := make([]float64, 2), make([]float64, l.channels) // sizes of gradients
+	images, channels, pixels := make([]float64, 2), make([]float64, l.channels), make([]float64, len(x)/l.channels) // sizes of gradients
 	for i := range images {
 		images[i] = 1e-4 * math.Exp(r.NormFloat64())
 	}
 	for i := range channels {
 		channels[i] = math.Exp(r.NormFloat64() / 2)
 	}
+	for i := range pixels {
+		pixels[i] = math.Exp(r.NormFloat64() * 3 / 4)
+	}
 	for i := range x {
 		x[i] = tensor.ToBFloat16(float32(max(0, r.NormFloat64())))
-		dy[i] = tensor.ToBFloat16(float32(r.NormFloat64() * channels[i%l.channels] * images[i/l.channels%2]))
+		dy[i] = tensor.ToBFloat16(float32(r.NormFloat64() * channels[i%l.channels] * images[i/l.channels%2] * pixels[i/l.channels]))
 	}
 	for i := range w {
 		w[i] = float32(r.NormFloat64() * math.Sqrt(2/float64(9*l.channels)))

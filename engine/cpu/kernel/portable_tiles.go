@@ -114,8 +114,17 @@ func (l *tileLimits) input(m int, dst []int16, step int, inverse []float32, src 
 	t, factors, depth := m+2, &l.factors[m-2], (channels+1)&^1
 	sequence := &mixSteps[m-2][0]
 	for n := range images {
-		scale, back := l.scale(tilePeak(src, srcRow, srcCol, n*channels, channels, k1-k0, p1-p0))
-		inverse[n] = back
+		var scale float32
+		if l.signed {
+			var rows rowPeaks
+			for k := k0; k < k1 && p0 < p1; k++ {
+				peak := tilePeak(src[(k-k0)*srcRow:], srcRow, srcCol, n*channels, channels, 1, p1-p0)
+				rows[k] = math.Float32frombits(math.Float32bits(peak) &^ (1 << 31))
+			}
+			scale, inverse[n] = l.rowScale(m, &rows)
+		} else {
+			scale, inverse[n] = l.scale(tilePeak(src, srcRow, srcCol, n*channels, channels, k1-k0, p1-p0))
+		}
 		for c := range depth {
 			var tile [mixMost * mixMost]float32
 			for k := k0; k < k1 && c < channels; k++ {

@@ -60,7 +60,11 @@ type Tiles struct {
 	// SignedInput and SignedQuantise are Input and Quantise for inputs of either sign,
 	// such as gradients: s = (2^15-2)/a, f is such that no V exceeds 2^15 for values of
 	// d from -1 to 1, and the magnitudes of U of SignedTileChannels input channels sum
-	// to less than 2^16. V is rounded to two to four times finer steps than by Input.
+	// to less than 2^16. Of gradients a few are much larger than all others. So a is not
+	// the largest magnitude itself, but a mean of the largest ones of the rows of d, the
+	// largest of those that the rows of Bᵀ weigh: none of its sums can be larger. V is
+	// rounded to two to four times finer steps than by Input, and of gradients to about
+	// half of these steps again.
 	SignedInput    func(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32)
 	SignedQuantise func(m, point int, dst []int16, scale, u []float32, channels int)
 
@@ -100,12 +104,17 @@ const (
 
 // tileLimits says how inputs and weights become integers: the largest value of V, the
 // largest sum of U, and factors, which has for every m and point 1 over the largest
-// magnitude of Bᵀ d B for the d that V is made for.
+// magnitude of Bᵀ d B for the d that V is made for. means has the magnitudes of Bᵀ divided
+// by the sums of its rows.
 type tileLimits struct {
 	value, weights float32
 	signed         bool // d is from -1 to 1, not from 0 to 1
 	factors        [3][mixMost * mixMost]float32
+	means          [3][mixMost][mixMost]float32
 }
+
+// rowPeaks has the largest magnitude of every row of a tile.
+type rowPeaks [mixMost]float32
 
 var (
 	tileUnsigned = newTileLimits(1<<14-1, 130000, false)
@@ -121,6 +130,11 @@ func newTileLimits(value, weights float32, signed bool) *tileLimits {
 			for _, c := range row {
 				positive[i] += max(0, c.float64())
 				negative[i] += max(0, -c.float64())
+			}
+		}
+		for i, row := range rows {
+			for k, c := range row {
+				l.means[m][i][k] = float32(math.Abs(c.float64()) / (positive[i] + negative[i]))
 			}
 		}
 		for i, p := range positive {
@@ -153,6 +167,23 @@ func (l *tileLimits) scale(most float32) (scale, inverse float32) {
 	}
 	scale = value / max(most, tileLeast)
 	return scale, 1 / scale
+}
+
+// rowScale returns the scale of an image of a tile of either sign, and its inverse, by the
+// largest magnitudes of its rows.
+func (l *tileLimits) rowScale(m int, rows *rowPeaks) (scale, inverse float32) {
+	var most, bound float32
+	for i := range m + 2 {
+		var mean float32
+		for k, weight := range l.means[m-2][i][:m+2] {
+			mean += float32(weight * rows[k])
+		}
+		most, bound = max(most, rows[i]), max(bound, mean)
+	}
+	if !(most < tileMost) {
+		bound = most
+	}
+	return l.scale(bound)
 }
 
 // weight returns the scale of a column of weights with a sum and a maximum of magnitudes.

@@ -69,9 +69,13 @@ func tileInputBy(isa ISA, l *tileLimits, m int, dst []int16, step int, inverse [
 		channels: channels, images: images, k0: k0, k1: k1, p0: p0, p1: p1, area: newTileArea(scratch)}
 	// A run has whole images where they fit.
 	most := max(1, tileRun/channels)
+	find := t.peaks
+	if l.signed {
+		most, find = min(most, tileSpill/mixMost), t.rowPeaks
+	}
 	for n := 0; n < images; n += most {
 		now := min(most, images-n)
-		t.peaks(n, now)
+		find(n, now)
 		for from := n * channels; from < (n+now)*channels; from += tileRun {
 			t.run(from, min(tileRun, (n+now)*channels-from))
 		}
@@ -89,14 +93,44 @@ func (t *tileInputs) peaks(first, images int) {
 			t.magnitudes(found, from, min(tileRun, end-from))
 		}
 	}
-	pairs := min(t.channels, tileRun) / 2
 	for n, most := range found {
 		scale, inverse := t.limits.scale(most)
 		found[n] = inverse
-		scales := t.area.scales[n*pairs:][:pairs]
-		for i := range scales {
-			scales[i] = scale
+		t.setScale(n, scale)
+	}
+}
+
+// setScale sets the scale of an image of a run.
+func (t *tileInputs) setScale(n int, scale float32) {
+	pairs := min(t.channels, tileRun) / 2
+	scales := t.area.scales[n*pairs:][:pairs]
+	for i := range scales {
+		scales[i] = scale
+	}
+}
+
+// rowPeaks is peaks for inputs of either sign, whose scales depend on the largest magnitudes
+// of all rows.
+func (t *tileInputs) rowPeaks(first, images int) {
+	found, peaks := t.inverse[first:first+images], t.area.spill[:images*mixMost]
+	clear(peaks)
+	for from, end := first*t.channels, (first+images)*t.channels; from < end && t.p1 > t.p0; from += tileRun {
+		lanes := min(tileRun, end-from) // of whole images, or a part of one
+		for k := t.k0; k < t.k1; k++ {
+			for p := range t.p1 - t.p0 {
+				t.pixels[p] = &t.src[(k-t.k0)*t.srcRow+p*t.srcCol+from]
+			}
+			tileMaxima(t.isa, true, &t.area.in[0], &t.pixels[0], t.p1-t.p0, 2*lanes)
+			tilePeaks(t.isa, &found[0], &t.area.in[0], 2*lanes/images, images)
+			for n, most := range found {
+				peaks[n*mixMost+k] = max(peaks[n*mixMost+k], most)
+			}
 		}
+	}
+	for n := range found {
+		scale, inverse := t.limits.rowScale(t.m, (*rowPeaks)(peaks[n*mixMost:]))
+		found[n] = inverse
+		t.setScale(n, scale)
 	}
 }
 

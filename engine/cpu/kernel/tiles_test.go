@@ -91,17 +91,21 @@ func (c tileInputCase) check(t *testing.T, k *Tiles, src []uint16) {
 	written := make([]bool, len(dst))
 	for n := range c.images {
 		var most float64
+		rows := make([]float64, side)
 		negative := false
 		for p := range (c.k1 - c.k0) * (c.p1 - c.p0) {
 			for ch := range c.channels {
 				v := float64(widen(src[p/(c.p1-c.p0)*c.srcRow+p%(c.p1-c.p0)*c.srcCol+n*c.channels+ch]))
 				most, negative = max(most, math.Abs(v)), negative || math.Signbit(v)
+				k := c.k0 + p/(c.p1-c.p0)
+				rows[k] = max(rows[k], math.Abs(v))
 			}
 		}
 		limit, limits := 16383.0, tileUnsigned
 		switch {
 		case c.signed:
 			limit, limits = 32766, tileSigned
+			most = largestMean(matrix, rows)
 		case negative:
 			limit = 8191
 		}
@@ -133,6 +137,47 @@ func (c tileInputCase) check(t *testing.T, k *Tiles, src []uint16) {
 			t.Fatalf("%v: dst[%d] was written", c, at)
 		}
 	}
+}
+
+// largestMean returns the largest of the means of some values that the magnitudes in the rows
+// of a matrix weigh.
+func largestMean(matrix [][]float64, values []float64) (most float64) {
+	for _, row := range matrix {
+		sum, weights := 0.0, 0.0
+		for k, w := range row {
+			sum += math.Abs(w) * values[k]
+			weights += math.Abs(w)
+		}
+		most = max(most, sum/weights)
+	}
+	return most
+}
+
+// TestTileInputLimit gives every point a channel in which all terms of its sum have the same
+// sign and are as large as they can be.
+func TestTileInputLimit(t *testing.T) {
+	eachTiles(t, func(t *testing.T, k *Tiles) {
+		for m := 2; m <= 4; m++ {
+			side, matrix := m+2, (Mix(6*(m-2)) + Input2).Coefficients()
+			const channels = 48
+			for _, small := range []float64{1, 0.4} { // of all rows but one
+				c := tileInputCase{m: m, images: 1, channels: channels, k1: side, p1: side, srcCol: channels, srcRow: side * channels, step: channels, signed: true}
+				src := make([]uint16, c.src())
+				for p := range side * side {
+					for a := range side {
+						for b := range side {
+							v := math.Copysign(1, matrix[p/side][a]*matrix[p%side][b])
+							if a != side/2 {
+								v *= small
+							}
+							src[a*c.srcRow+b*c.srcCol+p] = narrow(float32(v))
+						}
+					}
+				}
+				c.check(t, k, src)
+			}
+		}
+	})
 }
 
 func TestTileInput(t *testing.T) {
