@@ -14,8 +14,8 @@ import (
 )
 
 // weightLayers are convolutions of ResNet-50 for 16 images of 224, of the
-// ResNet for CIFAR-10 for 128 of 32, and of the ResNet-18 of the notes for 64 of
-// 96.
+// ResNet for CIFAR-10 for 128 of 32, of the ResNet-18 of the notes for 64 of 96, and
+// of a ResNet-9 for 64 of 32.
 var weightLayers = []struct{ batch, in, out, size, kernel, stride, groups int }{
 	{16, 3, 64, 224, 7, 2, 1},
 	{16, 64, 64, 56, 1, 1, 1},
@@ -49,6 +49,11 @@ var weightLayers = []struct{ batch, in, out, size, kernel, stride, groups int }{
 	{64, 128, 128, 12, 3, 1, 1},
 	{64, 256, 256, 6, 3, 1, 1},
 	{64, 512, 512, 3, 3, 1, 1},
+	{64, 32, 64, 32, 3, 1, 1},
+	{64, 64, 64, 16, 3, 1, 1},
+	{64, 64, 128, 16, 3, 1, 1},
+	{64, 128, 256, 8, 3, 1, 1},
+	{64, 256, 256, 4, 3, 1, 1},
 }
 
 // BenchmarkConvGradWeight reports the speed of weight gradients from bfloat16 as a share

@@ -5,13 +5,14 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// These constants limit what a task of bandWeight has in the second-level cache: the sums
-// of a band, and the transformed inputs and gradients that it multiplies next. bandSums is
-// in bytes of a core's cache, bandRows in bytes as well. They decide the order of the sums
+// These constants limit the memory of a task of bandWeight in bytes: the sums of a band, of
+// which those of one point should be near while they are added to, and the transformed inputs
+// and gradients that it multiplies next. More of the latter than the second-level cache holds
+// is faster, since every sum is read and written less often. They decide the order of the sums
 // and depend on neither threads nor kernels.
 const (
-	bandSums  = 512 << 10
-	bandRows  = 384 << 10
+	bandSums  = 1024 << 10
+	bandRows  = 1536 << 10
 	bandTasks = 8  // tasks to aim for
 	bandLanes = 32 // channels are divided at multiples of this number
 )
