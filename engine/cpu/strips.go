@@ -32,7 +32,11 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 		t.segs = append(t.segs, segs)
 	}
 	p.strips, p.patches, p.work = t, false, p.stripTask
-	b.areas.need(ceil(t.mostInput*t.width, 2) + ceil(ow*p.bf16.Cols, 2) + 2*p.bf16.Cols)
+	aside := p.bf16.Cols // columns of a line that is computed in an area
+	if p.dst.bytes != nil {
+		aside *= p.panels
+	}
+	b.areas.need(ceil(t.mostInput*t.width, 2) + ceil(ow*aside, 2) + 2*aside)
 	return true
 }
 
@@ -67,14 +71,20 @@ func (p *bf16Product) stripTask(i int) {
 	for l := range t.inputs[strip] {
 		t.copyLine(input[l*t.width:][:t.width], p.src, t.firstLine[strip]+l, image)
 	}
+	if p.dst.bytes != nil {
+		for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
+			p.lineOfBytes(rest, input, y, image)
+		}
+		return
+	}
 	packed, panel := p.packed().bf16(), p.panelSize()
 	for q := range p.panels {
 		lo := q * p.bf16.Cols
 		n := min(p.bf16.Cols, p.n-lo)
 		for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
 			to := (y*t.ow*t.images+image)*p.n + lo
-			if p.dst.bytes != nil || !p.fits(n) {
-				p.lineAside(rest, input, packed[q*panel:], to, lo, n, t.segs[y])
+			if !p.fits(n) {
+				p.narrowLine(rest, input, packed[q*panel:], to, lo, n, t.segs[y])
 				continue
 			}
 			p.bf16.DotRound(p.dst.bf16[to:], t.images*p.n, input, t.win.StrideW*t.c, packed[q*panel:], t.segs[y],
@@ -83,10 +93,24 @@ func (p *bf16Product) stripTask(i int) {
 	}
 }
 
-// lineAside computes a line of n columns as a line of a full panel in area, and copies it or
-// rounds it to 8 bits. Those are results that the kernel cannot write. Rounding to bfloat16
-// first moves a result by less than half a step.
-func (p *bf16Product) lineAside(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg) {
+// lineOfBytes computes all columns of a line in area, and rounds them to 8 bits. Rounding to
+// bfloat16 first moves a result by less than half a step.
+func (p *bf16Product) lineOfBytes(area memory, input []uint16, y, image int) {
+	t, cols, packed, panel := p.strips, p.bf16.Cols, p.packed().bf16(), p.panelSize()
+	all := p.panels * cols
+	scale, shift, line := area[:all], area[all:2*all], area[2*all:].bf16()
+	copy(scale, p.after.scale)
+	copy(shift, p.after.shift)
+	for q := range p.panels {
+		f := kernel.Finish{Scale: scale[q*cols:], Shift: shift[q*cols:]}
+		p.bf16.DotRound(line[q*cols:], all, input, t.win.StrideW*t.c, packed[q*panel:], t.segs[y], t.win.KW*t.c, t.ow, cols, f, nil, 0)
+	}
+	p.set.Int8.BytesOfBF16(p.dst.bytes[(y*t.ow*t.images+image)*p.n:], t.images*p.n, line, all, t.ow, p.n, p.after.least)
+}
+
+// narrowLine computes a line of n columns, which the kernel cannot, as a line of a full panel
+// in area, and copies it.
+func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg) {
 	t, cols := p.strips, p.bf16.Cols
 	f := p.drain(to, lo)
 	scale, shift, line := area[:cols], area[cols:2*cols], area[2*cols:].bf16()
@@ -100,10 +124,6 @@ func (p *bf16Product) lineAside(area memory, input, panel []uint16, to, lo, n in
 	}
 	f.Res = nil
 	p.bf16.DotRound(line, cols, input, t.win.StrideW*t.c, panel, segs, t.win.KW*t.c, t.ow, cols, f, nil, 0)
-	if y := p.dst.bytes; y != nil {
-		p.set.Int8.BytesOfBF16(y[to:], t.images*p.n, line, cols, t.ow, n, p.after.least)
-		return
-	}
 	for x := range t.ow {
 		copy(p.dst.bf16[to+x*t.images*p.n:][:n], line[x*cols:])
 	}
