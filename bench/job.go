@@ -104,6 +104,7 @@ var (
 	resnet18 = net{"resnet18", 224}
 	resnet50 = net{"resnet50", 224}
 	cifar56  = net{"cifar-resnet56", 32}
+	resnet9  = net{"resnet9-32", 32}
 )
 
 // A turn is the result of one run of one program, in the JSON that all of them print.

@@ -60,6 +60,7 @@ func (s *settings) rows(p peer) []row {
 			other("infer-resnet50", "inference of resnet50", "infer", resnet50, 16, auto, slices.Concat(all, frozenSettings)),
 			other("train-cifar56", "training of cifar-resnet56", "train", cifar56, 128, auto, all),
 			other("infer-cifar56", "inference of cifar-resnet56", "infer", cifar56, 128, auto, slices.Concat(all, frozenSettings)),
+			other("train-resnet9", "training of resnet9-32", "train", resnet9, 64, auto, all),
 			{id: "decode", title: "JPEG photos of 500x375 decoded, cropped and resized to 224x224, one core, beside torchvision with Pillow", unit: perSecond,
 				job:  job{Mode: "load", Batch: 16, Size: 224, Warmup: s.warmup, Repeat: s.repeat},
 				ours: contender{Program: residual, Precision: "uint8"}, rivals: []contender{{Program: torch, Precision: "uint8"}}},

@@ -108,7 +108,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("the document names %s, which is of this machine", never)
 		}
 	}
-	if !strings.Contains(log, "row 1 of 40: training, batch 64, against PyTorch 9.9; about") {
+	if !strings.Contains(log, "row 1 of 41: training, batch 64, against PyTorch 9.9; about") {
 		t.Errorf("no progress was shown:\n%s", log)
 	}
 }

@@ -1,7 +1,10 @@
 """The networks that torch_resnet.py and torch_recipe.py measure, in plain PyTorch,
 so that they need no torchvision: ResNet-18 of "Dive into Deep Learning",
-torchvision's resnet50 and the CIFAR ResNet-56 of He et al. 2015.
+torchvision's resnet50, the CIFAR ResNet-56 of He et al. 2015 and a narrow one of
+David Page's ResNet-9.
 """
+import functools
+
 from torch import nn
 from torch.nn import functional as F
 
@@ -105,9 +108,33 @@ def cifar_resnet56(channels=3, classes=10):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
 
 
+def convolved(inputs, outputs, pool=False):
+    layers = [nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, *[nn.MaxPool2d(2)] * pool)
+
+
+class InnerBlock(nn.Module):
+    """Two layers and their input, which is added after the last activation."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(convolved(width, width), convolved(width, width))
+
+    def forward(self, x):
+        return self.layers(x) + x
+
+
+def resnet9(width, channels=3, classes=10):
+    return nn.Sequential(
+        convolved(channels, width), convolved(width, 2 * width, True), InnerBlock(2 * width),
+        convolved(2 * width, 4 * width, True), convolved(4 * width, 8 * width, True), InnerBlock(8 * width),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8 * width, classes))
+
+
 # By the names of residual models: the network, its channels and its classes.
 MODELS = {
     "d2l-resnet18": (resnet18, 1, 10),
     "resnet50": (resnet50, 3, 1000),
     "cifar-resnet56": (cifar_resnet56, 3, 10),
+    "resnet9-32": (functools.partial(resnet9, 32), 3, 10),
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // residualKinds has one network for every type of block.
-var residualKinds = []string{"d2l-resnet18", "resnet18", "resnet50", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8"}
+var residualKinds = []string{"d2l-resnet18", "resnet18", "resnet50", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8", "resnet9-32"}
 
 // feedAll adds the value of every variable of g to feeds, in float64.
 func feedAll(g *graph.Graph, feeds map[*graph.Node][]float64) {

@@ -47,6 +47,8 @@ const (
 	Plain          Kind = "plain"           // no shortcuts
 	PostActivation Kind = "post-activation" // ReLU after the sum: He et al. 2015
 	PreActivation  Kind = "pre-activation"  // batch norm and ReLU before the convolutions: He et al. 2016
+
+	InnerActivation Kind = "inner activation" // ReLU within the branch, before the sum: He et al. 2016, figure 4c
 )
 
 // Entry describes a model.

@@ -139,7 +139,7 @@ func TestTitle(t *testing.T) {
 			continue
 		}
 		other := slices.Repeat([]int{4}, len(e.Blocks))
-		kind, rest, ok := strings.Cut(e.Title(other), " like "+name+" with 4, 4, 4")
+		kind, rest, ok := strings.Cut(e.Title(other), " like "+name+" with 4, 4")
 		if !ok || !strings.Contains(kind, " ") || strings.TrimSpace(kind) != kind || !strings.HasSuffix(rest, " blocks a stage") {
 			t.Errorf("with blocks %v: %q", other, e.Title(other))
 		}

@@ -123,7 +123,7 @@ func (p *bf16Product) fetches(at, segs, panels int) (f bf16Fetches) {
 		f.early = min(c.rows, blocks*p.bf16.Rows)
 	}
 	f.steps = block * ceil(c.rows-f.early, p.bf16.Rows)
-	if at += p.threads; at < len(p.chunks) && !p.patches && len(p.chunks[at].segs) > 0 {
+	if at++; at < len(p.chunks) && !p.patches && len(p.chunks[at].segs) > 0 {
 		c := &p.chunks[at]
 		from := c.source + c.segs[len(c.segs)-1].A
 		f.next = bf16Prefetch{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}

@@ -175,7 +175,7 @@ func (f *bytePrefetch) take(steps int) (next []uint8, pace int) {
 // ahead returns the prefetching of the weights that this thread probably needs in its
 // next task, if each weight is read for few rows only.
 func (p *byteProduct) ahead(first, from int) (f bytePrefetch) {
-	next := first + p.threads*p.together
+	next := first + p.together
 	if !p.fetches || from > 0 || next >= p.panels {
 		return f
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // pool runs the tasks of a step on all threads. Any thread may run any task; results
-// never depend on which does.
+// never depend on which does. But each thread begins with a share of its own, neighbouring
+// tasks and the same share in every step, so that it mostly reads what it has written before,
+// and takes tasks from the shares of others when its own are done.
 //
 // The steps of a small batch take a few microseconds, about as long as waking a sleeping
 // thread. So a helper goroutine polls for the next step for a while before it sleeps,
@@ -15,15 +17,29 @@ import (
 type pool struct {
 	threads int
 	mu      sync.Mutex // held while a step runs
-	f       func(task int)
-	count   int64
-	next    atomic.Int64
-	failure atomic.Pointer[any] // what a task panicked with
-
-	tickets signal // how many more helpers may join the step
-	busy    signal // helpers that have joined or may still join; the step ends at 0
 	closed  atomic.Bool
+	failure atomic.Pointer[any] // what a task panicked with
+	f       func(task int)
+	shares  []share // one for every thread
+	used    int     // shares of the step
+
+	_       apart
+	tickets signal // how many more helpers may join the step
+	_       apart
+	busy    signal // helpers that have joined or may still join; the step ends at 0
+	_       apart
 }
+
+// share is the tasks of a step from next to end.
+type share struct {
+	next atomic.Int64
+	end  int64
+	_    apart
+}
+
+// apart keeps what different threads write in different cache lines, and these in different
+// pairs, which processors fetch together.
+type apart [128]byte
 
 // signal is a number that goroutines wait on, by polling first and sleeping then.
 type signal struct {
@@ -68,24 +84,25 @@ func (s *signal) rouse(most int64) {
 }
 
 func newPool(threads int) *pool {
-	p := &pool{threads: threads}
+	p := &pool{threads: threads, shares: make([]share, threads)}
 	p.tickets.wake = make(chan struct{}, threads)
 	p.busy.wake = make(chan struct{}, 1)
-	for range threads - 1 {
-		go p.help()
+	for i := 1; i < threads; i++ {
+		go p.help(i)
 	}
 	return p
 }
 
-// help joins one step after the other until the pool is closed.
-func (p *pool) help() {
+// help joins one step after the other until the pool is closed. Its own share is the one with
+// that index.
+func (p *pool) help(own int) {
 	taken := func(n int64) bool { return p.closed.Load() || n > 0 && p.tickets.n.CompareAndSwap(n, n-1) }
 	for {
 		p.tickets.await(p.spins(), taken)
 		if p.closed.Load() {
 			return
 		}
-		p.guarded()
+		p.guarded(own)
 		if p.busy.n.Add(-1) == 0 {
 			p.busy.rouse(1)
 		}
@@ -114,13 +131,16 @@ func (p *pool) run(n int, f func(task int)) {
 		}
 		return
 	}
-	p.f, p.count = f, int64(n)
-	p.next.Store(0)
+	p.f, p.used = f, min(len(p.shares), n)
+	for i := range p.used {
+		p.shares[i].next.Store(int64(n * i / p.used))
+		p.shares[i].end = int64(n * (i + 1) / p.used)
+	}
 	helpers := int64(min(p.threads, n) - 1)
 	p.busy.n.Store(helpers)
 	p.tickets.n.Store(helpers)
 	p.tickets.rouse(helpers)
-	p.guarded()
+	p.guarded(0)
 	// No tasks remain, so withdraw the tickets that no helper took.
 	if late := p.tickets.n.Swap(0); late > 0 {
 		p.busy.n.Add(-late)
@@ -132,23 +152,28 @@ func (p *pool) run(n int, f func(task int)) {
 	}
 }
 
-// guarded runs tasks until none is left. It saves a panic, which run raises again when
-// all threads have finished.
-func (p *pool) guarded() {
+// guarded runs tasks until none is left, those of its own share first. It saves a panic, which
+// run raises again when all threads have finished.
+func (p *pool) guarded(own int) {
 	defer func() {
 		if r := recover(); r != nil {
 			first := r // a variable of its own, or every call would allocate
 			p.failure.CompareAndSwap(nil, &first)
-			p.next.Store(p.count) // skip the remaining tasks
+			for i := range p.used { // skip the remaining tasks
+				p.shares[i].next.Store(p.shares[i].end)
+			}
 		}
 	}()
-	p.work()
+	for i := range p.used {
+		p.work(&p.shares[(own+i)%p.used])
+	}
 }
 
-func (p *pool) work() {
+// work runs the tasks of a share that are left.
+func (p *pool) work(s *share) {
 	for {
-		i := p.next.Add(1) - 1
-		if i >= p.count {
+		i := s.next.Add(1) - 1
+		if i >= s.end {
 			return
 		}
 		p.f(int(i))

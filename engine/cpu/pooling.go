@@ -99,17 +99,10 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	pixel := n * c
 	wins := windows(op, h, w, oh, ow, pixel)
 	mx, my, mdy, mdx := b.mem(x), b.mem(y), b.mem(dy), b.mem(dx)
-	// Each task has as long a stretch of every pixel as the number of threads allows, for
-	// the processor prefetches long stretches. The lines of a stretch fit the second-level
-	// cache.
-	tasks := ceil(ceil(pixel, gradLanes), b.pool.threads) * b.pool.threads
-	stretch := ceil(ceil(pixel, tasks), lineLanes) * lineLanes
+	stretch := gradStretch(pixel, gradLanes, b.pool.threads) // whose lines fit the second-level cache
 	work := func(i int) {
 		lo := i * stretch
 		size := min(stretch, pixel-lo)
-		if size <= 0 {
-			return
-		}
 		cleared := 0 // lines cleared so far, each shortly before the windows add to it
 		clearTo := func(line int) {
 			for p := cleared * w; p < line*w; p++ {
@@ -124,12 +117,22 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 		}
 		clearTo(h)
 	}
+	tasks := ceil(pixel, stretch)
 	return func() { b.pool.run(tasks, work) }
 }
 
-// bf16Lanes is like lanes for the gradient of max pooling in bfloat16. It is smaller,
-// since a task keeps float32 sums of a few lines of the image.
-const bf16Lanes = 256
+// gradSums is about how many bytes the sums of a task of the gradient of max pooling in
+// bfloat16 may have. Longer stretches of a pixel, which the processor prefetches, gain more
+// than sums in the second-level cache.
+const gradSums = 1536 << 10
+
+// gradStretch returns how many neighbouring elements of every pixel one task of the gradient
+// of max pooling computes. Each has as long a stretch as the number of threads allows, for the
+// processor prefetches long stretches.
+func gradStretch(pixel, most, threads int) int {
+	tasks := ceil(ceil(pixel, most), threads) * threads
+	return ceil(ceil(pixel, tasks), lineLanes) * lineLanes
+}
 
 // maxPoolGradBF16 sums in float32, for the lines of the input that the windows of one
 // line of the output read. Lines above them are complete and get rounded.
@@ -137,7 +140,8 @@ func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
-	size := min(bf16Lanes, pixel)
+	kept := (op.KH-1)*op.DilationH + 1 // lines of sums
+	size := gradStretch(pixel, min(gradLanes, max(gradSums/(4*kept*w), 1)), b.pool.threads)
 	line := w * size
 	wins, sums := windows(op, h, w, oh, ow, pixel), windows(op, h, w, oh, ow, size)
 	top := func(row int) int { return min(max(row*op.StrideH-op.PadH, 0), h) }
@@ -147,7 +151,7 @@ func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 		}
 	}
 	mx, my, mdy, mdx := b.act(x).bf16, b.act(y).bf16, b.act(dy).bf16, b.act(dx).bf16
-	b.areas.need(((op.KH-1)*op.DilationH + 1) * line)
+	b.areas.need(kept * line)
 	work := func(i int) {
 		area := b.areas.get()
 		defer b.areas.put(area)

@@ -80,7 +80,7 @@ func (p *bf16Product) rowTask(i int) {
 		to := c.row*channels + lo
 		panel := g*p.panels + q
 		var next []uint16 // the panel that this thread probably computes next
-		if following := panel + p.threads*p.together; len(p.chunks) == 1 && following*size < len(packed) {
+		if following := panel + p.together; len(p.chunks) == 1 && following*size < len(packed) {
 			next = packed[following*size:]
 		}
 		pace := ceil(4*p.bf16.Cols, ceil(c.rows, p.bf16.Rows))

@@ -97,7 +97,7 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	w.across, w.depth = ceil(w.dst.w, w.f.m), (w.src.channels+1)&^1
 	w.panels = ceil(w.dst.channels, w.k.Cols)
 	tiles := w.across * ceil(w.dst.h, w.f.m)
-	w.groups = groupTiles(tiles, w.dst.batch, w.groupRows())
+	w.groups = groupTiles(tiles, w.dst.batch, w.groupRows(tiles, b.pool.threads))
 	for _, g := range w.groups {
 		w.rows = max(w.rows, g.rows())
 	}
@@ -129,9 +129,14 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 }
 
 // groupRows is about how many rows a group has: enough to use every packed weight often,
-// and so few that transformed inputs and products stay in the second-level cache.
-func (w *winograd16) groupRows() int {
+// and so few that transformed inputs and products stay in the second-level cache. One image
+// of few channels is divided evenly among the threads, unless there are statistics, which are
+// summed by groups.
+func (w *winograd16) groupRows(tiles, threads int) int {
+	const most = 36
 	switch c := w.src.channels; {
+	case c <= 64 && w.dst.batch == 1 && (w.after == nil || w.after.stats == nil):
+		return ceil(tiles, threads*ceil(tiles, threads*most))
 	case c <= 32 || c >= 512:
 		return 64
 	case c <= 64 && w.dst.batch == 1:
@@ -148,9 +153,13 @@ func (w *winograd16) groupRows() int {
 
 // apart reports whether all inputs are transformed before any products are computed, so
 // that the panels of a group are tasks of their own. That pays where there are few groups,
-// and where the weights are so large that they should be read only once.
+// and where the weights are so large that they should be read only once. For one image of few
+// channels it does not: threads would read what others have just transformed.
 func (w *winograd16) apart(threads int) bool {
-	return len(w.groups) < 2*threads || w.dst.batch == 1 && w.src.channels >= 128
+	if w.dst.batch == 1 {
+		return len(w.groups) < threads || w.src.channels >= 128
+	}
+	return len(w.groups) < 2*threads
 }
 
 // packWinograd16 reserves packed weights. It returns the function that fills them and how
