@@ -196,11 +196,10 @@ func take(values map[string]*tensor.Tensor, weight string) (l Layer, err error) 
 	}
 	l.Weight, l.Input.Scale = scale.Data(), input.Data()[0]
 	for what, o := range l.outputs() {
-		scale := pop(values, scaleOf(weight, what))
-		if scale == nil {
+		scale, zero := pop(values, scaleOf(weight, what)), pop(values, zeroOf(weight, what))
+		if scale == nil && zero == nil {
 			continue
 		}
-		zero := pop(values, zeroOf(weight, what))
 		if !isFloat(scale) || scale.Numel() != 1 || zero == nil || zero.DType() != tensor.Int64 || zero.Numel() != 1 {
 			return l, fmt.Errorf("%s and %s are not one number each", scaleOf(weight, what), zeroOf(weight, what))
 		}

@@ -54,8 +54,10 @@ type rowTable struct {
 // In a line of one image, all inputs of a row of the filter follow each other, so a row is one
 // segment of a product, whose rows are neighbouring outputs. A task copies the lines of one
 // image that some lines of the result need, with zeros at their sides, and multiplies them
-// where they are: there is no copy for every tap.
+// where they are: there is no copy for every tap. In a batch it does so for several images,
+// and the rows are the same output of each.
 type strips struct {
+	set               *kernel.Set
 	win               engine.Window
 	images, c, h, w   int
 	oh, ow            int
@@ -63,6 +65,9 @@ type strips struct {
 	mostInput, width  int // lines of the input in a strip at most; elements of each
 	segs              [][]kernel.Seg
 	firstLine, inputs []int // of the input, for each strip
+	groups, together  int   // groups of images; images in one at most
+	frame             int   // elements from the lines of an image to those of the next
+	pixels            []int // of an input line of one channel, in elements
 }
 
 // tapSize is how many elements of a panel belong to one tap. With patches it is 1, so
@@ -89,7 +94,7 @@ func (t *strips) panelRows() int { return ceil(t.win.KW*t.c, 2) * 2 }
 
 func (p *bf16Product) tasks() int {
 	if p.strips != nil {
-		return p.strips.count * p.strips.images
+		return p.strips.count * p.strips.groups
 	}
 	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }

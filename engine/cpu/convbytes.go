@@ -41,7 +41,9 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 	p.chunks = chunks(runs, n, p.k, p.tapSize(), chunkRows)
 	frame := b.byteLines(p, s)
 	p.each = 1
-	if n == 1 { // a thread computes all lines with the same weights, so that it loads these once
+	if s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0 {
+		p.cutPixels(oh * ow * n)
+	} else if n == 1 { // a thread computes all lines with the same weights, so that it loads these once
 		sets := ceil(p.panels, p.together)
 		p.each, p.fetches = ceil(len(p.chunks), ceil(4*p.threads, sets)), true
 	}
@@ -49,6 +51,23 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 	p.work = p.task
 	tasks := ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
 	return inOrder(p.after.prepare, weights, frame, func() { b.pool.run(tasks, p.work) })
+}
+
+// cutPixels divides the rows of a 1x1 convolution, which follow each other, and its panels into
+// tasks: enough for the threads to end at about the same time. Chunks are whole register
+// blocks. A few rows have all weights to themselves, so tasks share these rather than the rows.
+func (p *byteProduct) cutPixels(rows int) {
+	tasks := 4 * p.threads
+	if rows <= min(p.n, chunkRows) {
+		p.together, p.fetches = min(p.together, ceil(p.panels, tasks)), true
+	}
+	p.together = ceil(p.panels, ceil(p.panels, p.together)) // sets of about one size
+	pieces := max(ceil(rows, chunkRows), ceil(tasks, ceil(p.panels, p.together)))
+	most := ceil(ceil(rows, pieces), p.bytes.Rows) * p.bytes.Rows
+	p.chunks = nil
+	for row := 0; row < rows; row += most {
+		p.chunks = append(p.chunks, chunk{row: row, rows: min(most, rows-row), source: row * p.k, ars: p.k, segs: oneSeg})
+	}
 }
 
 // tapSize is how many elements of a panel belong to one tap.

@@ -2,6 +2,7 @@ package ptq
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
@@ -9,7 +10,8 @@ import (
 )
 
 // layersOf lists the convolutions and linear layers of a traced net in their order, and says which
-// can be quantised: all but the first, the last, and those whose input may be negative.
+// can be quantised: all but the first, the last, those whose input may be negative, and those
+// that devices compute in floating point anyway.
 func layersOf(m nn.Module, out *graph.Node) ([]layer, error) {
 	can := map[*graph.Node]quant.Candidate{}
 	for _, c := range quant.Layers(m, out) {
@@ -33,6 +35,7 @@ func layersOf(m nn.Module, out *graph.Node) ([]layer, error) {
 		l := layer{candidate: quant.Candidate{Name: leaf.Variable.Name, Weight: leaf.Variable, Node: n}}
 		if c, ok := can[n]; ok {
 			l.candidate, l.can = c, true
+			l.why = inFloat(n)
 		} else {
 			l.why = "its input may be negative"
 		}
@@ -49,4 +52,16 @@ func layersOf(m nn.Module, out *graph.Node) ([]layer, error) {
 		}
 	}
 	return nil, errors.New("the model has no layer to quantise: the first and the last stay in floating point, and the others have inputs that may be negative, as those behind another activation than ReLU")
+}
+
+// inFloat says why a layer would not be computed with integers even if it were quantised, or
+// nothing if it would.
+func inFloat(n *graph.Node) string {
+	if c, ok := n.Op.(graph.Conv2d); ok && c.Groups > 1 {
+		return "its channels are in groups"
+	}
+	if channels := n.Inputs[1].Shape[1]; channels%4 != 0 {
+		return fmt.Sprintf("its %d input channels are no multiple of 4", channels)
+	}
+	return ""
 }

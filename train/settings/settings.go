@@ -267,6 +267,9 @@ func (e *Error) Error() string { return e.Named(func(field string) string { retu
 
 // Named is Error with another name for the field, such as a flag.
 func (e *Error) Named(name func(field string) string) string {
+	if e.Field == "Precision" && e.Value == "int8" {
+		return fmt.Sprintf("%s int8 is for using a quantised model and trains none; train with one of: %s, then quantise the trained model", name(e.Field), e.Range.Text())
+	}
 	if e.Range.Words != nil {
 		return fmt.Sprintf("%s %v is not known; choose one of: %s", name(e.Field), e.Value, e.Range.Text())
 	}

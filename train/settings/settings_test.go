@@ -31,6 +31,14 @@ type Preparation struct {
 	Holdout float64
 }
 
+// int8 is a precision, but not one of training.
+func TestCheckInt8(t *testing.T) {
+	const want = "Precision int8 is for using a quantised model and trains none; train with one of: auto, bf16, tf32, fp32, then quantise the trained model"
+	if err := Check(struct{ Precision string }{"int8"}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		config config

@@ -1126,7 +1126,7 @@ end:
 	RET
 
 // func roundRowsAVX2(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·roundRowsAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS least+64(FP), Y3
 	MOVL         $0x437f0000, AX
@@ -1137,8 +1137,8 @@ TEXT ·roundRowsAVX2(SB), NOSPLIT, $0-88
 	MOVQ         ldx+56(FP), DI
 	MOVQ         y_base+0(FP), R8
 	SHLQ         $0x01, DI
-	MOVQ         n+80(FP), R9
-	MOVQ         R9, AX
+	MOVQ         n+80(FP), R10
+	MOVQ         R10, AX
 	ANDQ         $0x00000007, AX
 	NEGQ         AX
 	LEAQ         laneMasks<>+0(SB), CX
@@ -1146,7 +1146,7 @@ TEXT ·roundRowsAVX2(SB), NOSPLIT, $0-88
 	XORQ         AX, AX
 
 many:
-	CMPQ  R9, $0x00000010
+	CMPQ  R10, $0x00000010
 	JLT   single
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -1155,6 +1155,8 @@ many:
 	JLE   manyRowsDone
 
 manyRows:
+	LEAQ         (CX)(DX*8), R9
+	PREFETCHT0   (R8)(R9*1)
 	VPMOVZXWD    (SI)(AX*2), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VPMOVZXWD    16(SI)(AX*2), Y1
@@ -1180,11 +1182,11 @@ manyRows:
 
 manyRowsDone:
 	ADDQ $0x00000010, AX
-	SUBQ $0x00000010, R9
+	SUBQ $0x00000010, R10
 	JMP  many
 
 single:
-	CMPQ  R9, $0x00000008
+	CMPQ  R10, $0x00000008
 	JLT   tail
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -1193,6 +1195,8 @@ single:
 	JLE   singleRowsDone
 
 singleRows:
+	LEAQ         (CX)(DX*8), R9
+	PREFETCHT0   (R8)(R9*1)
 	VPMOVZXWD    (SI)(AX*2), Y0
 	VPSLLD       $0x10, Y0, Y0
 	ADDQ         DI, SI
@@ -1209,11 +1213,11 @@ singleRows:
 
 singleRowsDone:
 	ADDQ $0x00000008, AX
-	SUBQ $0x00000008, R9
+	SUBQ $0x00000008, R10
 	JMP  single
 
 tail:
-	TESTQ R9, R9
+	TESTQ R10, R10
 	JLE   end
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -1222,29 +1226,31 @@ tail:
 	JLE   tailRowsDone
 
 tailRows:
-	VPXOR     X0, X0, X0
-	VMOVMSKPS Y15, R9
-	TESTL     $0x00000001, R9
-	JZ        lanesDone12
-	VPINSRW   $0x00, (SI)(AX*2), X0, X0
-	TESTL     $0x00000002, R9
-	JZ        lanesDone12
-	VPINSRW   $0x01, 2(SI)(AX*2), X0, X0
-	TESTL     $0x00000004, R9
-	JZ        lanesDone12
-	VPINSRW   $0x02, 4(SI)(AX*2), X0, X0
-	TESTL     $0x00000008, R9
-	JZ        lanesDone12
-	VPINSRW   $0x03, 6(SI)(AX*2), X0, X0
-	TESTL     $0x00000010, R9
-	JZ        lanesDone12
-	VPINSRW   $0x04, 8(SI)(AX*2), X0, X0
-	TESTL     $0x00000020, R9
-	JZ        lanesDone12
-	VPINSRW   $0x05, 10(SI)(AX*2), X0, X0
-	TESTL     $0x00000040, R9
-	JZ        lanesDone12
-	VPINSRW   $0x06, 12(SI)(AX*2), X0, X0
+	LEAQ       (CX)(DX*8), R9
+	PREFETCHT0 (R8)(R9*1)
+	VPXOR      X0, X0, X0
+	VMOVMSKPS  Y15, R9
+	TESTL      $0x00000001, R9
+	JZ         lanesDone12
+	VPINSRW    $0x00, (SI)(AX*2), X0, X0
+	TESTL      $0x00000002, R9
+	JZ         lanesDone12
+	VPINSRW    $0x01, 2(SI)(AX*2), X0, X0
+	TESTL      $0x00000004, R9
+	JZ         lanesDone12
+	VPINSRW    $0x02, 4(SI)(AX*2), X0, X0
+	TESTL      $0x00000008, R9
+	JZ         lanesDone12
+	VPINSRW    $0x03, 6(SI)(AX*2), X0, X0
+	TESTL      $0x00000010, R9
+	JZ         lanesDone12
+	VPINSRW    $0x04, 8(SI)(AX*2), X0, X0
+	TESTL      $0x00000020, R9
+	JZ         lanesDone12
+	VPINSRW    $0x05, 10(SI)(AX*2), X0, X0
+	TESTL      $0x00000040, R9
+	JZ         lanesDone12
+	VPINSRW    $0x06, 12(SI)(AX*2), X0, X0
 
 lanesDone12:
 	VPMOVZXWD    X0, Y0

@@ -915,7 +915,7 @@ end:
 	RET
 
 // func roundRowsAVX512(y []uint8, ld int, x []uint16, ldx int, least uint32, rows int, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·roundRowsAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS least+64(FP), Z5
 	MOVL         $0x437f0000, AX
@@ -926,8 +926,8 @@ TEXT ·roundRowsAVX512(SB), NOSPLIT, $0-88
 	MOVQ         ldx+56(FP), DI
 	MOVQ         y_base+0(FP), R8
 	SHLQ         $0x01, DI
-	MOVQ         n+80(FP), R9
-	MOVQ         R9, AX
+	MOVQ         n+80(FP), R10
+	MOVQ         R10, AX
 	ANDQ         $0x0000000f, AX
 	MOVL         $0xffffffff, CX
 	BZHIL        AX, CX, CX
@@ -935,7 +935,7 @@ TEXT ·roundRowsAVX512(SB), NOSPLIT, $0-88
 	XORQ         AX, AX
 
 many:
-	CMPQ  R9, $0x00000040
+	CMPQ  R10, $0x00000040
 	JLT   single
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -944,42 +944,44 @@ many:
 	JLE   manyRowsDone
 
 manyRows:
-	VPMOVZXWD (SI)(AX*2), Z0
-	VPSLLD    $0x10, Z0, Z0
-	VPMOVZXWD 32(SI)(AX*2), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VPMOVZXWD 64(SI)(AX*2), Z2
-	VPSLLD    $0x10, Z2, Z2
-	VPMOVZXWD 96(SI)(AX*2), Z3
-	VPSLLD    $0x10, Z3, Z3
-	ADDQ      DI, SI
-	VMINPS    Z6, Z0, Z0
-	VCVTPS2DQ Z0, Z0
-	VPMAXSD   Z5, Z0, Z0
-	VPMOVDB   Z0, (R8)(CX*1)
-	VMINPS    Z6, Z1, Z1
-	VCVTPS2DQ Z1, Z1
-	VPMAXSD   Z5, Z1, Z1
-	VPMOVDB   Z1, 16(R8)(CX*1)
-	VMINPS    Z6, Z2, Z2
-	VCVTPS2DQ Z2, Z2
-	VPMAXSD   Z5, Z2, Z2
-	VPMOVDB   Z2, 32(R8)(CX*1)
-	VMINPS    Z6, Z3, Z3
-	VCVTPS2DQ Z3, Z3
-	VPMAXSD   Z5, Z3, Z3
-	VPMOVDB   Z3, 48(R8)(CX*1)
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyRows
+	LEAQ       (CX)(DX*8), R9
+	PREFETCHT0 (R8)(R9*1)
+	VPMOVZXWD  (SI)(AX*2), Z0
+	VPSLLD     $0x10, Z0, Z0
+	VPMOVZXWD  32(SI)(AX*2), Z1
+	VPSLLD     $0x10, Z1, Z1
+	VPMOVZXWD  64(SI)(AX*2), Z2
+	VPSLLD     $0x10, Z2, Z2
+	VPMOVZXWD  96(SI)(AX*2), Z3
+	VPSLLD     $0x10, Z3, Z3
+	ADDQ       DI, SI
+	VMINPS     Z6, Z0, Z0
+	VCVTPS2DQ  Z0, Z0
+	VPMAXSD    Z5, Z0, Z0
+	VPMOVDB    Z0, (R8)(CX*1)
+	VMINPS     Z6, Z1, Z1
+	VCVTPS2DQ  Z1, Z1
+	VPMAXSD    Z5, Z1, Z1
+	VPMOVDB    Z1, 16(R8)(CX*1)
+	VMINPS     Z6, Z2, Z2
+	VCVTPS2DQ  Z2, Z2
+	VPMAXSD    Z5, Z2, Z2
+	VPMOVDB    Z2, 32(R8)(CX*1)
+	VMINPS     Z6, Z3, Z3
+	VCVTPS2DQ  Z3, Z3
+	VPMAXSD    Z5, Z3, Z3
+	VPMOVDB    Z3, 48(R8)(CX*1)
+	ADDQ       DX, CX
+	DECQ       BX
+	JNZ        manyRows
 
 manyRowsDone:
 	ADDQ $0x00000040, AX
-	SUBQ $0x00000040, R9
+	SUBQ $0x00000040, R10
 	JMP  many
 
 single:
-	CMPQ  R9, $0x00000010
+	CMPQ  R10, $0x00000010
 	JLT   tail
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -988,24 +990,26 @@ single:
 	JLE   singleRowsDone
 
 singleRows:
-	VPMOVZXWD (SI)(AX*2), Z0
-	VPSLLD    $0x10, Z0, Z0
-	ADDQ      DI, SI
-	VMINPS    Z6, Z0, Z0
-	VCVTPS2DQ Z0, Z0
-	VPMAXSD   Z5, Z0, Z0
-	VPMOVDB   Z0, (R8)(CX*1)
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       singleRows
+	LEAQ       (CX)(DX*8), R9
+	PREFETCHT0 (R8)(R9*1)
+	VPMOVZXWD  (SI)(AX*2), Z0
+	VPSLLD     $0x10, Z0, Z0
+	ADDQ       DI, SI
+	VMINPS     Z6, Z0, Z0
+	VCVTPS2DQ  Z0, Z0
+	VPMAXSD    Z5, Z0, Z0
+	VPMOVDB    Z0, (R8)(CX*1)
+	ADDQ       DX, CX
+	DECQ       BX
+	JNZ        singleRows
 
 singleRowsDone:
 	ADDQ $0x00000010, AX
-	SUBQ $0x00000010, R9
+	SUBQ $0x00000010, R10
 	JMP  single
 
 tail:
-	TESTQ R9, R9
+	TESTQ R10, R10
 	JLE   end
 	MOVQ  x_base+32(FP), SI
 	MOVQ  AX, CX
@@ -1014,6 +1018,8 @@ tail:
 	JLE   tailRowsDone
 
 tailRows:
+	LEAQ        (CX)(DX*8), R9
+	PREFETCHT0  (R8)(R9*1)
 	VPMOVZXWD.Z (SI)(AX*2), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
 	ADDQ        DI, SI

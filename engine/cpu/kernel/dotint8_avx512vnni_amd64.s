@@ -14388,10 +14388,15 @@ end:
 // func dotBytesFour1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour1AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	MOVQ       c+0(FP), DX
@@ -14401,6 +14406,9 @@ block:
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -14544,10 +14552,19 @@ end:
 // func dotBytesFour2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour2AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	MOVQ       c+0(FP), BX
@@ -14561,6 +14578,9 @@ block:
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -14758,10 +14778,23 @@ end:
 // func dotBytesFour3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour3AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	MOVQ       c+0(FP), BX
@@ -14779,6 +14812,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -15030,11 +15066,28 @@ end:
 // func dotBytesFour4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour4AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	MOVQ       c+0(FP), SI
@@ -15056,6 +15109,9 @@ block:
 	VPXORD     Z13, Z13, Z13
 	VPXORD     Z14, Z14, Z14
 	VPXORD     Z15, Z15, Z15
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -15361,11 +15417,32 @@ end:
 // func dotBytesFour5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour5AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	MOVQ       c+0(FP), SI
@@ -15391,6 +15468,9 @@ block:
 	VPXORD     Z17, Z17, Z17
 	VPXORD     Z18, Z18, Z18
 	VPXORD     Z19, Z19, Z19
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -15750,12 +15830,37 @@ end:
 // func dotBytesFour6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour6AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -15785,6 +15890,9 @@ block:
 	VPXORD     Z21, Z21, Z21
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -16198,12 +16306,41 @@ end:
 // func dotBytesFour7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFour7AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -16237,6 +16374,9 @@ block:
 	VPXORD     Z25, Z25, Z25
 	VPXORD     Z26, Z26, Z26
 	VPXORD     Z27, Z27, Z27
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -16704,10 +16844,15 @@ end:
 // func dotBytesFourTail1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail1AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -16718,6 +16863,9 @@ block:
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -16860,10 +17008,19 @@ end:
 // func dotBytesFourTail2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail2AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -16878,6 +17035,9 @@ block:
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -17076,10 +17236,23 @@ end:
 // func dotBytesFourTail3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail3AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -17098,6 +17271,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -17352,11 +17528,28 @@ end:
 // func dotBytesFourTail4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail4AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -17379,6 +17572,9 @@ block:
 	VPXORD     Z13, Z13, Z13
 	VPXORD     Z14, Z14, Z14
 	VPXORD     Z15, Z15, Z15
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -17689,11 +17885,32 @@ end:
 // func dotBytesFourTail5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail5AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -17720,6 +17937,9 @@ block:
 	VPXORD     Z17, Z17, Z17
 	VPXORD     Z18, Z18, Z18
 	VPXORD     Z19, Z19, Z19
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -18086,12 +18306,37 @@ end:
 // func dotBytesFourTail6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail6AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -18122,6 +18367,9 @@ block:
 	VPXORD     Z21, Z21, Z21
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -18544,12 +18792,41 @@ end:
 // func dotBytesFourTail7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesFourTail7AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -18584,6 +18861,9 @@ block:
 	VPXORD     Z25, Z25, Z25
 	VPXORD     Z26, Z26, Z26
 	VPXORD     Z27, Z27, Z27
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -19062,10 +19342,15 @@ end:
 // func dotBytesThree1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree1AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -19075,6 +19360,9 @@ block:
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -19201,10 +19489,19 @@ end:
 // func dotBytesThree2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree2AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -19217,6 +19514,9 @@ block:
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	VPXORD     Z5, Z5, Z5
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -19388,10 +19688,23 @@ end:
 // func dotBytesThree3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree3AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -19407,6 +19720,9 @@ block:
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
 	VPXORD     Z8, Z8, Z8
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -19623,11 +19939,28 @@ end:
 // func dotBytesThree4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree4AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -19646,6 +19979,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -19907,11 +20243,32 @@ end:
 // func dotBytesThree5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree5AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -19933,6 +20290,9 @@ block:
 	VPXORD     Z12, Z12, Z12
 	VPXORD     Z13, Z13, Z13
 	VPXORD     Z14, Z14, Z14
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -20239,12 +20599,37 @@ end:
 // func dotBytesThree6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree6AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -20269,6 +20654,9 @@ block:
 	VPXORD     Z15, Z15, Z15
 	VPXORD     Z16, Z16, Z16
 	VPXORD     Z17, Z17, Z17
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -20620,12 +21008,41 @@ end:
 // func dotBytesThree7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree7AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -20653,6 +21070,9 @@ block:
 	VPXORD     Z18, Z18, Z18
 	VPXORD     Z19, Z19, Z19
 	VPXORD     Z20, Z20, Z20
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -21049,12 +21469,45 @@ end:
 // func dotBytesThree8AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree8AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -21085,6 +21538,9 @@ block:
 	VPXORD     Z21, Z21, Z21
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
+	IMUL3Q     $0x08, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -21528,12 +21984,49 @@ end:
 // func dotBytesThree9AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesThree9AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -21567,6 +22060,9 @@ block:
 	VPXORD     Z24, Z24, Z24
 	VPXORD     Z25, Z25, Z25
 	VPXORD     Z26, Z26, Z26
+	IMUL3Q     $0x09, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -22055,10 +22551,15 @@ end:
 // func dotBytesTwo1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo1AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	MOVQ       c+0(FP), DX
@@ -22066,6 +22567,9 @@ block:
 	MOVQ       crs+48(FP), SI
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -22173,10 +22677,19 @@ end:
 // func dotBytesTwo2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo2AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	MOVQ       c+0(FP), BX
@@ -22186,6 +22699,9 @@ block:
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -22324,10 +22840,23 @@ end:
 // func dotBytesTwo3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo3AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	MOVQ       c+0(FP), BX
@@ -22339,6 +22868,9 @@ block:
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	VPXORD     Z5, Z5, Z5
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -22508,11 +23040,28 @@ end:
 // func dotBytesTwo4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo4AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	MOVQ       c+0(FP), SI
@@ -22526,6 +23075,9 @@ block:
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -22726,11 +23278,32 @@ end:
 // func dotBytesTwo5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo5AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	MOVQ       c+0(FP), SI
@@ -22746,6 +23319,9 @@ block:
 	VPXORD     Z7, Z7, Z7
 	VPXORD     Z8, Z8, Z8
 	VPXORD     Z9, Z9, Z9
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -22977,12 +23553,37 @@ end:
 // func dotBytesTwo6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo6AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -23000,6 +23601,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -23262,12 +23866,41 @@ end:
 // func dotBytesTwo7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo7AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -23287,6 +23920,9 @@ block:
 	VPXORD     Z11, Z11, Z11
 	VPXORD     Z12, Z12, Z12
 	VPXORD     Z13, Z13, Z13
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -23580,12 +24216,45 @@ end:
 // func dotBytesTwo8AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo8AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -23607,6 +24276,9 @@ block:
 	VPXORD     Z13, Z13, Z13
 	VPXORD     Z14, Z14, Z14
 	VPXORD     Z15, Z15, Z15
+	IMUL3Q     $0x08, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -23933,12 +24605,49 @@ end:
 // func dotBytesTwo9AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo9AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -23962,6 +24671,9 @@ block:
 	VPXORD     Z15, Z15, Z15
 	VPXORD     Z16, Z16, Z16
 	VPXORD     Z17, Z17, Z17
+	IMUL3Q     $0x09, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -24319,12 +25031,53 @@ end:
 // func dotBytesTwo10AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo10AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -24350,6 +25103,9 @@ block:
 	VPXORD     Z17, Z17, Z17
 	VPXORD     Z18, Z18, Z18
 	VPXORD     Z19, Z19, Z19
+	IMUL3Q     $0x0a, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -24738,12 +25494,57 @@ end:
 // func dotBytesTwo11AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo11AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -24771,6 +25572,9 @@ block:
 	VPXORD     Z19, Z19, Z19
 	VPXORD     Z20, Z20, Z20
 	VPXORD     Z21, Z21, Z21
+	IMUL3Q     $0x0b, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -25190,12 +25994,61 @@ end:
 // func dotBytesTwo12AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo12AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -25225,6 +26078,9 @@ block:
 	VPXORD     Z21, Z21, Z21
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
+	IMUL3Q     $0x0c, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -25675,12 +26531,65 @@ end:
 // func dotBytesTwo13AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo13AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -25712,6 +26621,9 @@ block:
 	VPXORD     Z23, Z23, Z23
 	VPXORD     Z24, Z24, Z24
 	VPXORD     Z25, Z25, Z25
+	IMUL3Q     $0x0d, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -26193,12 +27105,69 @@ end:
 // func dotBytesTwo14AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwo14AVX512VNNI(SB), NOSPLIT, $0-128
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	MOVQ       c+0(FP), DI
@@ -26232,6 +27201,9 @@ block:
 	VPXORD     Z25, Z25, Z25
 	VPXORD     Z26, Z26, Z26
 	VPXORD     Z27, Z27, Z27
+	IMUL3Q     $0x0e, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -26744,10 +27716,15 @@ end:
 // func dotBytesTwoTail1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail1AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -26756,6 +27733,9 @@ block:
 	MOVQ       crs+48(FP), SI
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -26863,10 +27843,19 @@ end:
 // func dotBytesTwoTail2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail2AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -26877,6 +27866,9 @@ block:
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -27015,10 +28007,23 @@ end:
 // func dotBytesTwoTail3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail3AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -27031,6 +28036,9 @@ block:
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	VPXORD     Z5, Z5, Z5
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -27200,11 +28208,28 @@ end:
 // func dotBytesTwoTail4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail4AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -27219,6 +28244,9 @@ block:
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -27419,11 +28447,32 @@ end:
 // func dotBytesTwoTail5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail5AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -27440,6 +28489,9 @@ block:
 	VPXORD     Z7, Z7, Z7
 	VPXORD     Z8, Z8, Z8
 	VPXORD     Z9, Z9, Z9
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -27671,12 +28723,37 @@ end:
 // func dotBytesTwoTail6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail6AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -27695,6 +28772,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -27957,12 +29037,41 @@ end:
 // func dotBytesTwoTail7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail7AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -27983,6 +29092,9 @@ block:
 	VPXORD     Z11, Z11, Z11
 	VPXORD     Z12, Z12, Z12
 	VPXORD     Z13, Z13, Z13
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -28276,12 +29388,45 @@ end:
 // func dotBytesTwoTail8AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail8AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -28304,6 +29449,9 @@ block:
 	VPXORD     Z13, Z13, Z13
 	VPXORD     Z14, Z14, Z14
 	VPXORD     Z15, Z15, Z15
+	IMUL3Q     $0x08, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -28630,12 +29778,49 @@ end:
 // func dotBytesTwoTail9AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail9AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -28660,6 +29845,9 @@ block:
 	VPXORD     Z15, Z15, Z15
 	VPXORD     Z16, Z16, Z16
 	VPXORD     Z17, Z17, Z17
+	IMUL3Q     $0x09, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -29017,12 +30205,53 @@ end:
 // func dotBytesTwoTail10AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail10AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -29049,6 +30278,9 @@ block:
 	VPXORD     Z17, Z17, Z17
 	VPXORD     Z18, Z18, Z18
 	VPXORD     Z19, Z19, Z19
+	IMUL3Q     $0x0a, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -29437,12 +30669,57 @@ end:
 // func dotBytesTwoTail11AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail11AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -29471,6 +30748,9 @@ block:
 	VPXORD     Z19, Z19, Z19
 	VPXORD     Z20, Z20, Z20
 	VPXORD     Z21, Z21, Z21
+	IMUL3Q     $0x0b, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -29890,12 +31170,61 @@ end:
 // func dotBytesTwoTail12AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail12AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -29926,6 +31255,9 @@ block:
 	VPXORD     Z21, Z21, Z21
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
+	IMUL3Q     $0x0c, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -30376,12 +31708,65 @@ end:
 // func dotBytesTwoTail13AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail13AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -30414,6 +31799,9 @@ block:
 	VPXORD     Z23, Z23, Z23
 	VPXORD     Z24, Z24, Z24
 	VPXORD     Z25, Z25, Z25
+	IMUL3Q     $0x0d, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -30895,12 +32283,69 @@ end:
 // func dotBytesTwoTail14AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesTwoTail14AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -30935,6 +32380,9 @@ block:
 	VPXORD     Z25, Z25, Z25
 	VPXORD     Z26, Z26, Z26
 	VPXORD     Z27, Z27, Z27
+	IMUL3Q     $0x0e, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -31447,10 +32895,15 @@ end:
 // func dotBytesOne1AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne1AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), AX
-	MOVQ pace+120(FP), CX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), AX
+	MOVQ       pace+120(FP), CX
+	MOVQ       c+0(FP), DX
+	MOVQ       res+96(FP), BX
+	MOVQ       crs+48(FP), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (BX)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -31458,6 +32911,9 @@ block:
 	MOVQ       res+96(FP), BX
 	MOVQ       crs+48(FP), SI
 	VPXORD     Z0, Z0, Z0
+	IMUL3Q     $0x01, SI, SI
+	ADDQ       SI, DX
+	ADDQ       SI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (BX)
 	MOVQ       a+8(FP), SI
@@ -31549,10 +33005,19 @@ end:
 // func dotBytesOne2AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne2AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -31561,6 +33026,9 @@ block:
 	MOVQ       crs+48(FP), DI
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
+	IMUL3Q     $0x02, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -31672,10 +33140,23 @@ end:
 // func dotBytesOne3AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne3AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	MOVQ next+112(FP), CX
-	MOVQ pace+120(FP), DX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	MOVQ       next+112(FP), CX
+	MOVQ       pace+120(FP), DX
+	MOVQ       c+0(FP), BX
+	MOVQ       res+96(FP), SI
+	MOVQ       crs+48(FP), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (SI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -31685,6 +33166,9 @@ block:
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
+	IMUL3Q     $0x03, DI, R8
+	ADDQ       R8, BX
+	ADDQ       R8, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 (SI)
 	ADDQ       DI, BX
@@ -31816,11 +33300,28 @@ end:
 // func dotBytesOne4AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne4AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -31831,6 +33332,9 @@ block:
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
+	IMUL3Q     $0x04, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -31982,11 +33486,32 @@ end:
 // func dotBytesOne5AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne5AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	MOVQ next+112(FP), DX
-	MOVQ pace+120(FP), BX
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	MOVQ       next+112(FP), DX
+	MOVQ       pace+120(FP), BX
+	MOVQ       c+0(FP), SI
+	MOVQ       res+96(FP), DI
+	MOVQ       crs+48(FP), R8
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
+	ADDQ       R8, SI
+	ADDQ       R8, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (DI)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -31998,6 +33523,9 @@ block:
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
+	IMUL3Q     $0x05, R8, R9
+	ADDQ       R9, SI
+	ADDQ       R9, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 (DI)
 	ADDQ       R8, SI
@@ -32169,12 +33697,37 @@ end:
 // func dotBytesOne6AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne6AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -32187,6 +33740,9 @@ block:
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	VPXORD     Z5, Z5, Z5
+	IMUL3Q     $0x06, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -32378,12 +33934,41 @@ end:
 // func dotBytesOne7AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne7AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -32397,6 +33982,9 @@ block:
 	VPXORD     Z4, Z4, Z4
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
+	IMUL3Q     $0x07, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -32608,12 +34196,45 @@ end:
 // func dotBytesOne8AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne8AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -32628,6 +34249,9 @@ block:
 	VPXORD     Z5, Z5, Z5
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
+	IMUL3Q     $0x08, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -32861,12 +34485,49 @@ end:
 // func dotBytesOne9AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne9AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -32882,6 +34543,9 @@ block:
 	VPXORD     Z6, Z6, Z6
 	VPXORD     Z7, Z7, Z7
 	VPXORD     Z8, Z8, Z8
+	IMUL3Q     $0x09, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -33135,12 +34799,53 @@ end:
 // func dotBytesOne10AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne10AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -33157,6 +34862,9 @@ block:
 	VPXORD     Z7, Z7, Z7
 	VPXORD     Z8, Z8, Z8
 	VPXORD     Z9, Z9, Z9
+	IMUL3Q     $0x0a, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -33430,12 +35138,57 @@ end:
 // func dotBytesOne11AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne11AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -33453,6 +35206,9 @@ block:
 	VPXORD     Z8, Z8, Z8
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
+	IMUL3Q     $0x0b, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -33746,12 +35502,61 @@ end:
 // func dotBytesOne12AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne12AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -33770,6 +35575,9 @@ block:
 	VPXORD     Z9, Z9, Z9
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
+	IMUL3Q     $0x0c, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -34083,12 +35891,65 @@ end:
 // func dotBytesOne13AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne13AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -34108,6 +35969,9 @@ block:
 	VPXORD     Z10, Z10, Z10
 	VPXORD     Z11, Z11, Z11
 	VPXORD     Z12, Z12, Z12
+	IMUL3Q     $0x0d, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI
@@ -34441,12 +36305,69 @@ end:
 // func dotBytesOne14AVX512VNNI(c *uint8, a *uint8, b *int8, segs *int, nsegs int, k int, crs int, ars int, first int, blocks int, scale *float32, shift *float32, res *uint8, resScale float32, least uint32, next *uint8, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_VNNI, MMX+
 TEXT ·dotBytesOne14AVX512VNNI(SB), NOSPLIT, $0-130
-	MOVQ ars+56(FP), AX
-	SHLQ $0x00, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-	MOVQ next+112(FP), BX
-	MOVQ pace+120(FP), SI
+	MOVQ       ars+56(FP), AX
+	SHLQ       $0x00, AX
+	LEAQ       (AX)(AX*2), CX
+	LEAQ       (AX)(AX*4), DX
+	MOVQ       next+112(FP), BX
+	MOVQ       pace+120(FP), SI
+	MOVQ       c+0(FP), DI
+	MOVQ       res+96(FP), R8
+	MOVQ       crs+48(FP), R9
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	ADDQ       R9, DI
+	ADDQ       R9, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
 
 block:
 	KMOVW      mask+128(FP), K1
@@ -34467,6 +36388,9 @@ block:
 	VPXORD     Z11, Z11, Z11
 	VPXORD     Z12, Z12, Z12
 	VPXORD     Z13, Z13, Z13
+	IMUL3Q     $0x0e, R9, R10
+	ADDQ       R10, DI
+	ADDQ       R10, R8
 	PREFETCHT0 (DI)
 	PREFETCHT0 (R8)
 	ADDQ       R9, DI

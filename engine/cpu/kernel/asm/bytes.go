@@ -163,11 +163,14 @@ func roundRows(e *sweep) {
 	e.VBROADCASTSS(e.addr("least"), least)
 	e.constant(bits255, limit)
 	b := newBlock(e)
-	row, ldx, y := e.GP64(), e.arg("ldx"), e.arg("y")
+	row, ldx, y, later := e.GP64(), e.arg("ldx"), e.arg("y"), e.GP64()
 	e.SHLQ(operand.U8(1), ldx)
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
 		e.MOVQ(e.addr("x"), row)
 		b.rows(c.prefix+"Rows", func() {
+			// Rows of y may lie far apart, where processors prefetch nothing.
+			e.LEAQ(operand.Mem{Base: b.at, Index: b.ld, Scale: 8}, later)
+			e.PREFETCHT0(operand.Mem{Base: y, Index: later, Scale: 1})
 			for v := range c.vectors {
 				e.loadBF16(e.result(bf16Result, row, b.col, v), x[v], c.masked)
 			}

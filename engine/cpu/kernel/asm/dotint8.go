@@ -76,6 +76,9 @@ func (p *product) writeQuads() {
 	p.function(fmt.Sprintf("%s%s%d", p.drain.name(), p.name, p.rows),
 		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), p.quadParameters())
 	p.strides()
+	if p.drain == toBytes {
+		p.prefetchRows(p.arg("c"), p.arg("res"), p.arg("crs"))
+	}
 	p.Label("block")
 	if p.masked {
 		p.maskParam()
@@ -98,14 +101,24 @@ func (p *product) writeQuads() {
 	p.done()
 }
 
-// beginBytes clears the sums and prefetches the rows that will be written, and those of
-// the residual.
+// beginBytes clears the sums and prefetches the rows that the next block will write, and those
+// of the residual. While one block is computed, memory may be too slow.
 func (p *product) beginBytes() {
 	y, res, ld := p.arg("c"), p.arg("res"), p.arg("crs")
 	p.zeroSums()
+	rows := p.GP64()
+	p.IMUL3Q(operand.U8(uint8(p.rows)), ld, rows)
+	p.ADDQ(rows, y)
+	p.ADDQ(rows, res)
+	p.prefetchRows(y, res, ld)
+}
+
+// prefetchRows prefetches a block's rows of the result and of the residual. Prefetching where
+// there is no memory does nothing.
+func (p *product) prefetchRows(y, res, ld reg.GPVirtual) {
 	for r := range p.rows {
 		p.PREFETCHT0(operand.Mem{Base: y})
-		p.PREFETCHT0(operand.Mem{Base: res}) // harmless if there is none
+		p.PREFETCHT0(operand.Mem{Base: res})
 		if r < p.rows-1 {
 			p.ADDQ(ld, y)
 			p.ADDQ(ld, res)
