@@ -48,8 +48,8 @@ type Device interface {
 	Name() string
 	// Describe returns details for the user, such as "2 threads, avx512 kernels".
 	Describe() string
-	// Preferred is the precision that suits the device best.
-	Preferred() Precision
+	// Preferred is the precision that suits the device best for a purpose.
+	Preferred(Purpose) Precision
 	// Computes returns nil if the device computes in p, and otherwise the reason why not.
 	Computes(p Precision) error
 	// Err returns the first failure of the device, such as a lost GPU or a lack of

@@ -33,8 +33,18 @@ const (
 	INT8
 )
 
+// Purpose is what a program is for. Some devices multiply fastest in one precision in inference and
+// in another in training, where weights change at every step.
+type Purpose uint8
+
+// The purposes.
+const (
+	Inference Purpose = iota
+	Training
+)
+
 // Auto stands for the precision that suits a model and a device best: INT8 for a quantised model
-// where the device computes it, and otherwise the device's Preferred. Functions that open models
+// where the device computes it, and otherwise the device's Preferred for inference. Functions that open models
 // accept it; Compile does not.
 const Auto Precision = 255
 
@@ -51,11 +61,11 @@ func (p Precision) String() string {
 }
 
 // ParsePrecision reads "fp32", "bf16", "tf32", "int8" or "auto", which is the precision that d
-// prefers.
-func ParsePrecision(name string, d Device) (Precision, error) {
+// prefers for the purpose.
+func ParsePrecision(name string, d Device, purpose Purpose) (Precision, error) {
 	switch name {
 	case "auto":
-		return d.Preferred(), nil
+		return d.Preferred(purpose), nil
 	case "fp32":
 		return FP32, nil
 	case "bf16":

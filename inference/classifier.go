@@ -105,7 +105,7 @@ func (c *Classifier) CheckClasses(info data.Info) error {
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
 // as modelfile.Open does, and computes it on dev in the given precision. engine.Auto suits model
-// and device best: int8 for a quantised model, and dev.Preferred() for others. An ONNX file of another program must be a model known by name, and is
+// and device best: int8 for a quantised model, and dev.Preferred(engine.Inference) for others. An ONNX file of another program must be a model known by name, and is
 // prepared for as that one: LoadAs says more. The error names the file, and what in it is
 // missing, unexpected or of another shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {

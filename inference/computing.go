@@ -14,12 +14,12 @@ import (
 )
 
 // PreferredFor returns the precision that engine.Auto stands for: int8 for a quantised model or graph where
-// the device computes it, and otherwise the one that the device prefers.
+// the device computes it, and otherwise the one that the device prefers for inference.
 func PreferredFor(m nn.Module, dev engine.Device) engine.Precision {
 	if quantised(m) && dev.Computes(engine.INT8) == nil {
 		return engine.INT8
 	}
-	return dev.Preferred()
+	return dev.Preferred(engine.Inference)
 }
 
 // quantised reports whether layers of m compute with integers.

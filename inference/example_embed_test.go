@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 )
@@ -22,7 +23,7 @@ func ExampleEmbedder() {
 	defer os.RemoveAll(dir)
 	model, query := trained(dev, dir) // such as runs/train-1/best.safetensors, and an image file
 
-	c, err := inference.Load(model, dev, dev.Preferred())
+	c, err := inference.Load(model, dev, engine.Auto)
 	must(err)
 	e, err := c.Embedder(inference.EmbedConfig{}) // what goes into the last linear layer
 	must(err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 )
@@ -50,7 +51,7 @@ func ExampleClassifier_PredictReader() {
 	defer os.RemoveAll(dir)
 	model, photo := trained(dev, dir) // such as runs/train-1/best.safetensors
 
-	c, err := inference.Load(model, dev, dev.Preferred())
+	c, err := inference.Load(model, dev, engine.Auto)
 	must(err)
 	defer c.Close() // after the server, so that no request is lost
 	c.Decoding.MaxPixels = 20_000_000

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/train"
@@ -24,7 +25,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	model, photo := trained(dev, dir) // such as runs/train-1/best.safetensors
 
-	c, err := inference.Load(model, dev, dev.Preferred())
+	c, err := inference.Load(model, dev, engine.Auto)
 	must(err)
 	likeliest, err := c.PredictFile(ctx, photo, 3)
 	must(err)

@@ -314,7 +314,7 @@ func BenchmarkGoroutines(b *testing.B) {
 	defer dev.Close()
 	info := presetInfo()
 	info.Architecture, info.Height, info.Width, info.Preprocess = "resnet18", 96, 96, prepare.Steps{NativeHeight: 96, NativeWidth: 96}
-	c := classifierOf(b, info, dev, dev.Preferred())
+	c := classifierOf(b, info, dev, dev.Preferred(engine.Inference))
 	defer c.Close()
 	if err := c.Warm(b.Context()); err != nil {
 		b.Fatal(err)

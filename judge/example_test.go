@@ -9,6 +9,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
@@ -29,7 +30,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	test, err := data.Open(ctx, "garments", data.Options{Split: data.Test, Size: 50})
 	must(err)
-	c, err := inference.Load(untrained(dir, test.Info()), dev, dev.Preferred())
+	c, err := inference.Load(untrained(dir, test.Info()), dev, engine.Auto)
 	must(err)
 
 	j, err := judge.Examine(ctx, c, test, judge.Config{Mistakes: 3})

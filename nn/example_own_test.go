@@ -52,7 +52,7 @@ func Example_ownModule() {
 		Data: "garments", TrainSize: 1500, TestSize: 200, Batch: 32, LR: 0.1, Momentum: 0.9, Epochs: 2, Out: runs,
 	}, train.Callbacks{})
 	must(err)
-	c, err := inference.LoadInto(newNet(), run.Best, dev, dev.Preferred())
+	c, err := inference.LoadInto(newNet(), run.Best, dev, inference.PreferredFor(newNet(), dev))
 	must(err)
 	fmt.Println(nn.Parameters(c.Module())[2].Name, "most are right:", run.BestAccuracy > 0.5)
 	// Output: 1.conv.weight most are right: true

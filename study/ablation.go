@@ -49,9 +49,10 @@ type opened struct {
 	test       data.Dataset
 }
 
-// open loads the model and the test data, and fills in the defaults of s.
-func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done, total int64, what string)) (*opened, error) {
-	p, err := engine.ParsePrecision(cmp.Or(s.Precision, "auto"), dev)
+// open loads the model and the test data, and fills in the defaults of s, of which the precision
+// suits the purpose.
+func (s *Source) open(ctx context.Context, dev engine.Device, purpose engine.Purpose, progress func(done, total int64, what string)) (*opened, error) {
+	p, err := engine.ParsePrecision(cmp.Or(s.Precision, "auto"), dev, purpose)
 	if err != nil {
 		return nil, err
 	}

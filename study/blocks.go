@@ -67,7 +67,7 @@ func NewBlocks(ctx context.Context, dev engine.Device, c BlocksConfig, cb Blocks
 	if c.Groups < 0 || c.Groups > 1000 {
 		return nil, field.Errorf("{Groups} %d: must be from 1 to 1000", c.Groups)
 	}
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Inference, cb.OnData)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func OpenBlocks(ctx context.Context, dev engine.Device, dir string, change func(
 		return nil, err
 	}
 	change(&c.Source)
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Inference, cb.OnData)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func NewDepth(dev engine.Device, c DepthConfig) (*Depth, error) {
 		return nil, err
 	}
 	c = c.Resolved()
-	p, err := engine.ParsePrecision(c.Train.Precision, dev)
+	p, err := engine.ParsePrecision(c.Train.Precision, dev, engine.Training)
 	if err != nil {
 		return nil, err
 	}

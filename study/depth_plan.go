@@ -126,7 +126,7 @@ func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Ba
 	if err != nil {
 		return NetPlan{}, err
 	}
-	precision, err := engine.ParsePrecision(c.Precision, dev)
+	precision, err := engine.ParsePrecision(c.Precision, dev, engine.Training)
 	if err != nil {
 		return NetPlan{}, err
 	}

@@ -63,7 +63,7 @@ type Grow struct {
 
 // NewGrow checks c and creates a numbered folder under c.Out.
 func NewGrow(ctx context.Context, dev engine.Device, c GrowConfig, cb train.Callbacks) (*Grow, error) {
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Training, cb.OnData)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func OpenGrow(ctx context.Context, dev engine.Device, dir string, change func(*S
 		return nil, err
 	}
 	change(&c.Source)
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Training, cb.OnData)
 	if err != nil {
 		return nil, err
 	}

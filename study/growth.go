@@ -174,7 +174,7 @@ func NewGrowth(dev engine.Device, c GrowthConfig) (*Growth, error) {
 	if c.CheckSize == 0 {
 		c.CheckSize = 256
 	}
-	p, err := engine.ParsePrecision(c.Train.Precision, dev)
+	p, err := engine.ParsePrecision(c.Train.Precision, dev, engine.Training)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (g *Growth) images(ctx context.Context, cb train.Callbacks) (int, error) {
 func (g *Growth) grow(ctx context.Context, dev engine.Device, model, to string, blocks []int) (int, error) {
 	t := g.Config.Train
 	s := Source{Model: model, Data: t.Data, TestSize: g.Config.CheckSize, Precision: t.Precision, DataDir: t.DataDir, Offline: t.Offline, MaxPixels: t.MaxPixels}
-	o, err := s.open(ctx, dev, nil)
+	o, err := s.open(ctx, dev, engine.Training, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -291,7 +291,7 @@ func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, 
 	}
 	file := g.folder.Path(row.Training + "/" + train.LastFile)
 	s := Source{Model: file, Data: c.Data, TestSize: 1, Precision: c.Precision, DataDir: c.DataDir, Offline: c.Offline, MaxPixels: c.MaxPixels}
-	o, err := s.open(ctx, dev, nil)
+	o, err := s.open(ctx, dev, engine.Training, nil)
 	if err != nil {
 		return "", err
 	}

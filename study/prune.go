@@ -58,7 +58,7 @@ func NewPrune(ctx context.Context, dev engine.Device, c PruneConfig, cb PruneCal
 	case c.Drop == 0 && !(c.Budget > 0 && c.Budget < 1):
 		return nil, field.Errorf("{Budget} %v: give the share of the multiply-adds that may stay, between 0 and 1", c.Budget)
 	}
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Inference, cb.OnData)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func OpenPrune(ctx context.Context, dev engine.Device, dir string, change func(*
 		return nil, err
 	}
 	change(&c.Source)
-	o, err := c.Source.open(ctx, dev, cb.OnData)
+	o, err := c.Source.open(ctx, dev, engine.Inference, cb.OnData)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/modelfile"
@@ -41,7 +42,7 @@ func Example_ownHead() {
 		Own: train.Own{Module: newNet()}, Data: photos, Resize: 32, Batch: 16, LR: 0.01, Epochs: 2, Freeze: train.FreezeBackbone, Out: dir,
 	}, train.Callbacks{})
 	must(err)
-	c, err := inference.LoadInto(newNet(), run.Best, dev, dev.Preferred())
+	c, err := inference.LoadInto(newNet(), run.Best, dev, engine.Auto)
 	must(err)
 	likeliest, err := c.PredictFile(context.Background(), filepath.Join(photos, "trouser", "0000.jpg"), 3)
 	must(err)

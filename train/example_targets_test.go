@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
@@ -94,7 +95,7 @@ func Example_labels() {
 		Own: train.Own{TrainSet: worn{images}, TestSet: worn{tests}}, Model: "d2l-bnlenet", Batch: 32, LR: 0.3, Epochs: 3, Out: runs,
 	}, train.Callbacks{})
 	must(err)
-	c, err := inference.Load(run.Best, dev, dev.Preferred())
+	c, err := inference.Load(run.Best, dev, engine.Auto)
 	must(err)
 	r, err := c.Evaluate(ctx, worn{tests}, data.LoaderConfig{Batch: 100}, nil)
 	must(err)
@@ -138,7 +139,7 @@ func Example_values() {
 		Model: "d2l-bnlenet", Batch: 32, LR: 0.1, Epochs: 3, Out: runs,
 	}, train.Callbacks{})
 	must(err)
-	c, err := inference.Load(run.Best, dev, dev.Preferred())
+	c, err := inference.Load(run.Best, dev, engine.Auto)
 	must(err)
 	r, err := c.Evaluate(ctx, ink{tests}, data.LoaderConfig{Batch: 100}, nil)
 	must(err)

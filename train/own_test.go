@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/train"
@@ -81,17 +82,17 @@ func TestResumeOwn(t *testing.T) {
 	if hash(c.Module) != hash(uninterrupted.Module) {
 		t.Error("the resumed run ended with other weights")
 	}
-	m, err := inference.LoadInto(newSmall(), got.Last, dev, dev.Preferred())
+	m, err := inference.LoadInto(newSmall(), got.Last, dev, engine.Auto)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if hash(m.Module()) != hash(c.Module) {
 		t.Error("the file has other weights than the module")
 	}
-	if _, err := inference.Load(got.Last, dev, dev.Preferred()); err == nil || !strings.Contains(err.Error(), "inference.LoadInto") {
+	if _, err := inference.Load(got.Last, dev, engine.Auto); err == nil || !strings.Contains(err.Error(), "inference.LoadInto") {
 		t.Errorf("loading a network that has no name: %v", err)
 	}
-	if _, err := inference.LoadInto(leNet(), got.Last, dev, dev.Preferred()); err == nil || !strings.Contains(err.Error(), got.Last) {
+	if _, err := inference.LoadInto(leNet(), got.Last, dev, engine.Auto); err == nil || !strings.Contains(err.Error(), got.Last) {
 		t.Errorf("loading into another network: %v", err)
 	}
 }

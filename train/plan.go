@@ -131,7 +131,7 @@ func (c Config) planOn(dev engine.Device) (p plan, err error) {
 	if p, err = c.plan(); err != nil {
 		return p, err
 	}
-	p.precision, err = engine.ParsePrecision(p.Precision, dev)
+	p.precision, err = engine.ParsePrecision(p.Precision, dev, engine.Training)
 	p.Precision = p.precision.String()
 	return p, err
 }

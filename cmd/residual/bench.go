@@ -235,6 +235,9 @@ func (f *benchFlags) measure(ctx context.Context, e models.Entry, dev engine.Dev
 	if err != nil {
 		return nil, err
 	}
+	if measure.Mode(f.mode) == measure.Train {
+		f.device.purpose = engine.Training
+	}
 	w, err := measure.New(measure.Config{
 		Model: e, Mode: measure.Mode(f.mode), Batch: f.batch, Size: f.resize, Precision: f.device.on(dev), Recompute: f.recompute,
 		Repeat: f.repeat, Warmup: f.warmup, Profile: f.profile != "", Peaks: peaks,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
@@ -32,13 +33,14 @@ type doctorResult struct {
 	Kernels          string         `json:"kernels"`           // what auto chooses
 	KernelsAvailable []string       `json:"kernels_available"` // slowest first
 	Cores            int            `json:"cores"`
-	Threads          int            `json:"threads"`          // GOMAXPROCS, what --threads 0 takes
-	MemoryBytes      int64          `json:"memory_bytes"`     // 0 where the system does not tell
-	AvailableBytes   int64          `json:"available_bytes"`  // likewise
-	MemoryLimit      int64          `json:"memory_limit"`     // of the control group or container, 0 for none
-	Caches           []host.Cache   `json:"caches,omitempty"` // of the first core
-	Precision        string         `json:"precision"`        // what auto chooses on the CPU
-	Paths            []kernel.Path  `json:"paths"`            // by which instructions each operation is computed
+	Threads          int            `json:"threads"`            // GOMAXPROCS, what --threads 0 takes
+	MemoryBytes      int64          `json:"memory_bytes"`       // 0 where the system does not tell
+	AvailableBytes   int64          `json:"available_bytes"`    // likewise
+	MemoryLimit      int64          `json:"memory_limit"`       // of the control group or container, 0 for none
+	Caches           []host.Cache   `json:"caches,omitempty"`   // of the first core
+	Precision        string         `json:"precision"`          // what auto chooses on the CPU
+	Training         string         `json:"training_precision"` // that of training
+	Paths            []kernel.Path  `json:"paths"`              // by which instructions each operation is computed
 	Devices          []string       `json:"devices"`
 	GPU              string         `json:"gpu"` // which there are, or why there is none
 	Data             []foundData    `json:"data"`
@@ -95,7 +97,8 @@ func examine() *doctorResult {
 	}
 	r.Version, r.Go = checkpoint.Versions()
 	set := kernel.For(kernel.Best())
-	r.Paths, r.Precision = set.Paths(), cpu.PreferredBy(set).String()
+	r.Paths = set.Paths()
+	r.Precision, r.Training = cpu.PreferredBy(set, engine.Inference).String(), cpu.PreferredBy(set, engine.Training).String()
 	m := host.ReadMemory()
 	r.MemoryBytes, r.AvailableBytes, r.MemoryLimit = m.Total, m.Available, m.Limit
 	for _, isa := range kernel.Available() {
@@ -154,6 +157,9 @@ func (r *doctorResult) write(w io.Writer) error {
 		t.Row(fmt.Sprintf("cache L%d", c.Level), fmt.Sprintf("%s, %s, shared by CPUs %s", report.Bytes(c.Bytes), c.Kind, c.SharedBy))
 	}
 	precision := r.Precision + " is what auto chooses"
+	if r.Training != r.Precision {
+		precision += fmt.Sprintf(" for inference, %s for training", r.Training)
+	}
 	if len(r.Devices) > 1 {
 		precision += fmt.Sprintf(" on the CPU, %v on a GPU", cuda.Preferred)
 	}

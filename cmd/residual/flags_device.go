@@ -24,10 +24,12 @@ type deviceFlags struct {
 	kernels   string
 	device    string
 	precision string
+	purpose   engine.Purpose // of the programs, which auto depends on
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	f.addTraining(cmd)
+	f.purpose = engine.Inference
 	fs, precision := cmd.Flags(), settings.Of("Precision")
 	fs.Lookup(precision.Flag()).Usage = "auto, int8, bf16, tf32 or fp32"
 	note(fs, precision.Flag(), noteMore, precision.More+" int8 is for quantised models, and auto takes it for them.")
@@ -36,6 +38,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 // addTraining is add for a command that trains, which no program in int8 does.
 func (f *deviceFlags) addTraining(cmd *cobra.Command) {
 	f.addDevice(cmd)
+	f.purpose = engine.Training
 	fs, precision := cmd.Flags(), settings.Of("Precision")
 	fs.StringVar(&f.precision, precision.Flag(), precision.Default, precision.Help)
 	note(fs, precision.Flag(), noteMore, precision.More)
@@ -113,7 +116,7 @@ func kernelNames() []string {
 
 // on returns the precision to use on a device. open has checked the flag.
 func (f *deviceFlags) on(d engine.Device) engine.Precision {
-	p, err := engine.ParsePrecision(f.precision, d)
+	p, err := engine.ParsePrecision(f.precision, d, f.purpose)
 	if err != nil {
 		panic(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
@@ -216,7 +217,7 @@ func TestGoPackageOfOwnNet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	c, err := inference.LoadInto(newOwnNet(), file, dev, dev.Preferred())
+	c, err := inference.LoadInto(newOwnNet(), file, dev, engine.Auto)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ const precisionTopic = `--precision says in which numbers a net computes:
   bf16  activations in bfloat16, products summed in fp32, weights in fp32: half the memory
   fp32  all in float32
   tf32  products of fp32 numbers on the tensor cores of a GPU; only on GPUs
-  auto  int8 for such a model, else bf16 where the device multiplies it, else fp32
+  auto  int8 for such a model, else bf16 where that is faster, which may differ between training and inference, else fp32
 
 3x3 convolutions take Winograd's algorithm where that is faster: in fp32 in float32, and in bf16 with exact products of 16-bit
 integers, with which a layer's error is no larger. In int8 all products are direct and exact.

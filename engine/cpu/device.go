@@ -130,12 +130,15 @@ func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) 
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
 // Preferred returns PreferredBy of the device's instruction set.
-func (d *Device) Preferred() engine.Precision { return PreferredBy(d.set) }
+func (d *Device) Preferred(purpose engine.Purpose) engine.Precision {
+	return PreferredBy(d.set, purpose)
+}
 
-// PreferredBy returns BF16 if kernels have instructions that multiply bfloat16, and FP32
-// otherwise.
-func PreferredBy(set *kernel.Set) engine.Precision {
-	if set.BF16.Native {
+// PreferredBy returns BF16 where it was measured to be faster: with instructions that multiply
+// bfloat16, or, since Winograd's algorithm multiplies 16-bit integers, with AVX512_VNNI, and for
+// inference with any AVX-512. Otherwise it returns FP32.
+func PreferredBy(set *kernel.Set, purpose engine.Purpose) engine.Precision {
+	if set.BF16.Native || set.ISA >= kernel.AVX512VNNI || purpose == engine.Inference && set.ISA >= kernel.AVX512 {
 		return engine.BF16
 	}
 	return engine.FP32

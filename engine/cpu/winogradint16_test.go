@@ -135,7 +135,7 @@ func TestChooseTiling16(t *testing.T) {
 		{16, 32, 0}, {32, 16, 4}, {64, 8, 4}, {33, 24, 0}, {64, 1, 0},
 	} {
 		taps := 9*c.size*c.size - 4*3*c.size + 4 // those inside the image
-		if f, _ := chooseTiling16(c.channels, c.channels, c.size, c.size, taps); f.m != c.want {
+		if f, _ := chooseTiling16(c.channels, c.channels, c.size, c.size, taps, 32); f.m != c.want {
 			t.Errorf("%d channels, %dx%d: F(%d,3), want F(%d,3)", c.channels, c.size, c.size, f.m, c.want)
 		}
 	}

@@ -233,8 +233,8 @@ func gibibytes(n uint64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<30)), ".0") + " GiB"
 }
 
-// Preferred returns the constant of that name.
-func (d *Device) Preferred() engine.Precision { return Preferred }
+// Preferred returns the constant of that name, whatever the purpose.
+func (d *Device) Preferred(engine.Purpose) engine.Precision { return Preferred }
 
 // Computes returns an error for INT8, and nil for every other precision.
 func (d *Device) Computes(p engine.Precision) error {

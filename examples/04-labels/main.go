@@ -12,6 +12,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/task"
@@ -60,7 +61,7 @@ func main() {
 		Model: "d2l-bnlenet", Batch: 32, LR: 0.3, Epochs: 6, Out: runs,
 	}, train.Callbacks{OnEpoch: func(e train.Epoch) { log.Printf("epoch %d: loss %.3f", e.Epoch, e.Loss) }}))
 
-	c := must(inference.Load(run.Best, dev, dev.Preferred()))
+	c := must(inference.Load(run.Best, dev, engine.Auto))
 	result := must(c.Evaluate(ctx, shapes(2), data.LoaderConfig{Batch: 100}, nil))
 	fmt.Println("mean average precision above 0.95:", result.Labels.MeanAveragePrecision > 0.95)
 

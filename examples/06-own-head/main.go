@@ -18,6 +18,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/modelfile"
@@ -57,7 +58,7 @@ func main() {
 		Data: photos, Resize: 32, Batch: 16, LR: 0.01, Epochs: 3, Out: dir,
 	}, train.Callbacks{OnEpoch: func(e train.Epoch) { log.Printf("epoch %d: loss %.3f", e.Epoch, e.Loss) }}))
 
-	c := must(inference.LoadInto(newNet(), run.Best, dev, dev.Preferred()))
+	c := must(inference.LoadInto(newNet(), run.Best, dev, engine.Auto))
 	before, after := nn.StateDict(newNet()), nn.StateDict(c.Module())
 	for i := range after {
 		if after[i].Tensor.Data()[0] != before[i].Tensor.Data()[0] {

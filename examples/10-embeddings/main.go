@@ -13,6 +13,7 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/train"
@@ -30,7 +31,7 @@ func main() {
 		Data: photos, Model: "d2l-bnlenet", Resize: 28, Batch: 32, LR: 0.3, Epochs: 10, Out: filepath.Join(dir, "runs"),
 	}, train.Callbacks{OnEpoch: func(e train.Epoch) { log.Printf("epoch %d: test accuracy %.2f", e.Epoch, e.TestAccuracy) }}))
 
-	c := must(inference.Load(run.Best, dev, dev.Preferred()))
+	c := must(inference.Load(run.Best, dev, engine.Auto))
 	e := must(c.Embedder(inference.EmbedConfig{}))
 	var gallery inference.Gallery
 	files := photo.Find(slices.Values([]string{photos}))

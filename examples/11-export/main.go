@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
@@ -30,7 +31,7 @@ func main() {
 		Own: train.Own{Module: net}, Data: "garments", TrainSize: 1000, TestSize: 200,
 		Init: "kaiming-normal", Batch: 32, LR: 0.05, Epochs: 2, Out: dir,
 	}, train.Callbacks{}))
-	trained := must(inference.LoadInto(net, run.Best, dev, dev.Preferred()))
+	trained := must(inference.LoadInto(net, run.Best, dev, engine.Auto))
 
 	graph, pkg := filepath.Join(dir, "garments.onnx"), filepath.Join(dir, "garments")
 	must(exchange.Save(graph, net, trained.Info(), exchange.ExportConfig{Fold: true}))
@@ -38,7 +39,7 @@ func main() {
 
 	want := must(trained.Evaluate(ctx, run.Test, data.LoaderConfig{Batch: 100}, nil))
 	for _, path := range []string{graph, filepath.Join(pkg, exchange.GoGraphFile)} {
-		c := must(inference.Load(path, dev, dev.Preferred()))
+		c := must(inference.Load(path, dev, engine.Auto))
 		got := must(c.Evaluate(ctx, run.Test, data.LoaderConfig{Batch: 100}, nil))
 		fmt.Println(filepath.Base(path), "answers as the network does:", math.Abs(got.Loss-want.Loss) < 0.01)
 	}

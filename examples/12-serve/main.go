@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/train"
@@ -53,7 +54,7 @@ func main() {
 		Data: photos, Model: "d2l-bnlenet", Resize: 28, Batch: 32, LR: 0.3, Epochs: 4, Out: filepath.Join(dir, "runs"),
 	}, train.Callbacks{}))
 
-	c := must(inference.Load(run.Best, dev, dev.Preferred()))
+	c := must(inference.Load(run.Best, dev, engine.Auto))
 	defer c.Close()
 	check(c.Warm(ctx))                       // so that the first requests are as fast as later ones
 	server := httptest.NewServer(handler(c)) // a service calls http.ListenAndServe("localhost:8080", handler(c))

@@ -23,6 +23,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
@@ -149,7 +150,7 @@ func main() {
 	info := checkpoint.Model{Input: prepare.Input{Channels: 1, Height: side, Width: side}}.Answering(ds.Info().Targets)
 	must(exchange.Save(filepath.Join(dir, "discs.onnx"), net, info, exchange.ExportConfig{}))
 
-	c := must(inference.Load(filepath.Join(dir, "discs.onnx"), dev, dev.Preferred()))
+	c := must(inference.Load(filepath.Join(dir, "discs.onnx"), dev, engine.Auto))
 	img := transforms.NewImage(1, side, side)
 	must(all.Get(0, img.Pix))
 	truth := make([]float32, 3)

@@ -26,7 +26,7 @@ func Example() {
 	loader, err := data.NewLoader(test, data.LoaderConfig{Batch: 50})
 	must(err)
 
-	runner := forward.NewRunner(net, engine.NewStore(dev), dev.Preferred())
+	runner := forward.NewRunner(net, engine.NewStore(dev), dev.Preferred(engine.Inference))
 	result, err := forward.Evaluate(context.Background(), runner, loader, nil)
 	must(err)
 	fmt.Println(result.Count, "images of", len(result.Confusion), "classes")

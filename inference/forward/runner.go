@@ -4,7 +4,7 @@
 //
 // A Runner compiles the module for each shape of batches that it is given:
 //
-//	r := forward.NewRunner(module, engine.NewStore(device), device.Preferred())
+//	r := forward.NewRunner(module, engine.NewStore(device), device.Preferred(engine.Inference))
 //	logits, err := r.Logits(batch) // [N, classes] for [N, C, H, W]
 //	...
 //	result, err := forward.Evaluate(ctx, r, loader, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge/audit"
@@ -31,7 +32,7 @@ func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)
 	defer dev.Close()
-	c, err := inference.Load(untrained(dir, x.Classes), dev, dev.Preferred())
+	c, err := inference.Load(untrained(dir, x.Classes), dev, engine.Auto)
 	must(err)
 
 	suspects, err := audit.Labels(ctx, c, photos, audit.Options{})

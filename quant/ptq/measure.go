@@ -66,7 +66,7 @@ func (s *search) finish(scheme *quant.Scheme, reference *sample) (*Result, error
 // quantised.
 func (s *search) states(scheme *quant.Scheme) error {
 	dev := s.c.Device()
-	preferred := dev.Preferred()
+	preferred := dev.Preferred(engine.Inference)
 	nets := []state{{nil, engine.FP32, "fp32"}, {nil, preferred, preferred.String()}, {scheme, s.precision, "int8"}}
 	if preferred == engine.FP32 {
 		nets = slices.Delete(nets, 1, 2)
@@ -153,7 +153,7 @@ func (s *search) speeds(nets []state, shape tensor.Shape) ([]time.Duration, erro
 func (s *search) times(scheme *quant.Scheme) error {
 	shape := s.c.ImageShape()
 	shape[0] = batchOf(shape)
-	for i, n := range []state{{nil, s.c.Device().Preferred(), ""}, {scheme, s.precision, ""}} {
+	for i, n := range []state{{nil, s.c.Device().Preferred(engine.Inference), ""}, {scheme, s.precision, ""}} {
 		s.config.Progress("timing layers", i, 2)
 		times, err := s.profile(n, shape)
 		if err != nil {
