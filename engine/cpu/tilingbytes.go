@@ -23,7 +23,7 @@ func (b *binder) byteTiling(s *engine.Conv) (tiling, bool) {
 // memory, were measured.
 func chooseByteTiling(n, cin, cout, outH, outW, taps int) (tiling, bool) {
 	const inputCost, outputCost, readCost = 4, 8, 5
-	if cin < 32 || cout < 32 || n == 1 || cin < 128 || cin%16 != 0 || cout%16 != 0 {
+	if cin < 32 || cout < 32 || n == 1 || cin%16 != 0 || cout%16 != 0 {
 		return tiling{}, false
 	}
 	product := float64(cin * cout)

@@ -14,6 +14,10 @@ type winogradBytes struct {
 	dst    activation
 	after  *byteEpilogue
 	packed func() memory
+
+	// Panels of weights that a panel of the work has. With two of 32 columns the results of
+	// an image are whole cache lines, which matters where there are several images.
+	together int
 }
 
 // convInt8 binds a convolution of integers and what is fused behind it: by a tiling where
@@ -30,7 +34,12 @@ func (b *binder) convInt8(s *engine.Conv) func() {
 		bytes:     &b.set.Int8, src: b.act(s.X).bytes, dst: b.act(s.Y), after: b.byteEpilogue(s, cout),
 	}
 	w.divide(b, geometry{h, wide, n, cin}, geometry{oh, ow, n, cout}, groupRowsBytes(cin, n))
+	w.together = 1
+	if n > 1 {
+		w.together = min(2, w.panels)
+	}
 	weights, borrowed := b.packWinogradBytes(w, s)
+	w.panels = ceil(w.panels, w.together)
 	tiles := inOrder(w.after.prepare, w.bind(b, w, borrowed))
 	const largest = 128
 	if 9*cin*largest <= kernel.ByteTileLimit(f.m) {
@@ -54,7 +63,10 @@ func groupRowsBytes(channels, batch int) int {
 
 func (w *winogradBytes) inputSize() int { return w.f.points() * w.inputStep() / 2 }
 
-func (w *winogradBytes) workSize() int { return w.f.points()*w.productStep() + kernel.TileScratch }
+func (w *winogradBytes) workSize() int { return w.together*w.sumsSize() + kernel.ByteTileScratch }
+
+// sumsSize is the number of sums of a panel of weights.
+func (w *winogradBytes) sumsSize() int { return w.f.points() * w.productStep() }
 
 // panelSize is the number of integers in the packed weights of a panel.
 func (w *winogradBytes) panelSize() int { return w.f.points() * w.depth * w.k.Cols }
@@ -65,19 +77,20 @@ func (w *winogradBytes) panelSize() int { return w.f.points() * w.depth * w.k.Co
 func (b *binder) packWinogradBytes(w *winogradBytes, s *engine.Conv) (prepare func(), borrowed int) {
 	values, size, cols := b.mem(s.W), w.panelSize()/2, w.k.Cols
 	k, cout, limit := w.from.channels, w.to.channels, kernel.ByteTileLimit(w.f.m)
-	n := ceil(w.panels*(size+1), 16) * 16
+	panels := ceil(cout, cols)
+	n := ceil(panels*(size+1), 16) * 16
 	if !b.keeps(s.W) {
 		borrowed = n
 	}
 	const taps = 9
-	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, w.panels, func(packed memory, q int) {
+	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, panels, func(packed memory, q int) {
 		n := min(cols, cout-q*cols)
 		rounded := make([]int8, taps*k*n)
 		for t := range taps {
 			roundWeights(rounded[t*k*n:], values[t*k*cout+q*cols:], s.Round, q*cols, k, n, cout)
 		}
 		kernel.FilterBytes(w.f.m, packed[q*size:][:size].int16s(), k*cols, rounded, k, n, cols)
-		packed[w.panels*size:].int32s()[q] = columnsBeyond(limit, rounded, n)
+		packed[panels*size:].int32s()[q] = columnsBeyond(limit, rounded, n)
 	})
 	return prepare, borrowed
 }
@@ -99,7 +112,8 @@ func columnsBeyond(limit int, weights []int8, columns int) (count int32) {
 
 // exact reports whether the packed weights give exact results.
 func (w *winogradBytes) exact() bool {
-	for _, beyond := range w.packed()[w.panels*w.panelSize()/2:].int32s()[:w.panels] {
+	panels := ceil(w.to.channels, w.k.Cols)
+	for _, beyond := range w.packed()[panels*w.panelSize()/2:].int32s()[:panels] {
 		if beyond > 0 {
 			return false
 		}
@@ -125,11 +139,13 @@ func (w *winogradBytes) input(g tileGroup, lo, hi int, to, scratch memory) {
 // back.
 func (w *winogradBytes) panel(at, q int, inputs, area memory) {
 	g, m := w.groups[at], w.f.m
-	n := w.f.points() * w.productStep()
+	n := w.together * w.sumsSize()
 	sums, scratch := area[:n].int32s(), area[n:]
-	w.multiply(g, q, inputs.int16s(), sums)
-	lo := q * w.k.Cols
-	cols := min(w.k.Cols, w.to.channels-lo)
+	lo := q * w.together * w.k.Cols
+	cols := min(w.together*w.k.Cols, w.to.channels-lo)
+	for i := 0; i*w.k.Cols < cols; i++ {
+		w.multiply(g, q*w.together+i, inputs.int16s(), sums[i*w.sumsSize():])
+	}
 	row, col, ld := w.to.w*w.to.pixel(), w.to.pixel(), w.to.channels
 	for t := range g.tiles {
 		y, x := w.tile(g.first + t)
@@ -138,11 +154,11 @@ func (w *winogradBytes) panel(at, q int, inputs, area memory) {
 		e, to := w.after.at(first, lo), first*ld+lo
 		switch tiles := &w.bytes.Tiles; {
 		case w.dst.bytes != nil:
-			tiles.Bytes(m, w.dst.bytes[to:], row, col, ld, src, w.productStep(), e, g.images, i1, j1, cols, scratch)
+			tiles.Bytes(m, w.dst.bytes[to:], row, col, ld, src, w.productStep(), w.sumsSize(), e, g.images, i1, j1, cols, scratch)
 		case w.dst.bf16 != nil:
-			tiles.BF16(m, w.dst.bf16[to:], row, col, ld, src, w.productStep(), e, g.images, i1, j1, cols, scratch)
+			tiles.BF16(m, w.dst.bf16[to:], row, col, ld, src, w.productStep(), w.sumsSize(), e, g.images, i1, j1, cols, scratch)
 		default:
-			tiles.Float(m, w.dst.full[to:], row, col, ld, src, w.productStep(), e, g.images, i1, j1, cols, scratch)
+			tiles.Float(m, w.dst.full[to:], row, col, ld, src, w.productStep(), w.sumsSize(), e, g.images, i1, j1, cols, scratch)
 		}
 	}
 }
@@ -155,7 +171,7 @@ func (w *winogradBytes) multiply(g tileGroup, q int, v []int16, sums []int32) {
 	single := w.to.batch == 1 // whose weights come from memory, and whose results are in the cache
 	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
-		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single; fetched++ {
+		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single && q%w.together == 0; fetched++ {
 			w.fetch(g, fetched, q*cols)
 		}
 		at := p * w.depth * cols

@@ -30,13 +30,13 @@ func exactInputPortable(m int, dst []int16, step int, src []uint8, srcRow, srcCo
 
 // exactOutput transforms sums back, for panels of a given width, and calls put with each and
 // the offset of its pixel.
-func exactOutput(width, m, dstRow, dstCol, ld int, src []int32, step, images, i1, j1, cols int, put func(sum int32, c, at int)) {
+func exactOutput(width, m, dstRow, dstCol, ld int, src []int32, step, panel, images, i1, j1, cols int, put func(sum int32, c, at int)) {
 	t, tiling := m+2, &exactTilings[m-3]
 	for n := range images {
 		for c := range cols {
 			var tile integerTile
 			for p := range t * t {
-				tile[p/t*mixMost+p%t] = src[p*step+n*width+c]
+				tile[p/t*mixMost+p%t] = src[c/width*panel+p*step+n*width+c%width]
 			}
 			tiling.output.square(&tile)
 			for i := range i1 {
@@ -49,26 +49,26 @@ func exactOutput(width, m, dstRow, dstCol, ld int, src []int32, step, images, i1
 	}
 }
 
-func exactToBytes(width, m int, dst []uint8, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int) {
-	exactOutput(width, m, dstRow, dstCol, ld, src, step, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = e.byte(sum, c, at) })
+func exactToBytes(width, m int, dst []uint8, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int) {
+	exactOutput(width, m, dstRow, dstCol, ld, src, step, panel, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = e.byte(sum, c, at) })
 }
 
-func exactToBF16(width, m int, dst []uint16, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int) {
-	exactOutput(width, m, dstRow, dstCol, ld, src, step, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = narrow(e.float(sum, c, at)) })
+func exactToBF16(width, m int, dst []uint16, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int) {
+	exactOutput(width, m, dstRow, dstCol, ld, src, step, panel, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = narrow(e.float(sum, c, at)) })
 }
 
-func exactToFloat(width, m int, dst []float32, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int) {
-	exactOutput(width, m, dstRow, dstCol, ld, src, step, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = e.float(sum, c, at) })
+func exactToFloat(width, m int, dst []float32, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int) {
+	exactOutput(width, m, dstRow, dstCol, ld, src, step, panel, images, i1, j1, cols, func(sum int32, c, at int) { dst[at] = e.float(sum, c, at) })
 }
 
-func exactBytesPortable(m int, dst []uint8, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int, _ []float32) {
-	exactToBytes(portableCols, m, dst, dstRow, dstCol, ld, src, step, e, images, i1, j1, cols)
+func exactBytesPortable(m int, dst []uint8, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int, _ []float32) {
+	exactToBytes(portableCols, m, dst, dstRow, dstCol, ld, src, step, panel, e, images, i1, j1, cols)
 }
 
-func exactBF16Portable(m int, dst []uint16, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int, _ []float32) {
-	exactToBF16(portableCols, m, dst, dstRow, dstCol, ld, src, step, e, images, i1, j1, cols)
+func exactBF16Portable(m int, dst []uint16, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int, _ []float32) {
+	exactToBF16(portableCols, m, dst, dstRow, dstCol, ld, src, step, panel, e, images, i1, j1, cols)
 }
 
-func exactFloatPortable(m int, dst []float32, dstRow, dstCol, ld int, src []int32, step int, e Epilogue, images, i1, j1, cols int, _ []float32) {
-	exactToFloat(portableCols, m, dst, dstRow, dstCol, ld, src, step, e, images, i1, j1, cols)
+func exactFloatPortable(m int, dst []float32, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int, _ []float32) {
+	exactToFloat(portableCols, m, dst, dstRow, dstCol, ld, src, step, panel, e, images, i1, j1, cols)
 }

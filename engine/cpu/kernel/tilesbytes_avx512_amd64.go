@@ -4,6 +4,16 @@
 
 package kernel
 
+// gatherLinesAVX512 is the inverse of spreadLines.
+//
+//go:noescape
+func gatherLinesAVX512(far **uint8, near *uint8, step int, offset int, count int, rows int, ld int, size int)
+
+// spreadLinesAVX512 copies rows of size bytes, a multiple of 16, to addresses in a table, offset bytes on, where rows lie ld bytes apart. Those of one address begin step bytes behind those of the one before. An address of nil is left out.
+//
+//go:noescape
+func spreadLinesAVX512(far **uint8, near *uint8, step int, offset int, count int, rows int, ld int, size int)
+
 // exactInput3AVX512 transforms a tile, 32 bytes of every pixel in a step, into words. The results of the points lie apart bytes from one another.
 //
 //go:noescape

@@ -4,6 +4,138 @@
 
 #include "textflag.h"
 
+// func gatherLinesAVX512(far **uint8, near *uint8, step int, offset int, count int, rows int, ld int, size int)
+// Requires: AVX, AVX512F
+TEXT ·gatherLinesAVX512(SB), NOSPLIT, $0-64
+	MOVQ far+0(FP), AX
+	MOVQ near+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ count+32(FP), BX
+	MOVQ ld+48(FP), R10
+
+address:
+	MOVQ  (AX), SI
+	TESTQ SI, SI
+	JZ    none
+	ADDQ  offset+24(FP), SI
+	MOVQ  CX, DI
+	MOVQ  rows+40(FP), R8
+
+row:
+	MOVQ SI, R11
+	MOVQ size+56(FP), R9
+	MOVQ DI, R12
+
+vector:
+	CMPQ    R9, $0x40
+	JLT     row32
+	VMOVUPS (R11), Z0
+	VMOVUPS Z0, (R12)
+	ADDQ    $0x40, R11
+	ADDQ    $0x40, R12
+	SUBQ    $0x40, R9
+	JMP     vector
+
+row32:
+	CMPQ    R9, $0x20
+	JLT     row16
+	VMOVUPS (R11), Y0
+	VMOVUPS Y0, (R12)
+	ADDQ    $0x20, R11
+	ADDQ    $0x20, R12
+	SUBQ    $0x20, R9
+	JMP     row32
+
+row16:
+	CMPQ    R9, $0x10
+	JLT     rowEnd
+	VMOVUPS (R11), X0
+	VMOVUPS X0, (R12)
+	ADDQ    $0x10, R11
+	ADDQ    $0x10, R12
+	SUBQ    $0x10, R9
+	JMP     row16
+
+rowEnd:
+	ADDQ size+56(FP), DI
+	ADDQ R10, SI
+	DECQ R8
+	JNZ  row
+
+none:
+	ADDQ $0x08, AX
+	ADDQ DX, CX
+	DECQ BX
+	JNZ  address
+	VZEROUPPER
+	RET
+
+// func spreadLinesAVX512(far **uint8, near *uint8, step int, offset int, count int, rows int, ld int, size int)
+// Requires: AVX, AVX512F
+TEXT ·spreadLinesAVX512(SB), NOSPLIT, $0-64
+	MOVQ far+0(FP), AX
+	MOVQ near+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ count+32(FP), BX
+	MOVQ ld+48(FP), R10
+
+address:
+	MOVQ  (AX), SI
+	TESTQ SI, SI
+	JZ    none
+	ADDQ  offset+24(FP), SI
+	MOVQ  CX, DI
+	MOVQ  rows+40(FP), R8
+
+row:
+	MOVQ SI, R11
+	MOVQ size+56(FP), R9
+	MOVQ DI, R12
+
+vector:
+	CMPQ    R9, $0x40
+	JLT     row32
+	VMOVUPS (R12), Z0
+	VMOVUPS Z0, (R11)
+	ADDQ    $0x40, R11
+	ADDQ    $0x40, R12
+	SUBQ    $0x40, R9
+	JMP     vector
+
+row32:
+	CMPQ    R9, $0x20
+	JLT     row16
+	VMOVUPS (R12), Y0
+	VMOVUPS Y0, (R11)
+	ADDQ    $0x20, R11
+	ADDQ    $0x20, R12
+	SUBQ    $0x20, R9
+	JMP     row32
+
+row16:
+	CMPQ    R9, $0x10
+	JLT     rowEnd
+	VMOVUPS (R12), X0
+	VMOVUPS X0, (R11)
+	ADDQ    $0x10, R11
+	ADDQ    $0x10, R12
+	SUBQ    $0x10, R9
+	JMP     row16
+
+rowEnd:
+	ADDQ size+56(FP), DI
+	ADDQ R10, SI
+	DECQ R8
+	JNZ  row
+
+none:
+	ADDQ $0x08, AX
+	ADDQ DX, CX
+	DECQ BX
+	JNZ  address
+	VZEROUPPER
+	RET
+
 DATA byteLimit<>+0(SB)/4, $0x437f0000
 DATA byteLimit<>+4(SB)/4, $0x437f0000
 DATA byteLimit<>+8(SB)/4, $0x437f0000

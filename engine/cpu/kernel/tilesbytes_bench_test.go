@@ -13,7 +13,7 @@ func BenchmarkByteTiles(b *testing.B) {
 	for _, col := range []int{4096, 4160} {
 		row := 24 * col
 		src, dst := make([]uint8, 7*row), make([]int16, 36*(images*channels+32))
-		scratch := make([]float32, TileScratch)
+		scratch := make([]float32, ByteTileScratch)
 		b.Run(fmt.Sprintf("Input/%d", col), func(b *testing.B) {
 			for range b.N {
 				k.Input(m, dst, images*channels+32, src, row, col, channels, images, 0, 6, 0, 6, scratch)
@@ -25,13 +25,13 @@ func BenchmarkByteTiles(b *testing.B) {
 			if residual {
 				e.Bytes = make([]uint8, 7*row)
 			}
-			sums, step := make([]int32, 36*(images*32+16)), images*32+16
+			sums, step := make([]int32, 72*(images*32+16)), images*32+16
 			out := make([]uint8, 7*row)
 			b.Run(fmt.Sprintf("Bytes/%d/%v", col, residual), func(b *testing.B) {
 				for range b.N {
-					k.Bytes(m, out, row, col, channels, sums, step, e, images, m, m, 32, scratch)
+					k.Bytes(m, out, row, col, channels, sums, step, 36*step, e, images, m, m, 64, scratch)
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/images, "ns/vector")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(2*images), "ns/vector")
 			})
 		}
 	}

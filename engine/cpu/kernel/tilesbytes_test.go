@@ -84,7 +84,7 @@ func (c byteTileCase) sum(i, j, n, col int) int64 {
 // written.
 func (c byteTileCase) input(t *testing.T, k *ByteTiles) []int16 {
 	t.Helper()
-	dst, scratch := guardedInt16(t, c.dst()), guarded(t, TileScratch)
+	dst, scratch := guardedInt16(t, c.dst()), guarded(t, ByteTileScratch)
 	for i := range dst {
 		dst[i] = 12345
 	}
@@ -114,17 +114,25 @@ func (c byteTileCase) input(t *testing.T, k *ByteTiles) []int16 {
 }
 
 // run computes the sums of all points for a panel.
-func (c byteTileCase) run(t *testing.T, set *Set) (sums []int32, step int) {
+func (c byteTileCase) run(t *testing.T, set *Set) (sums []int32, step, next int) {
 	side := c.m + 2
 	v, cols := c.input(t, &set.Int8.Tiles), set.Int8.Tiles.Cols
-	panel := make([]int16, side*side*c.channels*cols)
-	FilterBytes(c.m, panel, c.channels*cols, c.weights, c.channels, c.cols, cols)
+	panels := (c.cols + cols - 1) / cols
 	step = c.images*cols + 16
-	sums = guardedOf[int32](t, (side*side-1)*step+c.images*cols)
-	for p := range side * side {
-		set.Int16.DotSums(sums[p*step:], cols, v[p*c.step:], c.channels, panel[p*c.channels*cols:], c.channels, c.images, c.cols, nil, 0)
+	next = (side*side-1)*step + c.images*cols
+	sums = guardedOf[int32](t, panels*next)
+	for q := range panels {
+		n := min(cols, c.cols-q*cols)
+		weights, panel := make([]int8, 9*c.channels*n), make([]int16, side*side*c.channels*cols)
+		for i := range 9 * c.channels {
+			copy(weights[i*n:][:n], c.weights[i*c.cols+q*cols:])
+		}
+		FilterBytes(c.m, panel, c.channels*cols, weights, c.channels, n, cols)
+		for p := range side * side {
+			set.Int16.DotSums(sums[q*next+p*step:], cols, v[p*c.step:], c.channels, panel[p*c.channels*cols:], c.channels, c.images, n, nil, 0)
+		}
 	}
-	return sums, step
+	return sums, step, next
 }
 
 // TestByteTiles checks that tiles give exactly the results of direct sums, with every
@@ -137,12 +145,12 @@ func TestByteTiles(t *testing.T) {
 		for m := 3; m <= 4; m++ {
 			for _, s := range [][2]int{{1, 2}, {3, 4}, {2, 16}, {1, 20}, {2, 32}, {5, 36}, {1, 64}, {7, 6}, {17, 64}, {1, 132}, {2, 256}, {1, 2080}} {
 				for residual := range 3 {
-					cols := []int{k.Cols, k.Cols / 2, 1 + rng.IntN(k.Cols)}[rng.IntN(3)]
+					cols := []int{k.Cols, k.Cols / 2, 2 * k.Cols, 3 * k.Cols / 2, 1 + rng.IntN(2*k.Cols)}[rng.IntN(5)]
 					c := newByteTile(t, rng, m, s[0], s[1], cols)
-					sums, step := c.run(t, set)
+					sums, step, next := c.run(t, set)
 					size := (c.i1-1)*c.dstRow + (c.j1-1)*c.dstCol + (c.images-1)*c.ld + c.cols
 					e := newEpilogue(t, rng, size, c.cols, residual, 1e4*float64(s[1]))
-					c.check(t, k, e, sums, step, size)
+					c.check(t, k, e, sums, step, next, size)
 				}
 			}
 		}
@@ -150,14 +158,14 @@ func TestByteTiles(t *testing.T) {
 }
 
 // check compares results of all types with those of direct sums.
-func (c byteTileCase) check(t *testing.T, k *ByteTiles, e Epilogue, sums []int32, step, size int) {
+func (c byteTileCase) check(t *testing.T, k *ByteTiles, e Epilogue, sums []int32, step, panel, size int) {
 	t.Helper()
 	const before = 77
 	y, h, f := results(t, size, before)
-	scratch := guarded(t, TileScratch)
-	k.Bytes(c.m, y, c.dstRow, c.dstCol, c.ld, sums, step, e, c.images, c.i1, c.j1, c.cols, scratch)
-	k.BF16(c.m, h, c.dstRow, c.dstCol, c.ld, sums, step, e, c.images, c.i1, c.j1, c.cols, scratch)
-	k.Float(c.m, f, c.dstRow, c.dstCol, c.ld, sums, step, e, c.images, c.i1, c.j1, c.cols, scratch)
+	scratch := guarded(t, ByteTileScratch)
+	k.Bytes(c.m, y, c.dstRow, c.dstCol, c.ld, sums, step, panel, e, c.images, c.i1, c.j1, c.cols, scratch)
+	k.BF16(c.m, h, c.dstRow, c.dstCol, c.ld, sums, step, panel, e, c.images, c.i1, c.j1, c.cols, scratch)
+	k.Float(c.m, f, c.dstRow, c.dstCol, c.ld, sums, step, panel, e, c.images, c.i1, c.j1, c.cols, scratch)
 	yy, hh, ff := results(t, size, before)
 	for i := range c.i1 {
 		for j := range c.j1 {
@@ -203,10 +211,10 @@ func TestByteTileLimit(t *testing.T) {
 					c.weights[i*16+col] = int8(v)
 				}
 			}
-			sums, step := c.run(t, set)
+			sums, step, next := c.run(t, set)
 			got := make([]float32, 16)
 			e := Epilogue{Scale: slices.Repeat([]float32{1}, 16), Shift: make([]float32, 16)}
-			set.Int8.Tiles.Float(m, got, 16, 16, 16, sums, step, e, 1, 1, 1, 16, make([]float32, TileScratch))
+			set.Int8.Tiles.Float(m, got, 16, 16, 16, sums, step, next, e, 1, 1, 1, 16, make([]float32, ByteTileScratch))
 			exact := float64(got[3]) == float64(float32(c.sum(0, 0, 0, 3)))
 			if beyond := math.Abs(float64(sum)) > float64(ByteTileLimit(m)); exact == beyond {
 				t.Errorf("%v: weights that sum to %d give %v", set.ISA, sum, got[3])

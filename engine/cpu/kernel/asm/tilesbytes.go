@@ -10,6 +10,8 @@ import (
 
 // tilesBytesFile writes the transforms of Winograd's convolution of 8-bit integers.
 func tilesBytesFile(e *emitter) {
+	moveLines(e, true)
+	moveLines(e, false)
 	limit := e.constantTable("byteLimit", bits255)
 	for _, w := range exactAlgorithms {
 		x := &byteTiler{tiler: tiler{mixer{emitter: e, linear: newLinear(w.input()), integers: 16}}, exact: w, limit: limit}
