@@ -18,12 +18,12 @@ func (b *binder) byteTiling(s *engine.Conv) (tiling, bool) {
 
 // chooseByteTiling returns the tiling that costs least for n images with outputs of outH by
 // outW, or false if the direct sum does, which has so many taps inside an image. Costs are in
-// multiply-adds of 16-bit integers, of which those of 8 bits cost half; inputCost and
-// outputCost, for a transformed value, and readCost, for a weight of 16 bits that is read from
-// memory, were measured.
+// multiply-adds of 16-bit integers, of which those of 8 bits cost half. valueCost, for a
+// transformed value, and readCost, for a weight of 16 bits that is read once for all images,
+// were measured.
 func chooseByteTiling(n, cin, cout, outH, outW, taps int) (tiling, bool) {
-	const inputCost, outputCost, readCost = 4, 8, 5
-	if cin < 32 || cout < 32 || n == 1 || cin%16 != 0 || cout%16 != 0 {
+	const valueCost, readCost = 22, 32
+	if cin < 32 || cout < 32 || cin%16 != 0 || cout%16 != 0 {
 		return tiling{}, false
 	}
 	product := float64(cin * cout)
@@ -31,7 +31,7 @@ func chooseByteTiling(n, cin, cout, outH, outW, taps int) (tiling, bool) {
 	least := (float64(n*taps) + readCost*9) * product / 2
 	for _, f := range tilings[1:] {
 		tiles, points := float64(n*ceil(outH, f.m)*ceil(outW, f.m)), float64(f.points())
-		if cost := points * (tiles*(product+float64(inputCost*cin+outputCost*cout)) + readCost*product); cost < least {
+		if cost := points * (tiles*(product+float64(valueCost*(cin+cout))) + readCost*product); cost < least {
 			best, least = f, cost
 		}
 	}

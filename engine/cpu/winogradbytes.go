@@ -15,8 +15,8 @@ type winogradBytes struct {
 	after  *byteEpilogue
 	packed func() memory
 
-	// Panels of weights that a panel of the work has. With two of 32 columns the results of
-	// an image are whole cache lines, which matters where there are several images.
+	// Panels of weights that a panel of the work has: two if they have only 16 columns, so
+	// that the results of an image are 32 bytes.
 	together int
 }
 
@@ -35,7 +35,7 @@ func (b *binder) convInt8(s *engine.Conv) func() {
 	}
 	w.divide(b, geometry{h, wide, n, cin}, geometry{oh, ow, n, cout}, groupRowsBytes(cin, n))
 	w.together = 1
-	if n > 1 {
+	if n > 1 && w.k.Cols < 32 {
 		w.together = min(2, w.panels)
 	}
 	weights, borrowed := b.packWinogradBytes(w, s)
@@ -58,6 +58,9 @@ func (b *binder) convInt8(s *engine.Conv) func() {
 
 // groupRowsBytes is about how many rows a group has.
 func groupRowsBytes(channels, batch int) int {
+	if channels <= 64 && batch > 1 {
+		return 28
+	}
 	return groupRows16(channels, batch)
 }
 
