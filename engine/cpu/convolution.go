@@ -5,7 +5,7 @@ import "github.com/residual-ml/residual/engine"
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
 	if s.Round != nil {
-		return b.convBytes(s)
+		return b.convInt8(s)
 	}
 	if isDepthwise(s.Window, s.X, s.Y) {
 		return b.depthwiseConv(s)
@@ -71,8 +71,8 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	if f, ok := b.tiling16(s, runs); ok {
 		p := &winograd16{
-			f: f, src: images16{h, w, n, cin, b.act(s.X).bf16}, dst: images16{oh, ow, n, cout, b.act(s.Y).bf16},
-			padH: s.PadH, padW: s.PadW, after: after,
+			tiledWork: tiledWork{f: f, padH: s.PadH, padW: s.PadW},
+			src:       images16{geometry{h, w, n, cin}, b.act(s.X).bf16}, dst: images16{geometry{oh, ow, n, cout}, b.act(s.Y).bf16}, after: after,
 		}
 		return inOrder(prepare, b.winograd16(p, b.forward(s.W, 1, s.KH*s.KW, cin, cout)), finish)
 	}
@@ -97,8 +97,8 @@ func (b *binder) convGradInputBF16(s *engine.ConvGradInput) func() {
 	_, cout, oh, ow := s.DY.Dims()
 	if f, ok := b.device.gradInputTiling(s); ok {
 		p := &winograd16{
-			f: f, src: images16{oh, ow, n, cout, b.act(s.DY).bf16}, dst: images16{h, w, n, cin, b.act(s.DX).bf16},
-			padH: 2 - s.PadH, padW: 2 - s.PadW, base: b.act(s.Base).bf16, signed: true,
+			tiledWork: tiledWork{f: f, padH: 2 - s.PadH, padW: 2 - s.PadW},
+			src:       images16{geometry{oh, ow, n, cout}, b.act(s.DY).bf16}, dst: images16{geometry{h, w, n, cin}, b.act(s.DX).bf16}, base: b.act(s.Base).bf16, signed: true,
 		}
 		return b.winograd16(p, b.backward(s.W, 1, s.KH*s.KW, cout, cin))
 	}

@@ -6,45 +6,24 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// images16 is an activation [h][w][batch][channels] in bfloat16 with its geometry.
+// images16 is an activation in bfloat16.
 type images16 struct {
-	h, w, batch, channels int
-	data                  []uint16
+	geometry
+	data []uint16
 }
-
-func (p images16) pixel() int { return p.batch * p.channels }
 
 // winograd16 computes a convolution of activations in bfloat16, or the gradient of its
 // input, by a tiling whose products are those of 16-bit integers. Tiles of kernel says how
 // inputs and weights become integers.
 type winograd16 struct {
-	set        *kernel.Set
-	k          *kernel.Int16
-	f          tiling
-	src, dst   images16
-	padH, padW int
-	across     int // tiles in a row
-	groups     []tileGroup
-	rows       int // of the largest group
-	depth      int // channels of the source, rounded up to an even number
-	panels     int
-	packed     func() memory
-	base       []uint16 // to be added to the result, or nil
-	after      *epilogue
-	signed     bool // the inputs are gradients, of either sign
-	areas      *areas
-	inputs     func() memory // the transformed inputs of all groups, or nil
-	pieces     int           // of a group, of whose tiles the inputs are transformed by tasks of their own
+	tiledWork
+	set      *kernel.Set
+	src, dst images16
+	packed   func() memory
+	base     []uint16 // to be added to the result, or nil
+	after    *epilogue
+	signed   bool // the inputs are gradients, of either sign
 }
-
-// Steps between the results of points: an odd number of cache lines, so that they do not
-// compete for the same sets of the cache.
-
-// inputStep is the distance of points in transformed inputs, in integers.
-func (w *winograd16) inputStep() int { return (ceil(w.rows*w.depth, 32) | 1) * 32 }
-
-// productStep is the distance of points in products, in float32.
-func (w *winograd16) productStep() int { return (ceil(w.rows*w.k.Cols, 16) | 1) * 16 }
 
 // inputSize is the number of float32 that the transformed inputs of a group and their
 // scales take.
@@ -60,13 +39,9 @@ func (w *winograd16) blockSize() int {
 	return w.f.m * w.f.m * w.rows * w.k.Cols
 }
 
-// area is the number of float32 in the work area of a task.
-func (w *winograd16) area() int {
-	n := w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
-	if w.inputs == nil {
-		n += w.inputSize()
-	}
-	return n
+// workSize is the number of float32 that a panel of a group needs.
+func (w *winograd16) workSize() int {
+	return w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
 }
 
 // chunks is the number of sums in int32 that make up a sum over all channels.
@@ -93,14 +68,8 @@ func (m memory) int16s() []int16 {
 // winograd16 binds w, of which tiling, source, destination, padding, base and epilogue are
 // set, with its weights.
 func (b *binder) winograd16(w *winograd16, weight weights) func() {
-	w.set, w.k, w.areas = b.set, &b.set.Int16, b.areas
-	w.across, w.depth = ceil(w.dst.w, w.f.m), (w.src.channels+1)&^1
-	w.panels = ceil(w.dst.channels, w.k.Cols)
-	tiles := w.across * ceil(w.dst.h, w.f.m)
-	w.groups = groupTiles(tiles, w.dst.batch, w.groupRows(tiles, b.pool.threads))
-	for _, g := range w.groups {
-		w.rows = max(w.rows, g.rows())
-	}
+	w.set = b.set
+	w.tiledWork.divide(b, w.src.geometry, w.dst.geometry, w.groupRows(b.pool.threads))
 	if w.after != nil && w.after.stats != nil {
 		rows := make([]int, len(w.groups))
 		for i, g := range w.groups {
@@ -112,54 +81,36 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 		b.initMoments(w.after.stats, rows, false)
 	}
 	prepare, borrowed := b.packWinograd16(w, weight)
-	if !w.apart(b.pool.threads) {
-		b.areas.need(w.area())
-		task := w.task // a method value in the function would be allocated at every call
-		return inOrder(prepare, func() { b.pool.run(len(w.groups), task) })
-	}
-	both := b.borrow(borrowed + len(w.groups)*w.inputSize())
-	w.inputs = func() memory { return both()[borrowed:] }
-	b.areas.need(w.area())
-	w.pieces = ceil(4*b.pool.threads, len(w.groups))
-	transform, panel := w.transform, w.panelTask
-	return inOrder(prepare, func() {
-		b.pool.run(len(w.groups)*w.pieces, transform)
-		b.pool.run(len(w.groups)*w.panels, panel)
-	})
+	return inOrder(prepare, w.tiledWork.bind(b, w, borrowed))
 }
 
-// groupRows is about how many rows a group has: enough to use every packed weight often,
-// and so few that transformed inputs and products stay in the second-level cache. One image
-// of few channels is divided evenly among the threads, unless there are statistics, which are
-// summed by groups.
-func (w *winograd16) groupRows(tiles, threads int) int {
+// groupRows is about how many rows a group has. One image of few channels is divided evenly
+// among the threads, unless there are statistics, which are summed by groups.
+func (w *winograd16) groupRows(threads int) int {
+	if w.dst.batch > 1 || w.src.channels > 64 || w.after != nil && w.after.stats != nil {
+		return groupRows16(w.src.channels, w.dst.batch)
+	}
 	const most = 36
-	switch c := w.src.channels; {
-	case c <= 64 && w.dst.batch == 1 && (w.after == nil || w.after.stats == nil):
-		return ceil(tiles, threads*ceil(tiles, threads*most))
+	tiles := ceil(w.dst.w, w.f.m) * ceil(w.dst.h, w.f.m)
+	return ceil(tiles, threads*ceil(tiles, threads*most))
+}
+
+// groupRows16 is about how many rows a group has: enough to use every packed weight often,
+// and so few that transformed inputs and products stay in the second-level cache.
+func groupRows16(channels, batch int) int {
+	switch c := channels; {
 	case c <= 32 || c >= 512:
 		return 64
-	case c <= 64 && w.dst.batch == 1:
+	case c <= 64 && batch == 1:
 		return 14
 	case c <= 64:
 		return 16
 	case c <= 128:
 		return 28
-	case w.dst.batch == 1:
+	case batch == 1:
 		return 16
 	}
 	return 32
-}
-
-// apart reports whether all inputs are transformed before any products are computed, so
-// that the panels of a group are tasks of their own. That pays where there are few groups,
-// and where the weights are so large that they should be read only once. For one image of few
-// channels it does not: threads would read what others have just transformed.
-func (w *winograd16) apart(threads int) bool {
-	if w.dst.batch == 1 {
-		return len(w.groups) < threads || w.src.channels >= 128
-	}
-	return len(w.groups) < 2*threads
 }
 
 // packWinograd16 reserves packed weights. It returns the function that fills them and how
@@ -211,53 +162,18 @@ func (w *winograd16) transformed(m memory) (v []int16, inverse []float32) {
 	return m[:n].int16s(), m[n:w.inputSize()]
 }
 
-// transform transforms the inputs of a piece of a group into the common memory.
-func (w *winograd16) transform(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
-	at, piece := i/w.pieces, i%w.pieces
-	g := w.groups[at]
-	v, inverse := w.transformed(w.inputs()[at*w.inputSize():])
-	w.input(g, g.tiles*piece/w.pieces, g.tiles*(piece+1)/w.pieces, v, inverse, area)
-}
-
-// panelTask computes one panel of one group, whose inputs have been transformed.
-func (w *winograd16) panelTask(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
-	at, q := i%len(w.groups), i/len(w.groups)
-	v, inverse := w.transformed(w.inputs()[at*w.inputSize():])
-	w.panel(at, q, v, inverse, area)
-}
-
-// task computes one group.
-func (w *winograd16) task(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
-	v, inverse := w.transformed(area)
-	area = area[w.inputSize():]
-	w.input(w.groups[i], 0, w.groups[i].tiles, v, inverse, area)
-	for q := range w.panels {
-		w.panel(i, q, v, inverse, area)
-	}
-}
-
-// tile returns the first pixel of a tile of the destination.
-func (w *winograd16) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
-
 // input transforms the inputs of tiles lo <= t < hi of a group.
-func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch []float32) {
+func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
+	v, inverse := w.transformed(to)
 	s, row, transform := w.src, w.src.w*w.src.pixel(), w.k.Tiles.Input
 	if w.signed {
 		transform = w.k.Tiles.SignedInput
 	}
 	for t := lo; t < hi; t++ {
-		y, x := w.tile(g.first + t)
-		y, x = y-w.padH, x-w.padW
-		k0, k1, p0, p1 := max(0, -y), min(w.f.t, s.h-y), max(0, -x), min(w.f.t, s.w-x)
+		at, k0, k1, p0, p1 := w.window(g, t)
 		var src []uint16
 		if k0 < k1 && p0 < p1 {
-			src = s.data[(y+k0)*row+(x+p0)*s.pixel()+g.image*s.channels:]
+			src = s.data[at:]
 		}
 		transform(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
 			k0, k1, p0, p1, scratch)
@@ -266,8 +182,9 @@ func (w *winograd16) input(g tileGroup, lo, hi int, v []int16, inverse, scratch 
 
 // panel multiplies the inputs of a group with one panel of weights and transforms the
 // products back.
-func (w *winograd16) panel(at, q int, v []int16, inverse []float32, area memory) {
+func (w *winograd16) panel(at, q int, inputs, area memory) {
 	g := w.groups[at]
+	v, inverse := w.transformed(inputs)
 	products, remaining := area[:w.f.points()*w.productStep()], area[w.f.points()*w.productStep():]
 	w.multiply(g, q, v, products)
 	block, scratch := remaining[:w.blockSize()], remaining[w.blockSize():]
@@ -329,19 +246,11 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 const lineWords = 32
 
 // fetch prefetches the cache lines of a pixel of a group's results, and of what is added to
-// them, in a panel of columns. The processor does not, since it reads and writes them in
-// short stretches.
+// them, in a panel of columns.
 func (w *winograd16) fetch(g tileGroup, pixel, lo int) {
-	m := w.f.m
-	y, x := w.tile(g.first + pixel/(m*m))
-	y, x = y+pixel%(m*m)/m, x+pixel%m
-	if y >= w.dst.h || x >= w.dst.w {
+	at, rows, ld, ok := w.lines(g, pixel, lo, lineWords)
+	if !ok {
 		return
-	}
-	at := (y*w.dst.w+x)*w.dst.pixel() + g.image*w.dst.channels + lo
-	rows, ld := g.images, w.dst.channels
-	if w.panels == 1 { // the images of a pixel lie together
-		rows, ld = ceil(rows*ld, lineWords), lineWords
 	}
 	w.k.Tiles.Fetch(w.dst.data[at:], rows, ld)
 	added := w.base

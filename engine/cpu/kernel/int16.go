@@ -26,6 +26,10 @@ type Int16 struct {
 	// those of Dot. If next is empty, nothing is prefetched.
 	DotFetch func(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int)
 
+	// DotSums computes the sums alone, in c[r*crs+j], modulo 2^32: they need not fit
+	// int32. It prefetches as DotFetch does.
+	DotSums func(c []int32, crs int, a []int16, ars int, b []int16, k, rows, cols int, next []int16, pace int)
+
 	// DotRows is Dot with a scale for each row besides: before c is added, element
 	// r, j is also multiplied by rowScale[r].
 	DotRows func(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool)

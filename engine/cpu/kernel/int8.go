@@ -74,6 +74,9 @@ type Int8 struct {
 	// PeakDot runs independent multiply-adds of 8-bit integers on registers alone,
 	// for the given number of iterations, and returns the number of operations.
 	PeakDot func(iterations int) (ops float64)
+
+	// Tiles has the transforms of Winograd's convolution.
+	Tiles ByteTiles
 }
 
 // Epilogue says what follows the sums of a product of 8-bit integers. With x the sum of

@@ -28,6 +28,7 @@ var int8AVX512 = Int8{
 	Widen:        widenBytesToBF16AVX512,
 	WidenFloat:   widenBytesToFloatAVX512,
 	PeakDot:      peakDotInt8AVX512,
+	Tiles:        byteTilesAVX512,
 }
 
 var int8AVX2 = Int8{
@@ -49,6 +50,7 @@ var int8AVX2 = Int8{
 	Widen:        widenBytesToBF16AVX2,
 	WidenFloat:   widenBytesToFloatAVX2,
 	PeakDot:      peakDotInt8AVX2,
+	Tiles:        byteTilesAVX2,
 }
 
 // newQuads returns the arguments of a product; the caller sets where results go.

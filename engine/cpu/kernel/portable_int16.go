@@ -7,6 +7,7 @@ var portableInt16 = Int16{
 	Unit: "plain Go", Rows: 4, Cols: 16,
 	Dot:            dotInt16Portable,
 	DotFetch:       dotFetchInt16Portable,
+	DotSums:        dotSumsPortable,
 	DotRows:        dotRowsInt16Portable,
 	ScaleRows:      scaleRowsPortable,
 	PackPairs:      packPairsPortable[int16],
@@ -32,6 +33,19 @@ func dotInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, scale
 				}
 				out[i] = v
 			}
+		}
+	}
+}
+
+// dotSumsPortable computes the sums, which may wrap around.
+func dotSumsPortable(c []int32, crs int, a []int16, ars int, b []int16, k, rows, cols int, _ []int16, _ int) {
+	for r := range rows {
+		for j := 0; j < cols; j += 4 {
+			var sum [4]int32
+			if k > 0 {
+				dotInt16x4(&sum, a[r*ars:][:k], b[2*j:])
+			}
+			copy(c[r*crs+j:][:min(4, cols-j)], sum[:])
 		}
 	}
 }

@@ -22,6 +22,7 @@ var portableInt8 = Int8{
 	Widen:        widenBytesPortable[uint16],
 	WidenFloat:   widenBytesPortable[float32],
 	PeakDot:      peakInt8Portable,
+	Tiles:        portableByteTiles,
 }
 
 // dotInt8Portable computes 4 columns at a time, whose sums stay in registers.

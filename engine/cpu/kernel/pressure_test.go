@@ -89,11 +89,12 @@ func TestProductsWhilePreempted(t *testing.T) {
 		e := newEpilogue(t, rng, 70*i8.crs, set.Int8.Cols, 1, 1e5)
 		wantInt16, wantInt8 := i16.want(), make([]uint8, 70*i8.crs)
 		set.Int8.DotBytes(wantInt8, i8.crs, i8.a, i8.ars, i8.b, i8.segs, i8.k, 70, i8.cols, e, nil, 0)
+		tiles := pressedTiles(t, set, rng)
 		integers := func() bool {
 			c, bytes := slices.Clone(i16.c), make([]uint8, len(wantInt8))
 			set.Int16.Dot(c, i16.crs, i16.a, i16.ars, i16.b, i16.scale, i16.k, i16.rows, i16.cols, i16.accumulate)
 			set.Int8.DotBytes(bytes, i8.crs, i8.a, i8.ars, i8.b, i8.segs, i8.k, 70, i8.cols, e, nil, 0)
-			return sameFloats(c, wantInt16) && slices.Equal(bytes, wantInt8)
+			return sameFloats(c, wantInt16) && slices.Equal(bytes, wantInt8) && tiles()
 		}
 		run := func(bf16, single []float32) {
 			set.BF16.Dot(bf16, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
@@ -128,4 +129,24 @@ func sameFloats(a, b []float32) bool {
 		}
 	}
 	return true
+}
+
+// pressedTiles returns a function that reports whether the transforms of 8-bit integers give the
+// same bits as at first.
+func pressedTiles(t *testing.T, set *Set, rng *rand.Rand) func() bool {
+	c := newByteTile(t, rng, 4, 5, 64, set.Int8.Tiles.Cols)
+	sums, step, panel := c.run(t, set)
+	size := (c.i1-1)*c.dstRow + (c.j1-1)*c.dstCol + (c.images-1)*c.ld + c.cols
+	e := newEpilogue(t, rng, size, c.cols, 1, 1e6)
+	run := func() ([]int16, []uint8) {
+		v, y, scratch := make([]int16, c.dst()), make([]uint8, size), make([]float32, ByteTileScratch)
+		set.Int8.Tiles.Input(c.m, v, c.step, c.bytes, c.srcRow, c.srcCol, c.channels, c.images, c.k0, c.k1, c.p0, c.p1, scratch)
+		set.Int8.Tiles.Bytes(c.m, y, c.dstRow, c.dstCol, c.ld, sums, step, panel, e, c.images, c.i1, c.j1, c.cols, scratch)
+		return v, y
+	}
+	wantV, wantY := run()
+	return func() bool {
+		v, y := run()
+		return slices.Equal(v, wantV) && slices.Equal(y, wantY)
+	}
 }

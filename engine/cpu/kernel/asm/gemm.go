@@ -32,12 +32,14 @@ const (
 )
 
 // drain is what a product of 8-bit integers does with its sums: it writes them as int32, or
-// as 8 bits as an Epilogue says.
+// as 8 bits as an Epilogue says. Products of 16-bit integers write float32, or with asSums
+// the sums themselves.
 type drain int
 
 const (
 	toInt32 drain = iota
 	toBytes
+	asSums
 )
 
 // widthsOf returns the variants. All products of pairs prefetch, since one more
@@ -78,7 +80,7 @@ type product struct {
 	*emitter
 	width
 	kind     kind
-	drain    drain // of quads
+	drain    drain // of integers
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -425,7 +427,7 @@ func (p *product) again(block string) {
 		p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
 	}
 	p.ADDQ(c, p.addr("c"))
-	if p.kind == int16Pairs && p.vnni {
+	if p.kind == int16Pairs && p.vnni && p.drain != asSums {
 		p.unless("noRowScale", p.arg("rowScale"), func() { p.ADDQ(operand.U8(uint8(4*p.rows)), p.addr("rowScale")) })
 	}
 	p.JMP(operand.LabelRef(block))

@@ -185,9 +185,49 @@ func (l *linear) uses() []int {
 		}
 	}
 	for _, v := range l.outs {
-		n[v]++
+		if v != none {
+			n[v]++
+		}
 	}
 	return n
+}
+
+// only returns the operations that some outputs need. The other outputs are none.
+func (l *linear) only(outs ...int) *linear {
+	some := &linear{ins: l.ins, outs: make([]int, len(l.outs))}
+	moved := make([]int, l.ins+len(l.ops)) // the new numbers of values
+	needed := make([]bool, len(moved))
+	for i := range some.outs {
+		some.outs[i] = none
+	}
+	for _, i := range outs {
+		needed[l.outs[i]] = true
+	}
+	for n := len(l.ops) - 1; n >= 0; n-- {
+		if op := l.ops[n]; needed[l.ins+n] {
+			needed[op.b] = true
+			if op.a != none {
+				needed[op.a] = true
+			}
+		}
+	}
+	for v := range moved {
+		moved[v] = v
+		if v < l.ins || !needed[v] {
+			continue
+		}
+		op := l.ops[v-l.ins]
+		moved[v] = l.ins + len(some.ops)
+		op.b = moved[op.b]
+		if op.a != none {
+			op.a = moved[op.a]
+		}
+		some.ops = append(some.ops, op)
+	}
+	for _, i := range outs {
+		some.outs[i] = moved[l.outs[i]]
+	}
+	return some
 }
 
 // sizes compares two numbers by size.

@@ -28,6 +28,7 @@ func generate(dir string) {
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 		write(dir, "combine_"+isa.name+"_amd64", isa, combineFile, "")
 		write(dir, "bytes_"+isa.name+"_amd64", isa, bytesFile, "")
+		write(dir, "tilesbytes_"+isa.name+"_amd64", isa, tilesBytesFile, exactSwitch(isa))
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
@@ -38,10 +39,11 @@ func generate(dir string) {
 	}
 	for _, isa := range []isa{avx512vnni, avx512, avx2} {
 		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
+		write(dir, "dotsums_"+isa.name+"_amd64", isa, dotSumsFile, sumsSwitch(isa))
 		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
 	}
 	write(dir, "words_avx512_amd64", avx512, wordsFile, "")
-	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile()} {
+	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile(), "exact_tilings.go": exactFile()} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			log.Fatal(err)
 		}

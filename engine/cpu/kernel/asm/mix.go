@@ -78,6 +78,8 @@ func mixConstants(e *emitter, kinds []mixKind) map[string]operand.Mem {
 type mixer struct {
 	*emitter
 	*linear
+	integers  int  // the bits of the integers that it transforms, or 0 for float32
+	claims    bool // sinks take the registers of outputs
 	constants map[string]operand.Mem
 	factors   map[string]operand.Op // the operands that hold them
 	free      []reg.VecPhysical
@@ -107,7 +109,14 @@ func (x *mixer) transform(source func(k int) reg.VecPhysical, sink func(i int, r
 	deliver := func(v int) {
 		for i, o := range x.outs {
 			if o == v {
-				sink(i, get(v))
+				r := get(v)
+				if x.claims {
+					r = x.claim(r, uses[v] == 1)
+					if uses[v] == 1 {
+						at[v] = nil
+					}
+				}
+				sink(i, r)
 				drop(v)
 			}
 		}
@@ -140,8 +149,23 @@ func (x *mixer) transform(source func(k int) reg.VecPhysical, sink func(i int, r
 	}
 }
 
+// claim returns a register for an output that the transform does not use afterwards: that of
+// the output if nothing else reads it.
+func (x *mixer) claim(r reg.VecPhysical, last bool) reg.VecPhysical {
+	if last {
+		return r
+	}
+	own := x.take()
+	x.VMOVAPS(r, own)
+	return own
+}
+
 // operate computes dst = a + c*b, or c*b without a.
 func (x *mixer) operate(a, b, dst reg.VecPhysical, c *big.Rat) {
+	if x.integers > 0 {
+		x.operateIntegers(a, b, dst, c)
+		return
+	}
 	constant := x.factors[c.RatString()]
 	switch {
 	case a == nil:
