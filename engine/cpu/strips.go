@@ -9,6 +9,14 @@ import (
 // cache.
 const mostStripLines = 14
 
+// mostStripPixel is the most elements of all images at one pixel in training, whose batches
+// are large: a line of one image takes a cache line for every pixel.
+const mostStripPixel = 64
+
+// sumTasks is the least number of tasks where each sums its results for a batch norm, which
+// must not depend on the number of threads.
+const sumTasks = 32
+
 // byStrips makes p compute by strips, where it would gather patches, and reports whether it
 // does. Other kernels have sums in another order, so this must depend only on the layer, and
 // on whether a kernel has DotRound.
@@ -18,8 +26,15 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 	if !p.patches || !p.rounds() || p.groups > 1 || s.DilationW != 1 || s.Residual != nil || s.KW*c > 64 {
 		return false
 	}
+	if p.sums() && n*c > mostStripPixel {
+		return false
+	}
 	t := &strips{win: s.Window, images: n, c: c, h: h, w: w, oh: oh, ow: ow, width: (w + 2*s.PadW) * c}
-	t.lines = max(1, min(mostStripLines, oh*n/(4*b.pool.threads), oh))
+	tasks := 4 * b.pool.threads
+	if p.sums() {
+		tasks = sumTasks
+	}
+	t.lines = max(1, min(mostStripLines, oh*n/tasks, oh))
 	t.count = ceil(oh, t.lines)
 	for y := range oh {
 		if y%t.lines == 0 {
@@ -32,7 +47,7 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 		t.segs = append(t.segs, segs)
 	}
 	p.strips, p.patches, p.work = t, false, p.stripTask
-	b.areas.need(ceil(t.mostInput*t.width, 2) + ceil(ow*p.bf16.Cols, 2) + 2*p.bf16.Cols)
+	b.areas.need(ceil(t.mostInput*t.width, 2) + ceil(ow*p.bf16.Cols, 2) + (2+columnSums)*p.bf16.Cols)
 	return true
 }
 
@@ -71,21 +86,45 @@ func (p *bf16Product) stripTask(i int) {
 	for q := range p.panels {
 		lo := q * p.bf16.Cols
 		n := min(p.bf16.Cols, p.n-lo)
+		sums := p.sumArea(area)
 		for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
 			to := (y*t.ow*t.images+image)*p.n + lo
 			if !p.fits(n) {
-				p.narrowLine(rest, input, packed[q*panel:], to, lo, n, t.segs[y])
+				p.narrowLine(rest, input, packed[q*panel:], to, lo, n, t.segs[y], sums, y%t.lines == 0)
 				continue
 			}
-			p.bf16.DotRound(p.dst.bf16[to:], t.images*p.n, input, t.win.StrideW*t.c, packed[q*panel:], t.segs[y],
-				t.win.KW*t.c, t.ow, n, p.drain(to, lo), nil, 0)
+			p.line(p.dst.bf16[to:], t.images*p.n, input, packed[q*panel:], t.segs[y], n, p.drain(to, lo), sums, y%t.lines == 0)
+		}
+		if p.sums() {
+			p.after.stats.add(i, lo, n, sums, p.bf16.Cols, p.shift(lo))
 		}
 	}
 }
 
+// line computes n columns of a line into y, whose pixels are ldy apart, and adds them to sums
+// if there are some, of which those of the first line are fresh.
+func (p *bf16Product) line(y []uint16, ldy int, input, panel []uint16, segs []kernel.Seg, n int, f kernel.Finish, sums []float32, fresh bool) {
+	t := p.strips
+	ars, k := t.win.StrideW*t.c, t.win.KW*t.c
+	if p.sums() {
+		p.bf16.DotStats(y, ldy, input, ars, panel, segs, k, t.ow, n, f.Shift, sums, fresh, nil, 0)
+		return
+	}
+	p.bf16.DotRound(y, ldy, input, ars, panel, segs, k, t.ow, n, f, nil, 0)
+}
+
+// stripRows lists the rows of every task.
+func (t *strips) stripRows() (rows []int) {
+	for i := range t.count * t.images {
+		strip := i / t.images
+		rows = append(rows, min(t.lines, t.oh-strip*t.lines)*t.ow)
+	}
+	return rows
+}
+
 // narrowLine computes a line of n columns, which the kernel cannot, as a line of a full panel
 // in area, and copies it.
-func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg) {
+func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n int, segs []kernel.Seg, sums []float32, fresh bool) {
 	t, cols := p.strips, p.bf16.Cols
 	f := p.drain(to, lo)
 	scale, shift, line := area[:cols], area[cols:2*cols], area[2*cols:].bf16()
@@ -98,7 +137,7 @@ func (p *bf16Product) narrowLine(area memory, input, panel []uint16, to, lo, n i
 		f.Shift = shift
 	}
 	f.Res = nil
-	p.bf16.DotRound(line, cols, input, t.win.StrideW*t.c, panel, segs, t.win.KW*t.c, t.ow, cols, f, nil, 0)
+	p.line(line, cols, input, panel, segs, cols, f, sums, fresh)
 	for x := range t.ow {
 		copy(p.dst.bf16[to+x*t.images*p.n:][:n], line[x*cols:])
 	}
