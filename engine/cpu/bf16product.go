@@ -10,17 +10,18 @@ import (
 // can do that; otherwise they are first written to a block of float32. Where the destination
 // is float32, as for linear layers, they are written there directly.
 type bf16Product struct {
-	set    *kernel.Set
-	bf16   *kernel.BF16
-	groups int
-	k, n   int // channels of a group: of the source, of the destination
-	taps   int
-	src    []uint16
-	dst    activation
-	base   activation // added to the result; may be empty
-	after  *epilogue
-	reduce *normReduce // of a batch norm before the convolution whose input's gradient this is, or nil
-	areas  *areas
+	set     *kernel.Set
+	bf16    *kernel.BF16
+	groups  int
+	k, n    int // channels of a group: of the source, of the destination
+	taps    int
+	src     []uint16
+	dst     activation
+	base    activation // added to the result; may be empty
+	after   *epilogue
+	reduce  *normReduce // of a batch norm before the convolution whose input's gradient this is, or nil
+	reduces bool        // there will be such a reduction
+	areas   *areas
 
 	// patches says that the inputs of all taps are gathered and multiplied as one row
 	// (im2col). It is used where the channels are too few, or odd in number, to be
@@ -111,20 +112,22 @@ func (p *bf16Product) cut(rows, source int) (most int) {
 	}
 	sets := ceil(p.panels, p.together)
 	p.together = ceil(p.panels, sets) // sets of about one size
+	if p.sums() {
+		return chunkRows
+	}
 	pieces := ceil(tasks, p.groups*sets)
 	return max(min(chunkRows, ceil(rows, pieces)), p.bf16.Rows)
 }
 
-// rounds reports whether sums are rounded while they are in registers. The statistics of
-// a batch norm need them in memory.
-func (p *bf16Product) rounds() bool {
-	return p.dst.bf16 != nil && p.finishes()
-}
+// rounds reports whether sums are rounded to bfloat16 while they are in registers.
+func (p *bf16Product) rounds() bool { return p.dst.bf16 != nil && p.finishes() }
 
 // finishes reports whether the kernels can finish and round sums while they are in registers.
-func (p *bf16Product) finishes() bool {
-	return p.bf16.DotRound != nil && (p.after == nil || p.after.stats == nil)
-}
+func (p *bf16Product) finishes() bool { return p.bf16.DotRound != nil }
+
+// sums reports whether the columns of the result are summed, for a batch norm. The sums of a
+// chunk are one part, so that chunks must depend only on the layer.
+func (p *bf16Product) sums() bool { return p.reduces || p.after != nil && p.after.stats != nil }
 
 // fits reports whether that can be done with a panel of n columns.
 func (p *bf16Product) fits(n int) bool { return n == p.bf16.Cols || n <= p.bf16.RoundNarrow }

@@ -30,7 +30,10 @@ func (b *binder) divide(p *bf16Product, runs []run, images int) {
 			p.offs = append(p.offs, p.offsets(&p.chunks[i]))
 		}
 	}
-	p.areas.need(most * block)
+	if p.reduces {
+		p.part()
+	}
+	p.areas.need(most*block + columnSums*p.bf16.Cols)
 	p.work = p.task
 }
 
@@ -70,10 +73,8 @@ func (p *bf16Product) task(i int) {
 			p.direct(at, lo, n, a, ars, panel, segs)
 			continue
 		}
-		if p.dst.bf16 != nil && p.lines == nil && len(segs) > 0 && p.rounds() && p.fits(n) {
-			from, pace := f.next.take(f.steps)
-			to := c.row*p.groups*p.n + lo
-			p.bf16.DotRound(p.dst.bf16[to:], p.groups*p.n, a, ars, panel, segs, p.sum, c.rows, n, p.drain(to, lo), from, pace)
+		if p.lines == nil && len(segs) > 0 && p.rounds() && p.fits(n) {
+			p.inRegisters(at, lo, n, a, ars, panel, segs, &f, area)
 			continue
 		}
 		block := area[:c.rows*p.bf16.Cols]
@@ -83,8 +84,11 @@ func (p *bf16Product) task(i int) {
 			p.multiply(block, a, ars, panel, segs, at, lo, n, &f)
 		}
 		p.finish(block, at, lo, n)
+		if p.reduce != nil && len(segs) > 0 {
+			p.reduce.take(at, c.row, c.rows, lo, n)
+		}
 	}
-	if p.reduce != nil { // for all panels at once, since processors prefetch long stretches of rows
+	if p.reduce != nil && len(segs) == 0 { // for all panels at once, since processors prefetch long stretches of rows
 		lo := first * p.bf16.Cols
 		p.reduce.take(at, c.row, c.rows, g*p.n+lo, min(p.n, last*p.bf16.Cols)-lo)
 	}
@@ -174,6 +178,9 @@ func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {
 			rows[i] = c.rows
+		}
+		if p.strips != nil {
+			rows = p.strips.rowsOfTasks()
 		}
 		b.initMoments(p.after.stats, rows, false)
 	}

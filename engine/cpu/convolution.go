@@ -105,7 +105,7 @@ func (b *binder) convGradInputBF16(s *engine.ConvGradInput) func() {
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
 	p := &bf16Product{
 		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
-		src: b.act(s.DY).bf16, dst: b.act(s.DX), base: b.act(s.Base),
+		src: b.act(s.DY).bf16, dst: b.act(s.DX), base: b.act(s.Base), reduces: s.Reduce != nil,
 	}
 	b.divide(p, runs, n)
 	var finish func()

@@ -101,6 +101,7 @@ type chunk struct {
 	source    int // offset of the first row's sources from those of the run, in elements
 	ars       int // elements between the sources of neighbouring rows
 	segs      []kernel.Seg
+	parted    []kernel.Seg // the same terms in more segments, or nil
 	joined    joined
 }
 

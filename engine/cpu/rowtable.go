@@ -16,7 +16,7 @@ func (b *binder) byRows(p *bf16Product, s *engine.Conv) bool {
 	n, c, h, w := s.X.Dims()
 	_, _, oh, ow := s.Y.Dims()
 	rows := n * oh * ow
-	if !b.Static || p.patches || p.strips != nil || !p.rounds() || p.n%p.bf16.Cols != 0 {
+	if !b.Static || p.sums() || p.patches || p.strips != nil || !p.rounds() || p.n%p.bf16.Cols != 0 {
 		return false
 	}
 	if n > 1 && (p.taps*rows > mostRowTable || p.taps > 1 && n*h*w*c > mostRowSource) {

@@ -20,6 +20,14 @@ const (
 	stripBudget = 384 << 10
 )
 
+// mostStripPixel is the most elements of all images at one pixel in training, whose batches
+// are large: a line of one image takes a cache line for every pixel.
+const mostStripPixel = 64
+
+// sumTasks is the least number of tasks where each sums its results for a batch norm, which
+// must not depend on the number of threads.
+const sumTasks = 32
+
 // byStrips makes p compute by strips, where it would gather patches, and reports whether it
 // does. Other kernels have sums in another order, so this must depend only on the layer, and
 // on whether a kernel has DotRound.
@@ -29,13 +37,20 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 	if !p.patches || !p.finishes() || p.dst.full != nil || p.groups > 1 || s.DilationW != 1 || s.Residual != nil || s.KW*c > 64 {
 		return false
 	}
+	if p.sums() && n*c > mostStripPixel {
+		return false
+	}
 	t := &strips{set: b.set, win: s.Window, images: n, c: c, h: h, w: w, oh: oh, ow: ow, width: (w + 2*s.PadW) * c}
 	t.groups = n
-	if n >= stripImages {
+	if n >= stripImages && !p.sums() {
 		t.groups = ceil(n, stripGroup)
 	}
 	t.together = ceil(n, t.groups)
-	t.lines = max(1, min(mostStripLines, oh*t.groups/(4*b.pool.threads), oh))
+	tasks := 4 * b.pool.threads
+	if p.sums() {
+		tasks = sumTasks
+	}
+	t.lines = max(1, min(mostStripLines, oh*t.groups/tasks, oh))
 	for t.together > 1 && t.lines > 1 && 2*t.together*t.width*t.reach(t.lines) > stripBudget {
 		t.lines--
 	}
@@ -59,7 +74,7 @@ func (b *binder) byStrips(p *bf16Product, s *engine.Conv) bool {
 	if p.dst.bytes != nil {
 		aside *= p.panels
 	}
-	b.areas.need(ceil(t.together*t.frame, 2) + ceil(max(ow, t.together)*aside, 2) + 2*aside)
+	b.areas.need(ceil(t.together*t.frame, 2) + ceil(max(ow, t.together)*aside, 2) + 2*aside + columnSums*p.bf16.Cols)
 	return true
 }
 
@@ -100,6 +115,10 @@ func (p *bf16Product) stripTask(i int) {
 	for l := range t.inputs[strip] {
 		t.copyLines(input[l*t.width:], p.src, t.firstLine[strip]+l, image, end-image)
 	}
+	if p.sums() {
+		p.stripSums(i, strip, image, rest, input)
+		return
+	}
 	for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
 		if t.together == 1 {
 			p.stripRows(rest, input, (y*t.ow*t.images+image)*p.n, t.images*p.n, t.win.StrideW*t.c, t.segs[y], t.ow)
@@ -111,6 +130,31 @@ func (p *bf16Product) stripTask(i int) {
 	}
 }
 
+// stripSums is stripTask for a strip of one image whose results are summed for a batch norm,
+// panel by panel.
+func (p *bf16Product) stripSums(task, strip, image int, area memory, input []uint16) {
+	t, packed, panel := p.strips, p.packed().bf16(), p.panelSize()
+	sums := p.sumArea(area)
+	for q := range p.panels {
+		lo := q * p.bf16.Cols
+		n := min(p.bf16.Cols, p.n-lo)
+		for y := strip * t.lines; y < min((strip+1)*t.lines, t.oh); y++ {
+			p.multiplyRows(area, input, packed[q*panel:], (y*t.ow*t.images+image)*p.n+lo, t.images*p.n, t.win.StrideW*t.c, lo, n,
+				t.segs[y], t.ow, sums, y%t.lines == 0)
+		}
+		p.after.stats.add(task, lo, n, sums, p.bf16.Cols, p.shift(lo))
+	}
+}
+
+// rowsOfTasks lists the rows of every task.
+func (t *strips) rowsOfTasks() (rows []int) {
+	for i := range t.count * t.groups {
+		strip := i / t.groups
+		rows = append(rows, min(t.lines, t.oh-strip*t.lines)*t.ow)
+	}
+	return rows
+}
+
 // stripRows computes all columns of some rows, whose inputs lie ars apart and whose results,
 // from element to on, ldy apart.
 func (p *bf16Product) stripRows(area memory, input []uint16, to, ldy, ars int, segs []kernel.Seg, rows int) {
@@ -118,16 +162,47 @@ func (p *bf16Product) stripRows(area memory, input []uint16, to, ldy, ars int, s
 		p.rowsOfBytes(area, input, to, ldy, ars, segs, rows)
 		return
 	}
-	packed, panel, k := p.packed().bf16(), p.panelSize(), p.strips.win.KW*p.strips.c
+	packed, panel := p.packed().bf16(), p.panelSize()
 	for q := range p.panels {
 		lo := q * p.bf16.Cols
-		n := min(p.bf16.Cols, p.n-lo)
-		if !p.fits(n) {
-			p.narrowRows(area, input, packed[q*panel:], to+lo, ldy, ars, lo, n, segs, rows)
-			continue
-		}
-		p.bf16.DotRound(p.dst.bf16[to+lo:], ldy, input, ars, packed[q*panel:], segs, k, rows, n, p.drain(to+lo, lo), nil, 0)
+		p.multiplyRows(area, input, packed[q*panel:], to+lo, ldy, ars, lo, min(p.bf16.Cols, p.n-lo), segs, rows, nil, false)
 	}
+}
+
+// multiplyRows computes n columns of some rows, from lo on. If there are sums, it adds the
+// results to them; fresh says that these are the first.
+func (p *bf16Product) multiplyRows(area memory, input, panel []uint16, to, ldy, ars, lo, n int, segs []kernel.Seg, rows int, sums []float32, fresh bool) {
+	k := p.strips.win.KW * p.strips.c
+	f, y, width, cols := p.drain(to, lo), p.dst.bf16[to:], ldy, n
+	narrow := !p.fits(n)
+	if narrow { // the kernel computes a full panel in area, which is then copied
+		cols, width, y = p.bf16.Cols, p.bf16.Cols, p.aside(area, &f, n)
+	}
+	if sums != nil {
+		p.bf16.DotStats(y, width, input, ars, panel, segs, k, rows, cols, f.Shift, sums, fresh, nil, 0)
+	} else {
+		p.bf16.DotRound(y, width, input, ars, panel, segs, k, rows, cols, f, nil, 0)
+	}
+	for r := 0; narrow && r < rows; r++ {
+		copy(p.dst.bf16[to+r*ldy:][:n], y[r*width:])
+	}
+}
+
+// aside makes f that of a full panel, of which n columns are used, and returns the part of area
+// for its results.
+func (p *bf16Product) aside(area memory, f *kernel.Finish, n int) []uint16 {
+	cols := p.bf16.Cols
+	scale, shift := area[:cols], area[cols:2*cols]
+	if f.Scale != nil {
+		copy(scale, f.Scale[:n])
+		f.Scale = scale
+	}
+	if f.Shift != nil {
+		copy(shift, f.Shift[:n])
+		f.Shift = shift
+	}
+	f.Res = nil
+	return area[2*cols:].bf16()
 }
 
 // rowsOfBytes is stripRows for results of 8 bits. It computes all columns in area before it
@@ -143,27 +218,6 @@ func (p *bf16Product) rowsOfBytes(area memory, input []uint16, to, ldy, ars int,
 		p.bf16.DotRound(result[q*cols:], all, input, ars, packed[q*panel:], segs, k, rows, cols, f, nil, 0)
 	}
 	p.set.Int8.BytesOfBF16(p.dst.bytes[to:], ldy, result, all, rows, p.n, p.after.least)
-}
-
-// narrowRows computes rows of n columns, which the kernel cannot, as rows of a full panel in
-// area, and copies them.
-func (p *bf16Product) narrowRows(area memory, input, panel []uint16, to, ldy, ars, lo, n int, segs []kernel.Seg, rows int) {
-	t, cols := p.strips, p.bf16.Cols
-	f := p.drain(to, lo)
-	scale, shift, result := area[:cols], area[cols:2*cols], area[2*cols:].bf16()
-	if f.Scale != nil {
-		copy(scale, f.Scale[:n])
-		f.Scale = scale
-	}
-	if f.Shift != nil {
-		copy(shift, f.Shift[:n])
-		f.Shift = shift
-	}
-	f.Res = nil
-	p.bf16.DotRound(result, cols, input, ars, panel, segs, t.win.KW*t.c, rows, cols, f, nil, 0)
-	for r := range rows {
-		copy(p.dst.bf16[to+r*ldy:][:n], result[r*cols:])
-	}
 }
 
 // copyLines copies a line of some images, with zeros at its sides.

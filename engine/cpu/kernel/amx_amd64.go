@@ -22,7 +22,7 @@ var setAMX = sync.OnceValue(func() *Set {
 	h.Native, h.Unit = true, "AMX TDPBF16PS"
 	h.Rows, h.Cols, h.Depth = 2*tileRows, 2*tileCols, tileDepth
 	h.Dot, h.Fetches, h.DotFetch, h.PeakDot = dotAMX, false, dotFetchAMX, peakDotAMX
-	h.DotRound, h.DotRows = nil, nil
+	h.DotRound, h.DotRows, h.DotStats, h.DotReduce = nil, nil, nil, nil
 	return &s
 })
 

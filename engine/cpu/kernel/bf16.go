@@ -56,6 +56,21 @@ type BF16 struct {
 	// their weights at b[s*k*Cols]. cols is Cols. DotRows is nil where DotRound is.
 	DotRows func(y []uint16, ldy int, table []*uint16, ld, at int, b []uint16, segs, k, rows, cols int, f Finish, next []uint16, pace int)
 
+	// DotStats is DotRound with y = x + shift, which also sums the columns of x. sums has
+	// three rows of Cols: pivots, sums of x less its pivot, and sums of the squares of that.
+	// If fresh is set, the pivots are the first row of x, and the sums begin with 0; otherwise
+	// they go on from what they are. Rows are added in their order. Any pivot that is one of
+	// n values makes their variance exact to about n units in the last place, wherever the
+	// values lie. A nil shift means 0. DotStats is nil where DotRound is.
+	DotStats func(y []uint16, ldy int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, shift, sums []float32, fresh bool, next []uint16, pace int)
+
+	// DotReduce is DotRound for the gradient of a batch norm's output: y = x + Res, or 0
+	// where Gate, if it is not nil, is 0 or less. It adds to sums, two rows of Cols, y before it is
+	// rounded, and its products with X less its mean. It is fastest with at least four
+	// segments, in each of which it prefetches one of its operands. DotReduce is nil where
+	// DotRound is.
+	DotReduce func(y []uint16, ldy int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, g Reduction, sums []float32, next []uint16, pace int)
+
 	// RoundNarrow is the most columns of less than a panel that DotRound computes.
 	RoundNarrow int
 
@@ -131,4 +146,11 @@ type Finish struct {
 	Scale, Shift []float32
 	Res          []uint16
 	ReLU         bool
+}
+
+// Reduction has the operands of DotReduce. Those in bfloat16 have the distances of rows that
+// the result has.
+type Reduction struct {
+	Res, Gate, X []uint16 // Res and Gate may be nil
+	Mean         []float32
 }

@@ -27,6 +27,16 @@ type roundBlock struct {
 	rows, blocks int
 }
 
+// sumBlock is roundBlock for a product kernel that sums its results.
+type sumBlock struct {
+	roundBlock
+	sums         *float32
+	shift        *float32 // of results
+	fresh        int
+	res, gate, x *uint16 // of gradients
+	mean         *float32
+}
+
 // drain has the operands with which sums are finished, at the first row of a call.
 type drain struct {
 	scale, shift *float32

@@ -7,6 +7,8 @@ var portableBF16 = BF16{
 	DotFetch:            dotFetchPortable,
 	DotRound:            dotRoundPortable,
 	DotRows:             dotRowsPortable,
+	DotStats:            dotStatsPortable,
+	DotReduce:           dotReducePortable,
 	RoundNarrow:         15,
 	PackPairs:           packPairsPortable[uint16],
 	PackPairsFloat:      packPairsFloatPortable,

@@ -34,6 +34,7 @@ func generate(dir string) {
 		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", bf16Pairs, ""))
 		write(dir, "round_"+isa.name+"_amd64", isa, roundFile, roundSwitch(isa))
+		write(dir, "sums_"+isa.name+"_amd64", isa, sumsFile, sumsSwitch(isa))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 		write(dir, "tiles_"+isa.name+"_amd64", isa, tilesFile, tileSwitch(isa))
 	}
