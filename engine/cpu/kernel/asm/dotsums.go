@@ -39,8 +39,8 @@ func (p *product) writeSums() {
 	p.done()
 }
 
-// sumsSwitch returns the Go functions that call these kernels by row count.
-func sumsSwitch(isa isa) string {
+// dotSumsSwitch returns the Go functions that call these kernels by row count.
+func dotSumsSwitch(isa isa) string {
 	var s strings.Builder
 	for _, w := range widthsOf(int16Pairs) {
 		param, arg := "", ""

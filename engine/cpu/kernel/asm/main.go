@@ -40,7 +40,7 @@ func generate(dir string) {
 	}
 	for _, isa := range []isa{avx512vnni, avx512, avx2} {
 		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
-		write(dir, "dotsums_"+isa.name+"_amd64", isa, dotSumsFile, sumsSwitch(isa))
+		write(dir, "dotsums_"+isa.name+"_amd64", isa, dotSumsFile, dotSumsSwitch(isa))
 		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
 	}
 	write(dir, "words_avx512_amd64", avx512, wordsFile, "")
