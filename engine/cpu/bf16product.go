@@ -140,3 +140,10 @@ func (p *bf16Product) drain(to, lo int) kernel.Finish {
 	}
 	return kernel.Finish{Scale: from(p.after.scale, lo), Shift: from(p.after.shift, lo), Res: p.after.residual.at(to).bf16, ReLU: p.after.relu}
 }
+
+// bf16Fetches says what is prefetched into the cache while a chunk is multiplied.
+type bf16Fetches struct {
+	early int // rows of every panel during which the result's lines are fetched
+	steps int // steps of the other rows, during which next is fetched
+	next  bf16Prefetch
+}

@@ -106,13 +106,6 @@ func (p *bf16Product) multiply(block []float32, a []uint16, ars int, panel []uin
 	}
 }
 
-// bf16Fetches says what is prefetched into the cache while a chunk is multiplied.
-type bf16Fetches struct {
-	early int // rows of every panel during which the result's lines are fetched
-	steps int // steps of the other rows, during which next is fetched
-	next  bf16Prefetch
-}
-
 // fetches chooses what is prefetched while a chunk is multiplied by some panels: the
 // cache lines of each panel's result, if there are about as many as steps in some blocks
 // of rows, and the inputs of the last tap of the chunk that this thread probably

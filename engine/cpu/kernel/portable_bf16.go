@@ -78,25 +78,6 @@ func dotFetchPortable(c []float32, crs int, a []uint16, ars int, b []uint16, seg
 	dotPortable(c, crs, a, ars, b, segs, k, rows, cols, accumulate)
 }
 
-// dot4 adds to sum the products of a with four columns of a panel.
-func dot4(sum *[4]float32, a, b []uint16) {
-	const pair = 2 * 16
-	s0, s1, s2, s3 := sum[0], sum[1], sum[2], sum[3]
-	for i := 0; i+1 < len(a); i += 2 {
-		x, y := widen(a[i]), widen(a[i+1])
-		w := (*[8]uint16)(b[i/2*pair:])
-		s0 += float32(y * widen(w[1]))
-		s1 += float32(y * widen(w[3]))
-		s2 += float32(y * widen(w[5]))
-		s3 += float32(y * widen(w[7]))
-		s0 += float32(x * widen(w[0]))
-		s1 += float32(x * widen(w[2]))
-		s2 += float32(x * widen(w[4]))
-		s3 += float32(x * widen(w[6]))
-	}
-	*sum = [4]float32{s0, s1, s2, s3}
-}
-
 func packPairsPortable[T uint16 | int16](dst, src []T, rows, n, ld, cols int) {
 	for k := 0; k < rows; k += 2 {
 		pair := dst[k*cols:][:2*cols]
@@ -175,27 +156,6 @@ func patchesOfOne(dst, src []uint16, offs []int, rows, ld, dld int) {
 	}
 	for i := range rows {
 		clear(dst[i*dld+len(offs) : (i+1)*dld])
-	}
-}
-
-func finishPortable(y []uint16, ldy int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int) {
-	for r := range rows {
-		for c := range n {
-			v := x[r*ldx+c]
-			if scale != nil {
-				v = float32(v * scale[c])
-			}
-			if shift != nil {
-				v += shift[c]
-			}
-			if res != nil {
-				v += widen(res[r*ldy+c])
-			}
-			if relu && v < 0 {
-				v = 0
-			}
-			y[r*ldy+c] = narrow(v)
-		}
 	}
 }
 

@@ -52,3 +52,43 @@ func (f *Finish) row(y []uint16, to int, sums []float32) {
 	}
 	finishPortable(y[to:], 0, sums, 0, f.Scale, f.Shift, res, f.ReLU, 1, len(sums))
 }
+
+// dot4 adds to sum the products of a with four columns of a panel.
+func dot4(sum *[4]float32, a, b []uint16) {
+	const pair = 2 * 16
+	s0, s1, s2, s3 := sum[0], sum[1], sum[2], sum[3]
+	for i := 0; i+1 < len(a); i += 2 {
+		x, y := widen(a[i]), widen(a[i+1])
+		w := (*[8]uint16)(b[i/2*pair:])
+		s0 += float32(y * widen(w[1]))
+		s1 += float32(y * widen(w[3]))
+		s2 += float32(y * widen(w[5]))
+		s3 += float32(y * widen(w[7]))
+		s0 += float32(x * widen(w[0]))
+		s1 += float32(x * widen(w[2]))
+		s2 += float32(x * widen(w[4]))
+		s3 += float32(x * widen(w[6]))
+	}
+	*sum = [4]float32{s0, s1, s2, s3}
+}
+
+func finishPortable(y []uint16, ldy int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int) {
+	for r := range rows {
+		for c := range n {
+			v := x[r*ldx+c]
+			if scale != nil {
+				v = float32(v * scale[c])
+			}
+			if shift != nil {
+				v += shift[c]
+			}
+			if res != nil {
+				v += widen(res[r*ldy+c])
+			}
+			if relu && v < 0 {
+				v = 0
+			}
+			y[r*ldy+c] = narrow(v)
+		}
+	}
+}
