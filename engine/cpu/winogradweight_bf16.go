@@ -46,20 +46,30 @@ type bf16Image struct {
 	data                  []uint16
 }
 
-// bandFactors is one row of a matrix: its numbers that are not zero, and their columns.
+// bandFactors is one row of a matrix: its numbers that are not zero, and their columns, in
+// order. Each multiplies a line of an image, and offs[i][k] is the distance from line at[i] to
+// line at[i+k].
 type bandFactors struct {
 	at      []int
 	factors []float32
+	offs    [][]int
 }
 
-// factorsOf returns the rows of a matrix.
-func factorsOf(m kernel.Mix) (rows []bandFactors) {
+// factorsOf returns the rows of a matrix that is applied to lines of images like p.
+func (p *bf16Image) factorsOf(m kernel.Mix) (rows []bandFactors) {
 	for _, row := range m.Coefficients() {
 		var f bandFactors
 		for k, v := range row {
 			if v != 0 {
 				f.at, f.factors = append(f.at, k), append(f.factors, float32(v))
 			}
+		}
+		for i, from := range f.at {
+			var offs []int
+			for _, at := range f.at[i:] {
+				offs = append(offs, (at-from)*p.w*p.batch*p.channels)
+			}
+			f.offs = append(f.offs, offs)
 		}
 		rows = append(rows, f)
 	}
@@ -90,7 +100,7 @@ func (b *binder) bandWeight(f tiling, s *engine.ConvGradWeight) func() {
 	_, cout, oh, ow := s.DY.Dims()
 	w.x, w.dy = bf16Image{h, wide, n, cin, b.act(s.X).bf16}, bf16Image{oh, ow, n, cout, b.act(s.DY).bf16}
 	w.across, w.down = ceil(ow, f.m), ceil(oh, f.m)
-	w.input, w.grad = factorsOf(f.input), factorsOf(f.outputGrad)
+	w.input, w.grad = w.x.factorsOf(f.input), w.dy.factorsOf(f.outputGrad)
 	w.divide(b.pool.threads)
 	product := cin * cout
 	w.sums = b.borrow(w.parts * f.points() * product)
@@ -218,17 +228,15 @@ func (w *bandWeight) transformGradients(s *bandShare, y, image, images int) {
 // begin at left, of some images and of n channels from c on. Those of an image begin ld
 // elements after those of the image before. What is outside the image counts as zero.
 func (p *bf16Image) combine(set *kernel.Set, dst []float32, f *bandFactors, y, width, left, image, images, c, n, ld int) {
-	var offs [kernel.CombineTerms]int
-	var factors [kernel.CombineTerms]float32
-	terms, line := 0, p.batch*p.channels
-	for k, at := range f.at {
-		if y+at >= 0 && y+at < p.h {
-			offs[terms], factors[terms] = ((y+at)*p.w*p.batch+image)*p.channels+c, f.factors[k]
-			terms++
-		}
+	line, pixel := p.batch*p.channels, images*ld
+	first, end := 0, len(f.at) // the lines that are inside the image
+	for first < end && y+f.at[first] < 0 {
+		first++
 	}
-	pixel := images * ld
-	if terms == 0 {
+	for end > first && y+f.at[end-1] >= p.h {
+		end--
+	}
+	if first == end {
 		clear(dst[:width*pixel])
 		return
 	}
@@ -241,8 +249,10 @@ func (p *bf16Image) combine(set *kernel.Set, dst []float32, f *bandFactors, y, w
 	case n == p.channels:
 		rows, n = 1, images*n
 	}
+	offs, factors := f.offs[first][:end-first], f.factors[first:end]
+	src := p.data[((y+f.at[first])*p.w*p.batch+image)*p.channels+c:]
 	for x := range columns {
-		set.BF16.Combine(dst[(left+x)*pixel:], ld, p.data[x*line:], p.channels, offs[:terms], factors[:terms], rows, n)
+		set.BF16.Combine(dst[(left+x)*pixel:], ld, src[x*line:], p.channels, offs, factors, rows, n)
 	}
 }
 
