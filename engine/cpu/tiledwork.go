@@ -130,6 +130,25 @@ func (w *tiledWork) window(g tileGroup, t int) (at, k0, k1, p0, p1 int) {
 	return ((y+k0)*w.from.w+x+p0)*w.from.pixel() + g.image*w.from.channels, k0, k1, p0, p1
 }
 
+// fetchedBefore returns the pixels of a group's results, from and to, whose cache lines are
+// prefetched before the products of a point. Those of a single image are in the cache.
+func (w *tiledWork) fetchedBefore(g tileGroup, point int) (from, to int) {
+	if w.to.batch == 1 {
+		return 0, 0
+	}
+	pixels := w.f.m * w.f.m * g.tiles
+	return pixels * point / w.f.points(), pixels * (point + 1) / w.f.points()
+}
+
+// pace returns how many bytes of the next weights a product prefetches in a step: the weights
+// of a single image come from memory.
+func (w *tiledWork) pace(g tileGroup) int {
+	if w.to.batch > 1 {
+		return 0
+	}
+	return ceil(4*w.k.Cols, ceil(g.rows(), w.k.Rows))
+}
+
 // lines returns where the results of a pixel of a group are in a panel of columns: the
 // offset of the first, and the number and the distance of rows of which a cache line, of so
 // many elements, is to be prefetched. The processor does not prefetch them, since tiles read

@@ -171,18 +171,13 @@ func (w *winogradBytes) multiply(g tileGroup, q int, v []int16, sums []int32) {
 	cols, size := w.k.Cols, w.panelSize()
 	panel := w.packed().int16s()[q*size:][:size]
 	n := ceil(min(cols, w.to.channels-q*cols), cols/2) * cols / 2
-	single := w.to.batch == 1 // whose weights come from memory, and whose results are in the cache
-	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
-		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single && q%w.together == 0; fetched++ {
-			w.fetch(g, fetched, q*cols)
+		for i, end := w.fetchedBefore(g, p); i < end && q%w.together == 0; i++ {
+			w.fetch(g, i, q*cols)
 		}
 		at := p * w.depth * cols
-		next, pace := panel[min(at+w.depth*cols, len(panel)-1):], 0
-		if single {
-			pace = ceil(4*cols, ceil(g.rows(), w.k.Rows))
-		}
-		w.k.DotSums(sums[p*w.productStep():], cols, v[p*w.inputStep():], w.depth, panel[at:], w.depth, g.rows(), n, next, pace)
+		next := panel[min(at+w.depth*cols, len(panel)-1):]
+		w.k.DotSums(sums[p*w.productStep():], cols, v[p*w.inputStep():], w.depth, panel[at:], w.depth, g.rows(), n, next, w.pace(g))
 	}
 }
 

@@ -222,22 +222,17 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
 	packed, n := w.packed(), ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2)*w.k.Cols/2
 	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
-	single := w.dst.batch == 1 // whose weights come from memory, and whose results are in the cache
-	fetched, pixels := 0, w.f.m*w.f.m*g.tiles
 	for p := range w.f.points() {
-		for end := pixels * (p + 1) / w.f.points(); fetched < end && !single; fetched++ {
-			w.fetch(g, fetched, q*cols)
+		for i, end := w.fetchedBefore(g, p); i < end; i++ {
+			w.fetch(g, i, q*cols)
 		}
 		for c := range w.chunks() {
 			from := c * w.together()
 			k := min(w.together(), w.depth-from)
 			at := (p*w.depth + from) * cols
-			next, pace := panel[min(at+k*cols, len(panel)-1):], 0
-			if single {
-				pace = ceil(4*cols, ceil(g.rows(), w.k.Rows))
-			}
+			next := panel[min(at+k*cols, len(panel)-1):]
 			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
-				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, pace)
+				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
 		}
 	}
 }

@@ -17,12 +17,11 @@ var exactInputs = [][][]int{
 // byteTileCase is a tile of some images, a filter for them, and what becomes of the result.
 type byteTileCase struct {
 	tileInputCase
-	cols, i1, j1          int
-	dstRow, dstCol, ld    int
-	bytes                 []uint8
-	weights               []int8 // [tap][channel][column]
-	kind                  string
-	products, transformed int // distances of points
+	cols, i1, j1       int
+	dstRow, dstCol, ld int
+	bytes              []uint8
+	weights            []int8 // [tap][channel][column]
+	kind               string
 }
 
 func (c byteTileCase) String() string {
