@@ -120,7 +120,7 @@ func (b *binder) product(p *product, w weights) func() {
 	size := p.panelSize()
 	panels := p.groups * p.panels
 	var prepare func()
-	p.packed, prepare = b.packing(w, 0, panels*size, panels, func(packed memory, i int) {
+	p.packed, prepare = b.packing(w, 0, panels*size, panels, func(packed memory, i, _ int) {
 		w.fill(packed[i*size:(i+1)*size], i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()

@@ -58,11 +58,11 @@ type packedWeights struct {
 // packing reserves n elements for packed weights. It returns a function that gives
 // them and a function that fills them by calling pack in parallel tasks. A program
 // without updates packs a variable again only when the store's version has changed.
-func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
+func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task, thread int)) (packed func() memory, prepare func()) {
 	if !b.keeps(w.value) {
 		packed = b.borrow(n)
-		work := func(i int) { pack(packed(), i) }
-		return packed, func() { b.pool.run(tasks, work) }
+		work := func(i, thread int) { pack(packed(), i, thread) }
+		return packed, func() { b.pool.runOn(tasks, work) }
 	}
 	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols, nil}
 	if w.round != nil {
@@ -78,11 +78,11 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		kept[key] = own
 		b.private += n
 	}
-	work := func(i int) { pack(own.data, i) }
+	work := func(i, thread int) { pack(own.data, i, thread) }
 	packed = func() memory { return own.data }
 	return packed, func() {
 		if !own.done || own.version != *b.Version {
-			b.pool.run(tasks, work)
+			b.pool.runOn(tasks, work)
 			own.done, own.version = true, *b.Version
 		}
 	}

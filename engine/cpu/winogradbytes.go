@@ -86,7 +86,7 @@ func (b *binder) packWinogradBytes(w *winogradBytes, s *engine.Conv) (prepare fu
 		borrowed = n
 	}
 	const taps = 9
-	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, panels, func(packed memory, q int) {
+	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, panels, func(packed memory, q, _ int) {
 		n := min(cols, cout-q*cols)
 		rounded := make([]int8, taps*k*n)
 		for t := range taps {

@@ -132,9 +132,8 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), 
 	if !b.keeps(weight.value) {
 		borrowed = n
 	}
-	w.packed, prepare = b.packing(weight, w.f.m, n, w.panels, func(packed memory, q int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	w.packed, prepare = b.packing(weight, w.f.m, n, w.panels, func(packed memory, q, thread int) {
+		area := b.areas.of(thread)
 		plain, rest := area[:taps*cin*cols], area[taps*cin*cols:]
 		u, scratch := rest[:points*most*cols], rest[points*most*cols:]
 		panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
