@@ -84,14 +84,20 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	return inOrder(prepare, w.tiledWork.bind(b, w, borrowed))
 }
 
-// groupRows is about how many rows a group has. One image of few channels is divided evenly
-// among the threads, unless there are statistics, which are summed by groups.
+// groupRows is about how many rows a group has. Those of one image depend on the number of
+// threads, unless there are statistics, which are summed by groups.
 func (w *winograd16) groupRows(threads int) int {
 	if w.dst.batch > 1 || w.src.channels > 64 || w.after != nil && w.after.stats != nil {
 		return groupRows16(w.src.channels, w.dst.batch)
 	}
+	return w.evenRows(w.dst.geometry, threads)
+}
+
+// evenRows is about how many rows a group has if the tiles of one image of few channels are
+// divided evenly among the threads.
+func (w *tiledWork) evenRows(to geometry, threads int) int {
 	const most = 36
-	tiles := ceil(w.dst.w, w.f.m) * ceil(w.dst.h, w.f.m)
+	tiles := ceil(to.w, w.f.m) * ceil(to.h, w.f.m)
 	return ceil(tiles, threads*ceil(tiles, threads*most))
 }
 
