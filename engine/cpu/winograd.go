@@ -135,7 +135,7 @@ func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base me
 		area := b.areas.get()
 		defer b.areas.put(area)
 		plain, scratch := area[:taps*panel], area[taps*panel:]
-		weight.fill(plain, 0, q)
+		weight.fill(plain, 0, q, 0, src.channels)
 		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
 			0, 3, 0, 3, f.t, f.t, scratch)
 	})
