@@ -134,7 +134,7 @@ func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base me
 	packed, prepare := b.packing(weight, f.m, panels*f.points()*panel, panels, func(packed memory, q, thread int) {
 		area := b.areas.of(thread)
 		plain, scratch := area[:taps*panel], area[taps*panel:]
-		weight.fill(plain, 0, q)
+		weight.fill(plain, 0, q, 0, src.channels)
 		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
 			0, 3, 0, 3, f.t, f.t, scratch)
 	})
