@@ -139,7 +139,7 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
 		Architecture: j.Model, Blocks: j.Blocks,
-		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
+		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics, Augment: j.augment().Name,
 	}.Answering(info.Describes())
 }
 
