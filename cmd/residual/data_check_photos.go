@@ -21,6 +21,8 @@ type photoCheck struct {
 	// Suspicious lists images whose label a model finds unlikely, the worst first. With --run
 	// it has as many of each part of the run.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
+	// Doubt counts the images that the model was asked about; nil without one.
+	Doubt *doubt `json:"doubt,omitempty"`
 	// Run is the folder of --run, and Since lists what changed since that run.
 	Run   string   `json:"run,omitempty"`
 	Since []string `json:"changed_since_the_run,omitempty"`
