@@ -60,9 +60,9 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 	}
 }
 
-// suspect runs the model on every image that can be read, and adds those to c whose label it
-// finds less likely than another one.
-func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
+// suspect asks the model, or those of the folds, about every image that can be read, and adds
+// those to c whose label is probably wrong.
+func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, groups []int, c *photoCheck) error {
 	dev, err := f.device.open()
 	if err != nil {
 		return err
@@ -83,11 +83,18 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 		}
 		c.Since = run.Changed
 	}
-	asked, err := audit.Ask(ctx, m, path, audit.Options{Skip: c.Broken, Run: run, Folder: folder.Options{MaxPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
+	var asked []audit.Opinion
+	classes := m.Info().Classes
+	if f.folds > 0 {
+		c.Folds = f.folds
+		asked, classes, err = f.inFolds(ctx, cmd, path, checked, groups, c.Broken, dev)
+	} else {
+		asked, err = audit.Ask(ctx, m, path, audit.Options{Skip: c.Broken, Run: run, Folder: folder.Options{MaxPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
+	}
 	if err != nil {
 		return err
 	}
-	all := c.doubt(m.Info().Classes, asked)
+	all := c.doubt(classes, asked)
 	for _, s := range audit.Worst(all, maxSuspectsShown) {
 		c.Suspicious = append(c.Suspicious, suspicion{
 			s.Name, s.Path, s.Label, s.Part, s.Loss, s.Probability, s.Likeliest, s.LikeliestProbability,
