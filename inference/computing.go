@@ -69,8 +69,8 @@ func (c *Classifier) TakesData(info data.Info) error {
 	return nil
 }
 
-// Viewing returns a classifier that answers with the mean over views of every image: of the
-// probabilities of classes and labels, and of values. It shares c's memory, and closes with it.
+// Viewing returns a classifier that answers by the mean of the outputs for views of every image:
+// of the logits of classes and labels, and of values. It shares c's memory, and closes with it.
 // Logits, GradCAM and embeddings stay those of the image alone.
 //
 // A model whose training is known to have mirrored no image does not take Flip: a mirrored image

@@ -102,36 +102,21 @@ func moved(x *tensor.Tensor, h, w int, from func(y, x int) (int, int)) *tensor.T
 	return out
 }
 
-// mean returns outputs that stand for the mean of the answers to several views of one image: the
-// logits of the mean probabilities, or the mean values.
+// mean returns the mean of the outputs for several views of one image: of logits, whose softmax is
+// the geometric mean of the probabilities, or of values. On photos and on CIFAR-10 the mean of the
+// logits was right as often as that of the probabilities or more often, with a lower loss and a lower
+// calibration error.
 func (c *Classifier) mean(views [][]float32) []float32 {
 	if len(views) == 1 {
 		return views[0]
 	}
-	const least = 1e-15 // the logit of no probability at all would be infinite
-	sum := make([]float64, len(views[0]))
-	for _, outputs := range views {
-		if c.info.Task.Named() != task.Values {
-			for j, p := range c.probabilities(outputs) {
-				sum[j] += p
-			}
-			continue
+	mean := make([]float32, len(views[0]))
+	for j := range mean {
+		sum := 0.0
+		for _, outputs := range views {
+			sum += float64(outputs[j])
 		}
-		for j, v := range outputs {
-			sum[j] += float64(v)
-		}
-	}
-	mean := make([]float32, len(sum))
-	for j, v := range sum {
-		v /= float64(len(views))
-		switch c.info.Task.Named() {
-		case task.Classes:
-			v = c.heat(j) * math.Log(max(v, least))
-		case task.Labels:
-			v = min(max(v, least), 1-least)
-			v = c.heat(j) * (math.Log(v) - math.Log1p(-v))
-		}
-		mean[j] = float32(v)
+		mean[j] = float32(sum / float64(len(views)))
 	}
 	return mean
 }

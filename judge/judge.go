@@ -44,6 +44,8 @@ type Judgement struct {
 	// Mistakes are the images that the model assigned to a wrong class with the highest
 	// probabilities, in descending order; equal probabilities keep the data set's order.
 	Mistakes []inference.Answer
+	// Sample are the answers to some images at even distances in the data set.
+	Sample []inference.Answer
 
 	model *inference.Classifier
 	data  data.Dataset
@@ -52,6 +54,9 @@ type Judgement struct {
 // MarshalJSON implements json.Marshaler. A number that is NaN becomes null, and an infinite
 // one the string "+Inf" or "-Inf".
 func (j Judgement) MarshalJSON() ([]byte, error) { return number.Object(j) }
+
+// sampled is the number of answers in Judgement.Sample.
+const sampled = 32
 
 // Examine measures c on ds, whose images are prepared as they were for the training.
 // It returns ctx's error when ctx ends.
@@ -64,6 +69,7 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 	if t := c.Info().Temperature; len(t) == 1 {
 		temperature, j.Fitted = t[0], new(report.Calibration)
 	}
+	every := max(1, ds.Len()/sampled)
 	worst := mostConfident{most: config.Mistakes}
 	if worst.most == 0 {
 		worst.most = 24
@@ -77,6 +83,9 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 			j.Fitted.Add(forward.ProbabilitiesAt(outputs, temperature)[a.Class], right)
 		}
 		worst.add(a)
+		if a.Index%every == 0 && len(j.Sample) < sampled {
+			j.Sample = append(j.Sample, a)
+		}
 		if config.Each != nil {
 			config.Each(a)
 		}

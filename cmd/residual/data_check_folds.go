@@ -38,7 +38,8 @@ type folds struct {
 	of      []int         // the fold of each
 	count   int
 	config  train.Config // of the run
-	flags   *checkFlags
+	device  *deviceFlags
+	pixels  int64 // of --max-pixels
 	dev     engine.Device
 	w       io.Writer // of what goes on
 	lines   *seldom
@@ -57,7 +58,7 @@ func (f *checkFlags) inFolds(ctx context.Context, cmd *cobra.Command, path strin
 	if len(run.Config.OwnParts) > 0 {
 		return nil, nil, fmt.Errorf("--folds: the run %s is of a program with a training of its own, which only that program can repeat", f.run)
 	}
-	j := &folds{path: path, count: f.folds, config: run.Config, flags: f, dev: dev, w: cmd.ErrOrStderr(), begun: time.Now()}
+	j := &folds{path: path, count: f.folds, config: run.Config, device: &f.device, pixels: f.pixels, dev: dev, w: cmd.ErrOrStderr(), begun: time.Now()}
 	j.lines = newSeldom(report.IsTerminal(j.w), time.Now)
 	j.take(checked, groups, broken)
 	if j.scratch, err = os.MkdirTemp("", "residual-folds-"); err != nil {
@@ -104,8 +105,8 @@ func (j *folds) judge(ctx context.Context, cmd *cobra.Command, k int) ([]audit.O
 	if c.Cache != train.CacheOff {
 		c.Cache = filepath.Join(j.scratch, "decoded")
 	}
-	if j.flags.pixels > 0 {
-		c.MaxPixels = j.flags.pixels
+	if j.pixels > 0 {
+		c.MaxPixels = j.pixels
 	}
 	dir := filepath.Join(j.scratch, fmt.Sprint("fold-", k+1))
 	s, err := train.RunIn(ctx, j.dev, dir, c, train.Callbacks{
@@ -117,7 +118,7 @@ func (j *folds) judge(ctx context.Context, cmd *cobra.Command, k int) ([]audit.O
 		}
 		return nil, nil, fmt.Errorf("--folds: fold %d of %d: %w", k+1, j.count, err)
 	}
-	m, err := inference.Load(s.Last, j.dev, j.flags.device.on(j.dev)) // the best epoch was chosen by images of the fold
+	m, err := inference.Load(s.Last, j.dev, j.device.on(j.dev)) // the best epoch was chosen by images of the fold
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +128,7 @@ func (j *folds) judge(ctx context.Context, cmd *cobra.Command, k int) ([]audit.O
 		fold[it.Name] = j.of[i] == k
 	}
 	all, err := audit.Ask(ctx, m, j.path, audit.Options{
-		Only: func(name string) bool { return fold[name] }, Folder: folder.Options{MaxPixels: j.flags.pixels}, Progress: showCount(j.w),
+		Only: func(name string) bool { return fold[name] }, Folder: folder.Options{MaxPixels: j.pixels}, Progress: showCount(j.w),
 	})
 	return all, m.Info().Classes, errors.Join(err, os.RemoveAll(dir))
 }

@@ -18,7 +18,7 @@ type viewFlags struct {
 
 // viewsHelp describes these flags in the help of every command that has them.
 const viewsHelp = `--tta flip also asks about the mirror image of every image, and --tta crops about its middle and
-corners and their mirror images; the answer is the mean of the probabilities. --calibrated divides
+corners and their mirror images; the answer is by the mean of the logits. --calibrated divides
 the logits by the temperature in the model's file, which the training fitted to the images that
 it held out: the probabilities are then as sure as they are right, and no class changes.`
 
