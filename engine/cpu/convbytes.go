@@ -23,8 +23,8 @@ type byteProduct struct {
 	together int  // panels that one task computes
 	each     int  // chunks that one task computes
 	fetches  bool // prefetch weights: there are few rows for each
+	lines    *paddedBytes // the padded copies of a single image, or nil
 	packed   func() memory
-	work     func(int)
 }
 
 // convBytes binds a convolution of integers and what is fused behind it.
@@ -39,7 +39,7 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 	p.together = min(p.panels, max(1, panelBudget/p.panelSize()))
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	p.chunks = chunks(runs, n, p.k, p.tapSize(), chunkRows)
-	frame := b.byteLines(p, s)
+	b.byteLines(p, s)
 	p.each = 1
 	if s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0 {
 		p.cutPixels(oh * ow * n)
@@ -48,9 +48,14 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 		p.each, p.fetches = ceil(len(p.chunks), ceil(4*p.threads, sets)), true
 	}
 	weights := b.packBytes(p, s)
-	p.work = p.task
+	task := p.task // a method value in the function would be allocated at every call
 	tasks := ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
-	return inOrder(p.after.prepare, weights, frame, func() { b.pool.run(tasks, p.work) })
+	return inOrder(p.after.prepare, weights, func() {
+		if p.lines != nil {
+			p.lines.begin()
+		}
+		b.pool.runOn(tasks, task)
+	})
 }
 
 // cutPixels divides the rows of a 1x1 convolution, which follow each other, and its panels into
@@ -75,21 +80,19 @@ func (p *byteProduct) tapSize() int { return p.k * p.bytes.Cols }
 
 func (p *byteProduct) panelSize() int { return p.taps * p.tapSize() }
 
-// byteLines makes p compute a single image line by line from a copy with margins of zeros
-// at its sides, where that pays, and returns the function that fills the copy before each
-// run; otherwise it returns nil. Taps above and below the image are left out.
-func (b *binder) byteLines(p *byteProduct, s *engine.Conv) (prepare func()) {
-	f := b.newPadded(s, 0)
+// byteLines makes p compute a single image line by line from copies with margins of zeros
+// at its sides, where that pays. Taps above and below the image are left out.
+func (b *binder) byteLines(p *byteProduct, s *engine.Conv) {
+	f := b.newPaddedBytes(s)
 	if f == nil {
-		return nil
+		return
 	}
 	_, _, oh, _ := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
 		p.chunks = append(p.chunks, f.lineChunk(s, y, p.tapSize()))
 	}
-	p.src = f.frame.bytes
-	return f.fill
+	p.lines = f
 }
 
 // packBytes binds the packing of the weights, rounded to integers.
@@ -118,32 +121,36 @@ func roundWeights(dst []int8, src []float32, round *graph.FakeQuantize, lo, k, n
 }
 
 // task computes some chunks of rows for as many panels as fit the cache.
-func (p *byteProduct) task(i int) {
+func (p *byteProduct) task(i, thread int) {
 	pieces := ceil(len(p.chunks), p.each)
 	from := i % pieces * p.each
 	first := i / pieces * p.together
 	last := min(first+p.together, p.panels)
-	ahead := p.ahead(first, from)
+	end := min(from+p.each, len(p.chunks))
+	ahead, src := p.ahead(first, from), p.src
+	if p.lines != nil {
+		src = p.lines.copied(thread, from, end)
+	}
 	if p.each == 1 { // the rows stay in the cache while panels change
 		for q := first; q < last; q++ {
-			p.multiply(&p.chunks[from], q, q == first, &ahead)
+			p.multiply(src, &p.chunks[from], q, q == first, &ahead)
 		}
 		return
 	}
 	for q := first; q < last; q++ {
-		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
-			p.multiply(&p.chunks[at], q, q == first, &ahead)
+		for at := from; at < end; at++ {
+			p.multiply(src, &p.chunks[at], q, q == first, &ahead)
 		}
 	}
 }
 
 // multiply computes one chunk for one panel.
-func (p *byteProduct) multiply(c *chunk, q int, fresh bool, ahead *bytePrefetch) {
+func (p *byteProduct) multiply(src []uint8, c *chunk, q int, fresh bool, ahead *bytePrefetch) {
 	lo, n := q*p.bytes.Cols, min(p.bytes.Cols, p.n-q*p.bytes.Cols)
-	e, panel, a, to := p.after.at(c.row, lo), p.packed().int8s()[q*p.panelSize():], p.src[c.source:], c.row*p.n+lo
+	e, panel, a, to := p.after.at(c.row, lo), p.packed().int8s()[q*p.panelSize():], src[c.source:], c.row*p.n+lo
 	next, pace := ahead.take(len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows))
 	if pace == 0 && p.taps == 1 && fresh {
-		next, pace = p.src[min(len(p.src)-1, c.source+2*p.bytes.Rows*c.ars):], 4*p.bytes.Rows
+		next, pace = src[min(len(src)-1, c.source+2*p.bytes.Rows*c.ars):], 4*p.bytes.Rows
 	}
 	switch {
 	case p.dst.bytes != nil:

@@ -15,28 +15,34 @@ type padded struct {
 	line, distance int // pixels of a line of the result, and between the beginnings of lines
 }
 
-// newPadded allocates the padded copy for the image that a convolution reads, or returns
-// nil where padding does not apply or does not pay.
+// newPadded returns the padded copy, which has no memory yet, for the image that a convolution
+// reads, or nil where padding does not apply or does not pay.
 func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 	n, c, h, w := s.X.Dims()
 	if n != 1 || !b.Static || s.KH*s.KW == 1 || s.Stats != nil {
 		return nil
 	}
 	_, _, _, ow := s.Y.Dims()
-	f := &padded{image: b.act(s.X), h: h, w: w, c: c, padH: padH, padW: s.PadW, line: ow, distance: ow}
-	size := (h + 2*padH) * f.width() * c
-	words := alloc(ceil(size*s.X.DType.Size(), 4))
-	b.private += len(words)
-	switch {
-	case f.image.bf16 != nil:
+	return &padded{image: b.act(s.X), h: h, w: w, c: c, padH: padH, padW: s.PadW, line: ow, distance: ow}
+}
+
+// allocate gives f memory that all threads share.
+func (b *binder) allocate(f *padded) {
+	n := f.elements()
+	if f.image.bf16 != nil {
+		n = ceil(n, 2)
+	}
+	words := alloc(n)
+	b.private += n
+	if f.image.bf16 != nil {
 		f.frame.bf16 = words.bf16()
-	case f.image.bytes != nil:
-		f.frame.bytes = words.bytes()
-	default:
+	} else {
 		f.frame.full = words
 	}
-	return f
 }
+
+// elements is the number of elements of the frame.
+func (f *padded) elements() int { return (f.h + 2*f.padH) * f.width() * f.c }
 
 // width returns the number of pixels of a line of the frame.
 func (f *padded) width() int { return f.w + 2*f.padW }
@@ -53,6 +59,7 @@ func (b *binder) bf16Lines(p *bf16Product, s *engine.Conv) (prepare func()) {
 	if f == nil {
 		return nil
 	}
+	b.allocate(f)
 	_, _, oh, ow := s.Y.Dims()
 	lines := 1 // lines of one chunk
 	if s.StrideH == 1 && s.StrideW == 1 {
@@ -80,6 +87,7 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	if f == nil {
 		return nil
 	}
+	b.allocate(f)
 	_, _, oh, _ := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
@@ -189,12 +197,9 @@ func (f *padded) segs(w engine.Window, lo, hi, tapSize int) []kernel.Seg {
 func (f *padded) fill() {
 	for y := range f.h {
 		to, from, n := ((y+f.padH)*f.width()+f.padW)*f.c, y*f.w*f.c, f.w*f.c
-		switch {
-		case f.image.bf16 != nil:
+		if f.image.bf16 != nil {
 			copy(f.frame.bf16[to:], f.image.bf16[from:from+n])
-		case f.image.bytes != nil:
-			copy(f.frame.bytes[to:], f.image.bytes[from:from+n])
-		default:
+		} else {
 			copy(f.frame.full[to:], f.image.full[from:from+n])
 		}
 	}
