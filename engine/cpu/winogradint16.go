@@ -70,6 +70,9 @@ func (m memory) int16s() []int16 {
 func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	w.set = b.set
 	w.tiledWork.divide(b, w.src.geometry, w.dst.geometry, w.groupRows(b.pool.threads))
+	if w.blockSize() == 0 && w.dst.channels <= w.k.Cols/2 {
+		w.pitch = w.k.Cols / 2
+	}
 	if w.after != nil && w.after.stats != nil {
 		rows := make([]int, len(w.groups))
 		for i, g := range w.groups {
@@ -84,15 +87,25 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	return inOrder(prepare, w.tiledWork.bind(b, w, borrowed))
 }
 
-// groupRows is about how many rows a group has. One image of few channels is divided evenly
-// among the threads, unless there are statistics, which are summed by groups.
+// groupRows is about how many rows a group has. Statistics are summed by groups, which must not
+// depend on the number of threads. Otherwise one image of few channels is divided evenly among
+// the threads, and of many images of few channels a group has more rows, which leaves less
+// between its products, if every thread still has several groups.
 func (w *winograd16) groupRows(threads int) int {
-	if w.dst.batch > 1 || w.src.channels > 64 || w.after != nil && w.after.stats != nil {
-		return groupRows16(w.src.channels, w.dst.batch)
+	rows := groupRows16(w.src.channels, w.dst.batch)
+	if w.src.channels > 64 || w.base != nil || w.after != nil && w.after.stats != nil {
+		return rows
 	}
-	const most = 36
 	tiles := ceil(w.dst.w, w.f.m) * ceil(w.dst.h, w.f.m)
-	return ceil(tiles, threads*ceil(tiles, threads*most))
+	if w.dst.batch == 1 {
+		const most = 36
+		return ceil(tiles, threads*ceil(tiles, threads*most))
+	}
+	most := 128
+	if w.src.channels > 32 {
+		most = 32
+	}
+	return max(rows, min(most, tiles*w.dst.batch/(4*threads)))
 }
 
 // groupRows16 is about how many rows a group has: enough to use every packed weight often,
@@ -193,7 +206,7 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 	for t := range g.tiles {
 		y, x := w.tile(g.first + t)
 		i1, j1 := min(w.f.m, w.dst.h-y), min(w.f.m, w.dst.w-x)
-		src, inverse := products[t*g.images*w.k.Cols:], inverse[t*g.images:]
+		src, inverse := products[t*g.images*w.pitch:], inverse[t*g.images:]
 		if len(block) > 0 {
 			w.k.Tiles.OutputFloat(w.f.m, block, src, w.productStep(), inverse, g.images, i1, j1, scratch)
 			block = block[i1*j1*g.images*w.k.Cols:]
@@ -209,7 +222,7 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 		case w.after != nil:
 			scale, shift, res, relu = from(w.after.scale, lo), from(w.after.shift, lo), w.after.residual.at(to).bf16, w.after.relu
 		}
-		w.k.Tiles.Output(w.f.m, w.dst.data[to:], w.dst.w*w.dst.pixel(), w.dst.pixel(), w.dst.channels, src, w.productStep(), inverse,
+		w.k.Tiles.Output(w.f.m, w.dst.data[to:], w.dst.w*w.dst.pixel(), w.dst.pixel(), w.dst.channels, src, w.productStep(), w.pitch, inverse,
 			scale, shift, res, relu, g.images, i1, j1, n, scratch)
 	}
 	if w.blockSize() > 0 {
@@ -231,7 +244,7 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 			k := min(w.together(), w.depth-from)
 			at := (p*w.depth + from) * cols
 			next := panel[min(at+k*cols, len(panel)-1):]
-			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
+			w.k.DotFetch(products[p*w.productStep():], w.pitch, v[p*w.inputStep()+from:], w.depth, panel[at:],
 				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
 		}
 	}
