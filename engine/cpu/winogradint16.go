@@ -183,6 +183,15 @@ func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
 		transform = w.k.Tiles.SignedInput
 	}
 	for t := lo; t < hi; t++ {
+		if w.src.channels == pairChannels && g.images == 1 && t+1 < hi {
+			copies := scratch[kernel.TileScratch:].bf16()[:w.f.points()*2*pairChannels]
+			w.gather(g, t, copies)
+			w.gather(g, t+1, copies[pairChannels:])
+			transform(w.f.m, v[t*w.depth:], w.inputStep(), inverse[t:], copies, w.f.t*2*pairChannels, 2*pairChannels, pairChannels, 2,
+				0, w.f.t, 0, w.f.t, scratch)
+			t++
+			continue
+		}
 		at, k0, k1, p0, p1 := w.window(g, t)
 		var src []uint16
 		if k0 < k1 && p0 < p1 {
@@ -190,6 +199,26 @@ func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
 		}
 		transform(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
 			k0, k1, p0, p1, scratch)
+	}
+}
+
+// pairChannels is the number of channels of which two tiles of one image fill a vector. They are
+// transformed together, like two images.
+const pairChannels = 16
+
+// gather copies the pixels of a tile, which are pairChannels each, to every other place of dst.
+// Those outside the image become zero.
+func (w *winograd16) gather(g tileGroup, t int, dst []uint16) {
+	at, k0, k1, p0, p1 := w.window(g, t)
+	for k := range w.f.t {
+		for p := range w.f.t {
+			to := (*[pairChannels]uint16)(dst[(k*w.f.t+p)*2*pairChannels:])
+			if k < k0 || k >= k1 || p < p0 || p >= p1 {
+				*to = [pairChannels]uint16{}
+				continue
+			}
+			*to = *(*[pairChannels]uint16)(w.src.data[at+((k-k0)*w.src.w+p-p0)*w.src.pixel():])
+		}
 	}
 }
 
