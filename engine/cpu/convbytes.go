@@ -20,9 +20,9 @@ type byteProduct struct {
 	threads int
 
 	panels   int
-	together int  // panels that one task computes
-	each     int  // chunks that one task computes
-	fetches  bool // prefetch weights: there are few rows for each
+	together int          // panels that one task computes
+	each     int          // chunks that one task computes
+	fetches  bool         // prefetch weights: there are few rows for each
 	lines    *paddedBytes // the padded copies of a single image, or nil
 	packed   func() memory
 }

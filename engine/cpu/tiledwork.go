@@ -19,6 +19,7 @@ type tiledWork struct {
 	rows       int // of the largest group
 	depth      int // channels of the source, rounded up to an even number
 	panels     int
+	pitch      int // distance of the products of images
 	areas      *areas
 	parts      tiledParts
 	inputs     func() memory // the transformed inputs of all groups, or nil
@@ -44,7 +45,7 @@ type tiledParts interface {
 func (w *tiledWork) divide(b *binder, from, to geometry, rows int) {
 	w.k, w.areas, w.from, w.to = &b.set.Int16, b.areas, from, to
 	w.across, w.depth = ceil(to.w, w.f.m), (from.channels+1)&^1
-	w.panels = ceil(to.channels, w.k.Cols)
+	w.panels, w.pitch = ceil(to.channels, w.k.Cols), w.k.Cols
 	w.groups = groupTiles(w.across*ceil(to.h, w.f.m), to.batch, rows)
 	for _, g := range w.groups {
 		w.rows = max(w.rows, g.rows())
@@ -89,7 +90,7 @@ func (w *tiledWork) apart(threads int) bool {
 func (w *tiledWork) inputStep() int { return (ceil(w.rows*w.depth, 32) | 1) * 32 }
 
 // productStep is the distance of points in products, each of 32 bits.
-func (w *tiledWork) productStep() int { return (ceil(w.rows*w.k.Cols, 16) | 1) * 16 }
+func (w *tiledWork) productStep() int { return (ceil(w.rows*w.pitch, 16) | 1) * 16 }
 
 // transform transforms the inputs of a piece of a group into the common memory.
 func (w *tiledWork) transform(i, thread int) {

@@ -28,17 +28,7 @@ func (b *binder) tiling16(s *engine.Conv, runs []run) (tiling, bool) {
 	for _, r := range runs {
 		taps += r.count * len(r.taps)
 	}
-	return chooseTiling16(cin, cout, oh, ow, taps, b.leastTiled16())
-}
-
-// leastTiled16 is the least number of channels of a convolution that products of 16-bit integers
-// compute. With fewer than 32, the transforms cost more than is saved where there are
-// instructions that multiply bfloat16. Programs of integers are computed alike everywhere.
-func (b *binder) leastTiled16() int {
-	if b.Precision == engine.BF16 && !b.set.BF16.Native {
-		return 16
-	}
-	return 32
+	return chooseTiling16(cin, cout, oh, ow, taps)
 }
 
 // chooseTiling16 returns the tiling that costs least for a convolution of many images with
@@ -46,8 +36,8 @@ func (b *binder) leastTiled16() int {
 // images and for one, for which the weights are read from memory. Costs are in
 // multiply-adds: valueCost, for a transformed value, and readCost, for a weight, were
 // measured. Few channels leave the transforms too little to share.
-func chooseTiling16(cin, cout, outH, outW, directTaps, channels int) (tiling, bool) {
-	const valueCost, readCost = 12, 5
+func chooseTiling16(cin, cout, outH, outW, directTaps int) (tiling, bool) {
+	const valueCost, readCost, channels = 12, 5, 16
 	if cin < channels || cout < channels || cin%16 != 0 || cout%16 != 0 {
 		return tiling{}, false
 	}

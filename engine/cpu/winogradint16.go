@@ -60,6 +60,9 @@ func (m memory) int16s() []int16 {
 func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	w.set = b.set
 	w.tiledWork.divide(b, w.src.geometry, w.dst.geometry, w.groupRows(b.pool.threads))
+	if w.blockSize() == 0 && w.dst.channels <= w.k.Cols/2 {
+		w.pitch = w.k.Cols / 2
+	}
 	if w.after != nil && w.after.stats != nil {
 		rows := make([]int, len(w.groups))
 		for i, g := range w.groups {
@@ -74,13 +77,24 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	return inOrder(prepare, w.tiledWork.bind(b, w, borrowed))
 }
 
-// groupRows is about how many rows a group has. Those of one image depend on the number of
-// threads, unless there are statistics, which are summed by groups.
+// groupRows is about how many rows a group has. Statistics are summed by groups, which must not
+// depend on the number of threads. Otherwise one image of few channels is divided evenly among
+// the threads, and of many images of few channels a group has more rows, which leaves less
+// between its products, if every thread still has several groups.
 func (w *winograd16) groupRows(threads int) int {
-	if w.dst.batch > 1 || w.src.channels > 64 || w.after != nil && w.after.stats != nil {
-		return groupRows16(w.src.channels, w.dst.batch)
+	rows := groupRows16(w.src.channels, w.dst.batch)
+	if w.src.channels > 64 || w.base != nil || w.after != nil && w.after.stats != nil {
+		return rows
 	}
-	return w.evenRows(w.dst.geometry, threads)
+	if w.dst.batch == 1 {
+		return w.evenRows(w.dst.geometry, threads)
+	}
+	most := 128
+	if w.src.channels > 32 {
+		most = 32
+	}
+	tiles := ceil(w.dst.w, w.f.m) * ceil(w.dst.h, w.f.m)
+	return max(rows, min(most, tiles*w.dst.batch/(4*threads)))
 }
 
 // evenRows is about how many rows a group has if the tiles of one image of few channels are
@@ -124,6 +138,15 @@ func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
 		transform = w.k.Tiles.SignedInput
 	}
 	for t := lo; t < hi; t++ {
+		if w.src.channels == pairChannels && g.images == 1 && t+1 < hi {
+			copies := scratch[kernel.TileScratch:].bf16()[:w.f.points()*2*pairChannels]
+			w.gather(g, t, copies)
+			w.gather(g, t+1, copies[pairChannels:])
+			transform(w.f.m, v[t*w.depth:], w.inputStep(), inverse[t:], copies, w.f.t*2*pairChannels, 2*pairChannels, pairChannels, 2,
+				0, w.f.t, 0, w.f.t, scratch)
+			t++
+			continue
+		}
 		at, k0, k1, p0, p1 := w.window(g, t)
 		var src []uint16
 		if k0 < k1 && p0 < p1 {
@@ -131,6 +154,26 @@ func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
 		}
 		transform(w.f.m, v[t*g.images*w.depth:], w.inputStep(), inverse[t*g.images:], src, row, s.pixel(), s.channels, g.images,
 			k0, k1, p0, p1, scratch)
+	}
+}
+
+// pairChannels is the number of channels of which two tiles of one image fill a vector. They are
+// transformed together, like two images.
+const pairChannels = 16
+
+// gather copies the pixels of a tile, which are pairChannels each, to every other place of dst.
+// Those outside the image become zero.
+func (w *winograd16) gather(g tileGroup, t int, dst []uint16) {
+	at, k0, k1, p0, p1 := w.window(g, t)
+	for k := range w.f.t {
+		for p := range w.f.t {
+			to := (*[pairChannels]uint16)(dst[(k*w.f.t+p)*2*pairChannels:])
+			if k < k0 || k >= k1 || p < p0 || p >= p1 {
+				*to = [pairChannels]uint16{}
+				continue
+			}
+			*to = *(*[pairChannels]uint16)(w.src.data[at+((k-k0)*w.src.w+p-p0)*w.src.pixel():])
+		}
 	}
 }
 
@@ -148,7 +191,7 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 	for t := range g.tiles {
 		y, x := w.tile(g.first + t)
 		i1, j1 := min(w.f.m, w.dst.h-y), min(w.f.m, w.dst.w-x)
-		src, inverse := products[t*g.images*w.k.Cols:], inverse[t*g.images:]
+		src, inverse := products[t*g.images*w.pitch:], inverse[t*g.images:]
 		if len(block) > 0 {
 			w.k.Tiles.OutputFloat(w.f.m, block, src, w.productStep(), inverse, g.images, i1, j1, scratch)
 			block = block[i1*j1*g.images*w.k.Cols:]
@@ -164,7 +207,7 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 		case w.after != nil:
 			scale, shift, res, relu = from(w.after.scale, lo), from(w.after.shift, lo), w.after.residual.at(to).bf16, w.after.relu
 		}
-		w.k.Tiles.Output(w.f.m, w.dst.data[to:], w.dst.w*w.dst.pixel(), w.dst.pixel(), w.dst.channels, src, w.productStep(), inverse,
+		w.k.Tiles.Output(w.f.m, w.dst.data[to:], w.dst.w*w.dst.pixel(), w.dst.pixel(), w.dst.channels, src, w.productStep(), w.pitch, inverse,
 			scale, shift, res, relu, g.images, i1, j1, n, scratch)
 	}
 	if w.blockSize() > 0 {
@@ -185,7 +228,7 @@ func (w *winograd16) multiply(g tileGroup, q int, packed panel16, v []int16, pro
 			k := min(w.together(), w.depth-from)
 			at := (p*w.depth + from) * cols
 			next := panel[min(at+k*cols, len(panel)-1):]
-			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
+			w.k.DotFetch(products[p*w.productStep():], w.pitch, v[p*w.inputStep()+from:], w.depth, panel[at:],
 				packed.scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
 		}
 	}

@@ -38,7 +38,7 @@ func TestWinogradInt16(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 18))
 	shapes := [][6]int{ // n, cin, cout, h, w, pad
 		{1, 1, 1, 3, 3, 1}, {2, 3, 5, 7, 4, 0}, {3, 17, 33, 6, 6, 1}, {5, 20, 8, 5, 9, 2}, {33, 16, 16, 3, 3, 1}, {35, 6, 7, 9, 2, 1}, {1, 32, 40, 13, 11, 1},
-		{2, 150, 48, 6, 6, 1}, {1, 131, 32, 7, 5, 1},
+		{2, 150, 48, 6, 6, 1}, {1, 131, 32, 7, 5, 1}, {1, 16, 16, 13, 9, 1}, {64, 16, 32, 9, 8, 1},
 	}
 	for i := range tilings {
 		for _, s := range shapes {
@@ -132,10 +132,10 @@ func TestGradientsInt16(t *testing.T) {
 func TestChooseTiling16(t *testing.T) {
 	for _, c := range []struct{ channels, size, want int }{
 		{64, 24, 4}, {128, 12, 4}, {256, 6, 3}, {512, 3, 0}, {64, 56, 4}, {128, 28, 4}, {256, 14, 4}, {512, 7, 4},
-		{16, 32, 0}, {32, 16, 4}, {64, 8, 4}, {33, 24, 0}, {64, 1, 0},
+		{8, 32, 0}, {16, 32, 4}, {32, 16, 4}, {64, 8, 4}, {33, 24, 0}, {64, 1, 0},
 	} {
 		taps := 9*c.size*c.size - 4*3*c.size + 4 // those inside the image
-		if f, _ := chooseTiling16(c.channels, c.channels, c.size, c.size, taps, 32); f.m != c.want {
+		if f, _ := chooseTiling16(c.channels, c.channels, c.size, c.size, taps); f.m != c.want {
 			t.Errorf("%d channels, %dx%d: F(%d,3), want F(%d,3)", c.channels, c.size, c.size, f.m, c.want)
 		}
 	}

@@ -157,15 +157,15 @@ func tilePeak(src []uint16, row, col, from, n, rows, cols int) float32 {
 	return widen(most | signs&0x8000)
 }
 
-func tileOutputPortable(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, _ []float32) {
-	tileOutput(portableCols, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols)
+func tileOutputPortable(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, _ []float32) {
+	tileOutput(m, dst, dstRow, dstCol, ld, src, step, pitch, inverse, scale, shift, res, relu, images, i1, j1, cols)
 }
 
-// tileOutput is Output for panels of a given width.
-func tileOutput(width, m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int) {
+// tileOutput is Output without scratch.
+func tileOutput(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int) {
 	for n := range images {
 		for c := range cols {
-			tile := tileProducts(m, src[n*width+c:], step)
+			tile := tileProducts(m, src[n*pitch+c:], step)
 			a, b := float32(1), float32(math.Copysign(0, -1))
 			if scale != nil {
 				a = scale[c]

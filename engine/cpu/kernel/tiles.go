@@ -35,17 +35,17 @@ type Tiles struct {
 	// count as zero. scratch has TileScratch elements of any content.
 	Input func(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32)
 
-	// Output transforms the products src[p*step + n*Cols + j] of points p, images n and
-	// columns j < Cols back into pixels i < i1 and j < j1 of a tile. With x the value of
+	// Output transforms the products src[p*step + n*pitch + j] of points p, images n and
+	// columns j < cols back into pixels i < i1 and j < j1 of a tile. With x the value of
 	// a column of an image there, it computes y = x*inverse[n]*scale + shift + res, then
 	// max(0, y) if relu is set, rounds it to bfloat16 and writes cols columns to
 	// dst[i*dstRow + j*dstCol + n*ld:]. res has the same strides. The product with
 	// inverse, x*scale+shift and the sum with res are each rounded. A nil scale means 1;
 	// a nil shift or res means 0. dst may be res. scratch has TileScratch elements.
-	Output func(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32)
+	Output func(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32)
 
-	// OutputFloat writes x*inverse[n] in float32 instead, all Cols columns, to
-	// dst[((i*j1+j)*images + n)*Cols:].
+	// OutputFloat transforms products with a pitch of Cols. It writes x*inverse[n] in
+	// float32 instead, all Cols columns, to dst[((i*j1+j)*images + n)*Cols:].
 	OutputFloat func(m int, dst, src []float32, step int, inverse []float32, images, i1, j1 int, scratch []float32)
 
 	// Filter is Mix2 for matrices of the filter, with the same bits on all instruction
@@ -89,10 +89,14 @@ const (
 
 // TileScratch is the number of scratch elements that the transforms need: values between
 // the passes, the scales of a run, copies of input and output of the last, partial step,
-// and room to begin at a cache line.
-const TileScratch = tileSpill + tileRun/2 + 2*mixMost*mixMost*tileLanes/2 + 16
+// room to begin at a cache line, and copies of results and residuals.
+const TileScratch = tileScratch + 2*16*tileBlock/2
 
-const tileSpill = (2*mixMost*mixMost + mixMost) * tileLanes / 2
+const (
+	tileSpill   = (2*mixMost*mixMost + mixMost) * tileLanes / 2
+	tileScratch = tileSpill + tileRun/2 + 2*mixMost*mixMost*tileLanes/2 + 16
+	tileBlock   = 256 // words of a pixel
+)
 
 // The limits of the largest weight, and of the magnitudes that are not treated as the text
 // of Tiles says.

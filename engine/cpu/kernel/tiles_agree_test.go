@@ -75,7 +75,7 @@ func TestTileOutputsAgree(t *testing.T) {
 					if res != nil {
 						r = res[from:]
 					}
-					k.Output(m, dst[from:], c.dstRow, c.dstCol, c.ld, products, c.images*k.Cols, inverse, scale[from:], shift[from:], r, c.relu,
+					k.Output(m, dst[from:], c.dstRow, c.dstCol, c.ld, products, c.images*k.Cols, k.Cols, inverse, scale[from:], shift[from:], r, c.relu,
 						c.images, c.i1, c.j1, k.Cols, scratch)
 					k.OutputFloat(m, part, products, c.images*k.Cols, inverse, c.images, c.i1, c.j1, scratch)
 					for i := range c.i1 * c.j1 * c.images {

@@ -32,16 +32,16 @@ var tileZeros [tileRun]uint16
 
 // tileInputs has the arguments of Input.
 type tileInputs struct {
-	isa                                              ISA
-	limits                                           *tileLimits
-	m                                                int
-	dst                                              []int16
-	step                                             int
-	inverse                                          []float32
-	src                                              []uint16
-	srcRow, srcCol, channels, images, k0, k1, p0, p1 int
-	area                                             tileArea
-	pixels                                           tileTable
+	isa                                      ISA
+	limits                                   *tileLimits
+	m                                        int
+	dst                                      []int16
+	step                                     int
+	inverse                                  []float32
+	src                                      []uint16
+	srcRow, srcCol, channels, k0, k1, p0, p1 int
+	area                                     tileArea
+	pixels                                   tileTable
 }
 
 func inputTileAVX512(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32) {
@@ -66,7 +66,7 @@ func tileInputBy(isa ISA, l *tileLimits, m int, dst []int16, step int, inverse [
 		return
 	}
 	t := tileInputs{isa: isa, limits: l, m: m, dst: dst, step: step, inverse: inverse, src: src, srcRow: srcRow, srcCol: srcCol,
-		channels: channels, images: images, k0: k0, k1: k1, p0: p0, p1: p1, area: newTileArea(scratch)}
+		channels: channels, k0: k0, k1: k1, p0: p0, p1: p1, area: newTileArea(scratch)}
 	// A run has whole images where they fit.
 	most := max(1, tileRun/channels)
 	find := t.peaks
@@ -248,76 +248,16 @@ func tilePeaks(isa ISA, peaks *float32, words *uint16, size, images int) {
 	}
 }
 
-// tileOnes and tileNothing stand for a scale of 1 and a shift that adds nothing.
-var tileOnes, tileNothing = func() (ones, nothing [32]float32) {
-	for i := range ones {
-		ones[i], nothing[i] = 1, float32(math.Copysign(0, -1))
-	}
-	return ones, nothing
-}()
-
-// tileOutputs has the tables and vectors of Output.
-type tileOutputs struct {
-	dst, res     [16]*uint16
-	scale, shift *float32
-	floor        float32
+func outputTileAVX512BF16(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
+	tileOutputBy(AVX512BF16, m, dst, dstRow, dstCol, ld, src, step, pitch, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
 }
 
-func tileOutputBy(isa ISA, m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
-	width := 32
-	if isa == AVX2 {
-		width = 16
-	}
-	if cols%(width/2) != 0 {
-		tileOutput(width, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols)
-		return
-	}
-	t := tileOutputs{scale: &tileOnes[0], shift: &tileNothing[0], floor: float32(math.Inf(-1))}
-	if scale != nil {
-		t.scale = &scale[0]
-	}
-	if shift != nil {
-		t.shift = &shift[0]
-	}
-	if relu {
-		t.floor = 0
-	}
-	for i := range i1 {
-		for j := range j1 {
-			at := i*dstRow + j*dstCol
-			t.dst[i*m+j] = &dst[at]
-			if res != nil {
-				t.res[i*m+j] = &res[at]
-			}
-		}
-	}
-	spill, gap, wide := &newTileArea(scratch).spill[0], 2*(ld-cols), 4*cols
-	switch {
-	case isa == AVX512BF16 && res == nil:
-		tileOutputAVX512BF16(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	case isa == AVX512BF16:
-		tileOutputResidualAVX512BF16(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	case isa == AVX512 && res == nil:
-		tileOutputAVX512(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	case isa == AVX512:
-		tileOutputResidualAVX512(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	case res == nil:
-		tileOutputAVX2(m, &t.dst[0], nil, gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	default:
-		tileOutputResidualAVX2(m, &t.dst[0], &t.res[0], gap, &src[0], 4*step, &inverse[0], t.scale, t.shift, t.floor, spill, wide, images, i1, j1)
-	}
+func outputTileAVX512(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
+	tileOutputBy(AVX512, m, dst, dstRow, dstCol, ld, src, step, pitch, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
 }
 
-func outputTileAVX512BF16(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
-	tileOutputBy(AVX512BF16, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
-}
-
-func outputTileAVX512(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
-	tileOutputBy(AVX512, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
-}
-
-func outputTileAVX2(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
-	tileOutputBy(AVX2, m, dst, dstRow, dstCol, ld, src, step, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
+func outputTileAVX2(m int, dst []uint16, dstRow, dstCol, ld int, src []float32, step, pitch int, inverse, scale, shift []float32, res []uint16, relu bool, images, i1, j1, cols int, scratch []float32) {
+	tileOutputBy(AVX2, m, dst, dstRow, dstCol, ld, src, step, pitch, inverse, scale, shift, res, relu, images, i1, j1, cols, scratch)
 }
 
 func outputTileFloatAVX512(m int, dst, src []float32, step int, inverse []float32, images, i1, j1 int, scratch []float32) {

@@ -39,15 +39,15 @@ func tileQuantiseAVX2(dst *int16, u *float32, scale *float32, pairs int)
 //go:noescape
 func tileInput2AVX2(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput2AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput2AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput2AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput2ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput2ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput2ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput2FloatAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
@@ -59,15 +59,15 @@ func tileOutput2FloatAVX2(dst **float32, src *float32, apart int, inverse *float
 //go:noescape
 func tileInput3AVX2(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput3AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput3AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput3AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput3ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput3ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput3ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput3FloatAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
@@ -79,15 +79,15 @@ func tileOutput3FloatAVX2(dst **float32, src *float32, apart int, inverse *float
 //go:noescape
 func tileInput4AVX2(dst *int16, apart int, src **uint16, factors *float32, scale *float32, spill *float32, steps int)
 
-// tileOutput4AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput4AVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput4AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput4ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput4ResidualAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutput4FloatAVX2 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels in float32.
 //
@@ -95,26 +95,26 @@ func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, 
 func tileOutput4FloatAVX2(dst **float32, src *float32, apart int, inverse *float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutputAVX2 calls the transform of products into bfloat16.
-func tileOutputAVX2(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
+func tileOutputAVX2(m int, dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2AVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput2AVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3AVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput3AVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4AVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput4AVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }
 
 // tileOutputResidualAVX2 calls the transform of products into bfloat16 with a residual.
-func tileOutputResidualAVX2(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
+func tileOutputResidualAVX2(m int, dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2ResidualAVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput2ResidualAVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3ResidualAVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput3ResidualAVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4ResidualAVX2(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput4ResidualAVX2(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }
 

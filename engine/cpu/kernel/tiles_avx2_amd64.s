@@ -1185,19 +1185,19 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput2AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput2AVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2AVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -1205,8 +1205,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ         scale+48(FP), R10
-	MOVQ         shift+56(FP), R12
+	MOVQ         scale+56(FP), R10
+	MOVQ         shift+64(FP), R12
 	VMOVUPS      (R10)(DI*1), Y14
 	VMOVUPS      (R12)(DI*1), Y13
 	LEAQ         (DX)(DI*1), R10
@@ -1282,7 +1282,7 @@ half:
 	VMOVDQU      X9, (R10)(CX*1)
 	VMOVUPS      96(BX), Y10
 	VADDPS       Y10, Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside2
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -1307,7 +1307,7 @@ half:
 	VMOVDQU      X10, (R10)(CX*1)
 
 outside2:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      160(BX), Y11
 	VMOVUPS      192(BX), Y8
@@ -1338,7 +1338,7 @@ outside2:
 	VMOVDQU      X7, (R10)(CX*1)
 	VMOVUPS      224(BX), Y8
 	VADDPS       Y8, Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside4
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -1366,9 +1366,9 @@ outside4:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -1434,20 +1434,20 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func tileOutput2ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput2ResidualAVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2ResidualAVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -1455,8 +1455,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ         scale+48(FP), R11
-	MOVQ         shift+56(FP), R13
+	MOVQ         scale+56(FP), R11
+	MOVQ         shift+64(FP), R13
 	VMOVUPS      (R11)(R8*1), Y14
 	VMOVUPS      (R13)(R8*1), Y13
 	LEAQ         (BX)(R8*1), R11
@@ -1536,7 +1536,7 @@ half:
 	VMOVDQU      X9, (R11)(CX*1)
 	VMOVUPS      96(SI), Y10
 	VADDPS       Y10, Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside6
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -1565,7 +1565,7 @@ half:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside6:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      160(SI), Y11
 	VMOVUPS      192(SI), Y8
@@ -1600,7 +1600,7 @@ outside6:
 	VMOVDQU      X7, (R11)(CX*1)
 	VMOVUPS      224(SI), Y8
 	VADDPS       Y8, Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside8
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -1632,9 +1632,9 @@ outside8:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -2582,19 +2582,19 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput3AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput3AVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3AVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -2602,8 +2602,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ         scale+48(FP), R10
-	MOVQ         shift+56(FP), R12
+	MOVQ         scale+56(FP), R10
+	MOVQ         shift+64(FP), R12
 	VMOVUPS      (R10)(DI*1), Y14
 	VMOVUPS      (R12)(DI*1), Y13
 	LEAQ         (DX)(DI*1), R10
@@ -2728,7 +2728,7 @@ half:
 	VMOVDQU      X6, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y8, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside14
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -2756,7 +2756,7 @@ outside14:
 	VMOVUPS      128(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside15
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -2781,7 +2781,7 @@ outside14:
 	VMOVDQU      X10, (R10)(CX*1)
 
 outside15:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      160(BX), Y11
 	VMOVUPS      192(BX), Y4
@@ -2815,7 +2815,7 @@ outside15:
 	VMOVDQU      X8, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y4, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside17
 	VMULPS       Y15, Y11, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -2843,7 +2843,7 @@ outside17:
 	VMOVUPS      288(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y7, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside18
 	VMULPS       Y15, Y11, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -2868,7 +2868,7 @@ outside17:
 	VMOVDQU      X7, (R10)(CX*1)
 
 outside18:
-	CMPQ         ny+96(FP), $0x02
+	CMPQ         ny+104(FP), $0x02
 	JLE          written
 	VMOVUPS      320(BX), Y11
 	VMOVUPS      352(BX), Y6
@@ -2902,7 +2902,7 @@ outside18:
 	VMOVDQU      X4, (R10)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y6, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside20
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -2930,7 +2930,7 @@ outside20:
 	VMOVUPS      448(BX), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside21
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -2958,9 +2958,9 @@ outside21:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -2968,20 +2968,20 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput3ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput3ResidualAVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3ResidualAVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -2989,8 +2989,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ         scale+48(FP), R11
-	MOVQ         shift+56(FP), R13
+	MOVQ         scale+56(FP), R11
+	MOVQ         shift+64(FP), R13
 	VMOVUPS      (R11)(R8*1), Y14
 	VMOVUPS      (R13)(R8*1), Y13
 	LEAQ         (BX)(R8*1), R11
@@ -3119,7 +3119,7 @@ half:
 	VMOVDQU      X6, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y8, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside23
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -3151,7 +3151,7 @@ outside23:
 	VMOVUPS      128(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside24
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -3180,7 +3180,7 @@ outside23:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside24:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      160(SI), Y11
 	VMOVUPS      192(SI), Y4
@@ -3218,7 +3218,7 @@ outside24:
 	VMOVDQU      X8, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y4, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside26
 	VMULPS       Y15, Y11, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -3250,7 +3250,7 @@ outside26:
 	VMOVUPS      288(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y7, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside27
 	VMULPS       Y15, Y11, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -3279,7 +3279,7 @@ outside26:
 	VMOVDQU      X7, (R11)(CX*1)
 
 outside27:
-	CMPQ         ny+96(FP), $0x02
+	CMPQ         ny+104(FP), $0x02
 	JLE          written
 	VMOVUPS      320(SI), Y11
 	VMOVUPS      352(SI), Y6
@@ -3317,7 +3317,7 @@ outside27:
 	VMOVDQU      X4, (R11)(CX*1)
 	VFMADD231PS  mixConstants<>+416(SB), Y6, Y11
 	VMULPS       mixConstants<>+448(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside29
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -3349,7 +3349,7 @@ outside29:
 	VMOVUPS      448(SI), Y11
 	VFMADD231PS  mixConstants<>+480(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+512(SB), Y10, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside30
 	VMULPS       Y15, Y11, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -3381,9 +3381,9 @@ outside30:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -4755,19 +4755,19 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput4AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4AVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput4AVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4AVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -4775,8 +4775,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ         scale+48(FP), R11
-	MOVQ         shift+56(FP), R13
+	MOVQ         scale+56(FP), R11
+	MOVQ         shift+64(FP), R13
 	VMOVUPS      (R11)(DI*1), Y14
 	VMOVUPS      (R13)(DI*1), Y13
 	LEAQ         (DX)(DI*1), R11
@@ -4958,7 +4958,7 @@ half:
 	VMOVAPS      Y11, Y8
 	VFMADD231PS  mixConstants<>+1184(SB), Y10, Y8
 	VMULPS       mixConstants<>+1216(SB), Y8, Y8
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside41
 	VMULPS       Y15, Y8, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -4985,7 +4985,7 @@ half:
 outside41:
 	VFMADD231PS  mixConstants<>+1248(SB), Y7, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside42
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5013,7 +5013,7 @@ outside42:
 	VMOVUPS      160(BX), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y10, Y9
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside43
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5038,7 +5038,7 @@ outside42:
 	VMOVDQU      X10, (R11)(CX*1)
 
 outside43:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      224(BX), Y9
 	VMOVUPS      256(BX), Y6
@@ -5075,7 +5075,7 @@ outside43:
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  mixConstants<>+1184(SB), Y6, Y10
 	VMULPS       mixConstants<>+1216(SB), Y10, Y10
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside45
 	VMULPS       Y15, Y10, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5102,7 +5102,7 @@ outside43:
 outside45:
 	VFMADD231PS  mixConstants<>+1248(SB), Y8, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside46
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5130,7 +5130,7 @@ outside46:
 	VMOVUPS      352(BX), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y6, Y11
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside47
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5155,7 +5155,7 @@ outside46:
 	VMOVDQU      X6, (R11)(CX*1)
 
 outside47:
-	CMPQ         ny+96(FP), $0x02
+	CMPQ         ny+104(FP), $0x02
 	JLE          written
 	VMOVUPS      416(BX), Y11
 	VMOVUPS      448(BX), Y7
@@ -5192,7 +5192,7 @@ outside47:
 	VMOVAPS      Y11, Y6
 	VFMADD231PS  mixConstants<>+1184(SB), Y7, Y6
 	VMULPS       mixConstants<>+1216(SB), Y6, Y6
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside49
 	VMULPS       Y15, Y6, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5219,7 +5219,7 @@ outside47:
 outside49:
 	VFMADD231PS  mixConstants<>+1248(SB), Y10, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside50
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5247,7 +5247,7 @@ outside50:
 	VMOVUPS      544(BX), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y7, Y9
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside51
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5272,7 +5272,7 @@ outside50:
 	VMOVDQU      X7, (R11)(CX*1)
 
 outside51:
-	CMPQ         ny+96(FP), $0x03
+	CMPQ         ny+104(FP), $0x03
 	JLE          written
 	VMOVUPS      608(BX), Y9
 	VMOVUPS      640(BX), Y8
@@ -5309,7 +5309,7 @@ outside51:
 	VMOVAPS      Y9, Y7
 	VFMADD231PS  mixConstants<>+1184(SB), Y8, Y7
 	VMULPS       mixConstants<>+1216(SB), Y7, Y7
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside53
 	VMULPS       Y15, Y7, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5336,7 +5336,7 @@ outside51:
 outside53:
 	VFMADD231PS  mixConstants<>+1248(SB), Y6, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside54
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5364,7 +5364,7 @@ outside54:
 	VMOVUPS      736(BX), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y8, Y11
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside55
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5392,9 +5392,9 @@ outside55:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R12
@@ -5402,20 +5402,20 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4ResidualAVX2(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileOutput4ResidualAVX2(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4ResidualAVX2(SB), NOSPLIT, $0-120
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Y12
+	VBROADCASTSS floor+72(FP), Y12
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), R11
-	MOVQ         images+88(FP), R13
+	MOVQ         images+96(FP), R13
 	XORQ         CX, CX
 
 image:
@@ -5423,8 +5423,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ         scale+48(FP), R12
-	MOVQ         shift+56(FP), R14
+	MOVQ         scale+56(FP), R12
+	MOVQ         shift+64(FP), R14
 	VMOVUPS      (R12)(R8*1), Y14
 	VMOVUPS      (R14)(R8*1), Y13
 	LEAQ         (BX)(R8*1), R12
@@ -5610,7 +5610,7 @@ half:
 	VMOVAPS      Y11, Y8
 	VFMADD231PS  mixConstants<>+1184(SB), Y10, Y8
 	VMULPS       mixConstants<>+1216(SB), Y8, Y8
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside57
 	VMULPS       Y15, Y8, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5641,7 +5641,7 @@ half:
 outside57:
 	VFMADD231PS  mixConstants<>+1248(SB), Y7, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside58
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5673,7 +5673,7 @@ outside58:
 	VMOVUPS      160(SI), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y10, Y9
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside59
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5702,7 +5702,7 @@ outside58:
 	VMOVDQU      X10, (R12)(CX*1)
 
 outside59:
-	CMPQ         ny+96(FP), $0x01
+	CMPQ         ny+104(FP), $0x01
 	JLE          written
 	VMOVUPS      224(SI), Y9
 	VMOVUPS      256(SI), Y6
@@ -5743,7 +5743,7 @@ outside59:
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  mixConstants<>+1184(SB), Y6, Y10
 	VMULPS       mixConstants<>+1216(SB), Y10, Y10
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside61
 	VMULPS       Y15, Y10, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5774,7 +5774,7 @@ outside59:
 outside61:
 	VFMADD231PS  mixConstants<>+1248(SB), Y8, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside62
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -5806,7 +5806,7 @@ outside62:
 	VMOVUPS      352(SI), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y6, Y11
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside63
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -5835,7 +5835,7 @@ outside62:
 	VMOVDQU      X6, (R12)(CX*1)
 
 outside63:
-	CMPQ         ny+96(FP), $0x02
+	CMPQ         ny+104(FP), $0x02
 	JLE          written
 	VMOVUPS      416(SI), Y11
 	VMOVUPS      448(SI), Y7
@@ -5876,7 +5876,7 @@ outside63:
 	VMOVAPS      Y11, Y6
 	VFMADD231PS  mixConstants<>+1184(SB), Y7, Y6
 	VMULPS       mixConstants<>+1216(SB), Y6, Y6
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside65
 	VMULPS       Y15, Y6, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -5907,7 +5907,7 @@ outside63:
 outside65:
 	VFMADD231PS  mixConstants<>+1248(SB), Y10, Y9
 	VMULPS       mixConstants<>+1280(SB), Y9, Y9
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside66
 	VMULPS       Y15, Y9, Y10
 	VFMADD213PS  Y13, Y14, Y10
@@ -5939,7 +5939,7 @@ outside66:
 	VMOVUPS      544(SI), Y9
 	VFMADD231PS  mixConstants<>+1312(SB), Y11, Y9
 	VFMADD231PS  mixConstants<>+1344(SB), Y7, Y9
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside67
 	VMULPS       Y15, Y9, Y7
 	VFMADD213PS  Y13, Y14, Y7
@@ -5968,7 +5968,7 @@ outside66:
 	VMOVDQU      X7, (R12)(CX*1)
 
 outside67:
-	CMPQ         ny+96(FP), $0x03
+	CMPQ         ny+104(FP), $0x03
 	JLE          written
 	VMOVUPS      608(SI), Y9
 	VMOVUPS      640(SI), Y8
@@ -6009,7 +6009,7 @@ outside67:
 	VMOVAPS      Y9, Y7
 	VFMADD231PS  mixConstants<>+1184(SB), Y8, Y7
 	VMULPS       mixConstants<>+1216(SB), Y7, Y7
-	CMPQ         nx+104(FP), $0x01
+	CMPQ         nx+112(FP), $0x01
 	JLE          outside69
 	VMULPS       Y15, Y7, Y4
 	VFMADD213PS  Y13, Y14, Y4
@@ -6040,7 +6040,7 @@ outside67:
 outside69:
 	VFMADD231PS  mixConstants<>+1248(SB), Y6, Y11
 	VMULPS       mixConstants<>+1280(SB), Y11, Y11
-	CMPQ         nx+104(FP), $0x02
+	CMPQ         nx+112(FP), $0x02
 	JLE          outside70
 	VMULPS       Y15, Y11, Y6
 	VFMADD213PS  Y13, Y14, Y6
@@ -6072,7 +6072,7 @@ outside70:
 	VMOVUPS      736(SI), Y11
 	VFMADD231PS  mixConstants<>+1312(SB), Y9, Y11
 	VFMADD231PS  mixConstants<>+1344(SB), Y8, Y11
-	CMPQ         nx+104(FP), $0x03
+	CMPQ         nx+112(FP), $0x03
 	JLE          outside71
 	VMULPS       Y15, Y11, Y8
 	VFMADD213PS  Y13, Y14, Y8
@@ -6104,9 +6104,9 @@ outside71:
 written:
 	ADDQ $0x10, CX
 	ADDQ $0x20, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000040, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R13

@@ -812,20 +812,20 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput2AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput2AVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2AVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z27
+	VBROADCASTSS floor+72(FP), Z27
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -833,8 +833,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ          scale+48(FP), R10
-	MOVQ          shift+56(FP), R12
+	MOVQ          scale+56(FP), R10
+	MOVQ          shift+64(FP), R12
 	VMOVUPS       (R10)(DI*1), Z29
 	VMOVUPS       (R12)(DI*1), Z28
 	LEAQ          (DX)(DI*1), R10
@@ -903,7 +903,7 @@ half:
 	VMOVDQU32     Y24, (R10)(CX*1)
 	VMOVUPS       192(BX), Z25
 	VADDPS        Z25, Z26, Z26
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside2
 	VMULPS        Z30, Z26, Z25
 	VFMADD213PS   Z28, Z29, Z25
@@ -921,7 +921,7 @@ half:
 	VMOVDQU32     Y25, (R10)(CX*1)
 
 outside2:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       320(BX), Z26
 	VMOVUPS       384(BX), Z23
@@ -945,7 +945,7 @@ outside2:
 	VMOVDQU32     Y22, (R10)(CX*1)
 	VMOVUPS       448(BX), Z23
 	VADDPS        Z23, Z26, Z26
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside4
 	VMULPS        Z30, Z26, Z23
 	VFMADD213PS   Z28, Z29, Z23
@@ -966,9 +966,9 @@ outside4:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -1034,21 +1034,21 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func tileOutput2ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput2ResidualAVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2ResidualAVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z27
+	VBROADCASTSS floor+72(FP), Z27
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -1056,8 +1056,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ          scale+48(FP), R11
-	MOVQ          shift+56(FP), R13
+	MOVQ          scale+56(FP), R11
+	MOVQ          shift+64(FP), R13
 	VMOVUPS       (R11)(R8*1), Z29
 	VMOVUPS       (R13)(R8*1), Z28
 	LEAQ          (BX)(R8*1), R11
@@ -1130,7 +1130,7 @@ half:
 	VMOVDQU32     Y24, (R11)(CX*1)
 	VMOVUPS       192(SI), Z25
 	VADDPS        Z25, Z26, Z26
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside6
 	VMULPS        Z30, Z26, Z25
 	VFMADD213PS   Z28, Z29, Z25
@@ -1152,7 +1152,7 @@ half:
 	VMOVDQU32     Y25, (R11)(CX*1)
 
 outside6:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       320(SI), Z26
 	VMOVUPS       384(SI), Z23
@@ -1180,7 +1180,7 @@ outside6:
 	VMOVDQU32     Y22, (R11)(CX*1)
 	VMOVUPS       448(SI), Z23
 	VADDPS        Z23, Z26, Z26
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside8
 	VMULPS        Z30, Z26, Z23
 	VFMADD213PS   Z28, Z29, Z23
@@ -1205,9 +1205,9 @@ outside8:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -2086,24 +2086,24 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput3AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput3AVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3AVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
 	VBROADCASTSS mixConstants<>+60(SB), Z28
 	VBROADCASTSS mixConstants<>+64(SB), Z27
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z23
+	VBROADCASTSS floor+72(FP), Z23
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -2111,8 +2111,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ          scale+48(FP), R10
-	MOVQ          shift+56(FP), R12
+	MOVQ          scale+56(FP), R10
+	MOVQ          shift+64(FP), R12
 	VMOVUPS       (R10)(DI*1), Z25
 	VMOVUPS       (R12)(DI*1), Z24
 	LEAQ          (DX)(DI*1), R10
@@ -2230,7 +2230,7 @@ half:
 	VMOVDQU32     Y17, (R10)(CX*1)
 	VFMADD231PS   Z30, Z19, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside14
 	VMULPS        Z26, Z22, Z19
 	VFMADD213PS   Z24, Z25, Z19
@@ -2251,7 +2251,7 @@ outside14:
 	VMOVUPS       256(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside15
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2269,7 +2269,7 @@ outside14:
 	VMOVDQU32     Y21, (R10)(CX*1)
 
 outside15:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       320(BX), Z22
 	VMOVUPS       384(BX), Z15
@@ -2296,7 +2296,7 @@ outside15:
 	VMOVDQU32     Y19, (R10)(CX*1)
 	VFMADD231PS   Z30, Z15, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside17
 	VMULPS        Z26, Z22, Z15
 	VFMADD213PS   Z24, Z25, Z15
@@ -2317,7 +2317,7 @@ outside17:
 	VMOVUPS       576(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z18, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside18
 	VMULPS        Z26, Z22, Z18
 	VFMADD213PS   Z24, Z25, Z18
@@ -2335,7 +2335,7 @@ outside17:
 	VMOVDQU32     Y18, (R10)(CX*1)
 
 outside18:
-	CMPQ          ny+96(FP), $0x02
+	CMPQ          ny+104(FP), $0x02
 	JLE           written
 	VMOVUPS       640(BX), Z22
 	VMOVUPS       704(BX), Z17
@@ -2362,7 +2362,7 @@ outside18:
 	VMOVDQU32     Y15, (R10)(CX*1)
 	VFMADD231PS   Z30, Z17, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside20
 	VMULPS        Z26, Z22, Z17
 	VFMADD213PS   Z24, Z25, Z17
@@ -2383,7 +2383,7 @@ outside20:
 	VMOVUPS       896(BX), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside21
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2404,9 +2404,9 @@ outside21:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -2414,9 +2414,9 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput3ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
@@ -2424,15 +2424,15 @@ TEXT ·tileOutput3ResidualAVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+64(SB), Z27
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z23
+	VBROADCASTSS floor+72(FP), Z23
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -2440,8 +2440,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ          scale+48(FP), R11
-	MOVQ          shift+56(FP), R13
+	MOVQ          scale+56(FP), R11
+	MOVQ          shift+64(FP), R13
 	VMOVUPS       (R11)(R8*1), Z25
 	VMOVUPS       (R13)(R8*1), Z24
 	LEAQ          (BX)(R8*1), R11
@@ -2563,7 +2563,7 @@ half:
 	VMOVDQU32     Y17, (R11)(CX*1)
 	VFMADD231PS   Z30, Z19, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside23
 	VMULPS        Z26, Z22, Z19
 	VFMADD213PS   Z24, Z25, Z19
@@ -2588,7 +2588,7 @@ outside23:
 	VMOVUPS       256(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside24
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2610,7 +2610,7 @@ outside23:
 	VMOVDQU32     Y21, (R11)(CX*1)
 
 outside24:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       320(SI), Z22
 	VMOVUPS       384(SI), Z15
@@ -2641,7 +2641,7 @@ outside24:
 	VMOVDQU32     Y19, (R11)(CX*1)
 	VFMADD231PS   Z30, Z15, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside26
 	VMULPS        Z26, Z22, Z15
 	VFMADD213PS   Z24, Z25, Z15
@@ -2666,7 +2666,7 @@ outside26:
 	VMOVUPS       576(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z18, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside27
 	VMULPS        Z26, Z22, Z18
 	VFMADD213PS   Z24, Z25, Z18
@@ -2688,7 +2688,7 @@ outside26:
 	VMOVDQU32     Y18, (R11)(CX*1)
 
 outside27:
-	CMPQ          ny+96(FP), $0x02
+	CMPQ          ny+104(FP), $0x02
 	JLE           written
 	VMOVUPS       640(SI), Z22
 	VMOVUPS       704(SI), Z17
@@ -2719,7 +2719,7 @@ outside27:
 	VMOVDQU32     Y15, (R11)(CX*1)
 	VFMADD231PS   Z30, Z17, Z22
 	VMULPS        Z29, Z22, Z22
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside29
 	VMULPS        Z26, Z22, Z17
 	VFMADD213PS   Z24, Z25, Z17
@@ -2744,7 +2744,7 @@ outside29:
 	VMOVUPS       896(SI), Z22
 	VFMADD231PS   Z28, Z20, Z22
 	VFMADD231PS   Z27, Z21, Z22
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside30
 	VMULPS        Z26, Z22, Z21
 	VFMADD213PS   Z24, Z25, Z21
@@ -2769,9 +2769,9 @@ outside30:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -4034,9 +4034,9 @@ step:
 	VZEROUPPER
 	RET
 
-// func tileOutput4AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4AVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -4045,15 +4045,15 @@ TEXT ·tileOutput4AVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+164(SB), Z26
 	VBROADCASTSS mixConstants<>+168(SB), Z25
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z21
+	VBROADCASTSS floor+72(FP), Z21
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -4061,8 +4061,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ          scale+48(FP), R11
-	MOVQ          shift+56(FP), R13
+	MOVQ          scale+56(FP), R11
+	MOVQ          shift+64(FP), R13
 	VMOVUPS       (R11)(DI*1), Z23
 	VMOVUPS       (R13)(DI*1), Z22
 	LEAQ          (DX)(DI*1), R11
@@ -4237,7 +4237,7 @@ half:
 	VMOVAPS       Z20, Z17
 	VFMADD231PS   Z30, Z19, Z17
 	VMULPS        Z29, Z17, Z17
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside41
 	VMULPS        Z24, Z17, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4257,7 +4257,7 @@ half:
 outside41:
 	VFMADD231PS   Z28, Z16, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside42
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4278,7 +4278,7 @@ outside42:
 	VMOVUPS       320(BX), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z19, Z18
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside43
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4296,7 +4296,7 @@ outside42:
 	VMOVDQU32     Y19, (R11)(CX*1)
 
 outside43:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       448(BX), Z18
 	VMOVUPS       512(BX), Z15
@@ -4326,7 +4326,7 @@ outside43:
 	VMOVAPS       Z18, Z19
 	VFMADD231PS   Z30, Z15, Z19
 	VMULPS        Z29, Z19, Z19
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside45
 	VMULPS        Z24, Z19, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4346,7 +4346,7 @@ outside43:
 outside45:
 	VFMADD231PS   Z28, Z17, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside46
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4367,7 +4367,7 @@ outside46:
 	VMOVUPS       704(BX), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z15, Z20
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside47
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4385,7 +4385,7 @@ outside46:
 	VMOVDQU32     Y15, (R11)(CX*1)
 
 outside47:
-	CMPQ          ny+96(FP), $0x02
+	CMPQ          ny+104(FP), $0x02
 	JLE           written
 	VMOVUPS       832(BX), Z20
 	VMOVUPS       896(BX), Z16
@@ -4415,7 +4415,7 @@ outside47:
 	VMOVAPS       Z20, Z15
 	VFMADD231PS   Z30, Z16, Z15
 	VMULPS        Z29, Z15, Z15
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside49
 	VMULPS        Z24, Z15, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4435,7 +4435,7 @@ outside47:
 outside49:
 	VFMADD231PS   Z28, Z19, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside50
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4456,7 +4456,7 @@ outside50:
 	VMOVUPS       1088(BX), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z16, Z18
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside51
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4474,7 +4474,7 @@ outside50:
 	VMOVDQU32     Y16, (R11)(CX*1)
 
 outside51:
-	CMPQ          ny+96(FP), $0x03
+	CMPQ          ny+104(FP), $0x03
 	JLE           written
 	VMOVUPS       1216(BX), Z18
 	VMOVUPS       1280(BX), Z17
@@ -4504,7 +4504,7 @@ outside51:
 	VMOVAPS       Z18, Z16
 	VFMADD231PS   Z30, Z17, Z16
 	VMULPS        Z29, Z16, Z16
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside53
 	VMULPS        Z24, Z16, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4524,7 +4524,7 @@ outside51:
 outside53:
 	VFMADD231PS   Z28, Z15, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside54
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4545,7 +4545,7 @@ outside54:
 	VMOVUPS       1472(BX), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z17, Z20
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside55
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4566,9 +4566,9 @@ outside55:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R12
@@ -4576,9 +4576,9 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput4ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4ResidualAVX512(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -4588,15 +4588,15 @@ TEXT ·tileOutput4ResidualAVX512(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+168(SB), Z25
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z21
+	VBROADCASTSS floor+72(FP), Z21
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), R11
-	MOVQ         images+88(FP), R13
+	MOVQ         images+96(FP), R13
 	XORQ         CX, CX
 
 image:
@@ -4604,8 +4604,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ          scale+48(FP), R12
-	MOVQ          shift+56(FP), R14
+	MOVQ          scale+56(FP), R12
+	MOVQ          shift+64(FP), R14
 	VMOVUPS       (R12)(R8*1), Z23
 	VMOVUPS       (R14)(R8*1), Z22
 	LEAQ          (BX)(R8*1), R12
@@ -4784,7 +4784,7 @@ half:
 	VMOVAPS       Z20, Z17
 	VFMADD231PS   Z30, Z19, Z17
 	VMULPS        Z29, Z17, Z17
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside57
 	VMULPS        Z24, Z17, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4808,7 +4808,7 @@ half:
 outside57:
 	VFMADD231PS   Z28, Z16, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside58
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -4833,7 +4833,7 @@ outside58:
 	VMOVUPS       320(SI), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z19, Z18
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside59
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -4855,7 +4855,7 @@ outside58:
 	VMOVDQU32     Y19, (R12)(CX*1)
 
 outside59:
-	CMPQ          ny+96(FP), $0x01
+	CMPQ          ny+104(FP), $0x01
 	JLE           written
 	VMOVUPS       448(SI), Z18
 	VMOVUPS       512(SI), Z15
@@ -4889,7 +4889,7 @@ outside59:
 	VMOVAPS       Z18, Z19
 	VFMADD231PS   Z30, Z15, Z19
 	VMULPS        Z29, Z19, Z19
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside61
 	VMULPS        Z24, Z19, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -4913,7 +4913,7 @@ outside59:
 outside61:
 	VFMADD231PS   Z28, Z17, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside62
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -4938,7 +4938,7 @@ outside62:
 	VMOVUPS       704(SI), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z15, Z20
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside63
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -4960,7 +4960,7 @@ outside62:
 	VMOVDQU32     Y15, (R12)(CX*1)
 
 outside63:
-	CMPQ          ny+96(FP), $0x02
+	CMPQ          ny+104(FP), $0x02
 	JLE           written
 	VMOVUPS       832(SI), Z20
 	VMOVUPS       896(SI), Z16
@@ -4994,7 +4994,7 @@ outside63:
 	VMOVAPS       Z20, Z15
 	VFMADD231PS   Z30, Z16, Z15
 	VMULPS        Z29, Z15, Z15
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside65
 	VMULPS        Z24, Z15, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -5018,7 +5018,7 @@ outside63:
 outside65:
 	VFMADD231PS   Z28, Z19, Z18
 	VMULPS        Z27, Z18, Z18
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside66
 	VMULPS        Z24, Z18, Z19
 	VFMADD213PS   Z22, Z23, Z19
@@ -5043,7 +5043,7 @@ outside66:
 	VMOVUPS       1088(SI), Z18
 	VFMADD231PS   Z26, Z20, Z18
 	VFMADD231PS   Z25, Z16, Z18
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside67
 	VMULPS        Z24, Z18, Z16
 	VFMADD213PS   Z22, Z23, Z16
@@ -5065,7 +5065,7 @@ outside66:
 	VMOVDQU32     Y16, (R12)(CX*1)
 
 outside67:
-	CMPQ          ny+96(FP), $0x03
+	CMPQ          ny+104(FP), $0x03
 	JLE           written
 	VMOVUPS       1216(SI), Z18
 	VMOVUPS       1280(SI), Z17
@@ -5099,7 +5099,7 @@ outside67:
 	VMOVAPS       Z18, Z16
 	VFMADD231PS   Z30, Z17, Z16
 	VMULPS        Z29, Z16, Z16
-	CMPQ          nx+104(FP), $0x01
+	CMPQ          nx+112(FP), $0x01
 	JLE           outside69
 	VMULPS        Z24, Z16, Z13
 	VFMADD213PS   Z22, Z23, Z13
@@ -5123,7 +5123,7 @@ outside67:
 outside69:
 	VFMADD231PS   Z28, Z15, Z20
 	VMULPS        Z27, Z20, Z20
-	CMPQ          nx+104(FP), $0x02
+	CMPQ          nx+112(FP), $0x02
 	JLE           outside70
 	VMULPS        Z24, Z20, Z15
 	VFMADD213PS   Z22, Z23, Z15
@@ -5148,7 +5148,7 @@ outside70:
 	VMOVUPS       1472(SI), Z20
 	VFMADD231PS   Z26, Z18, Z20
 	VFMADD231PS   Z25, Z17, Z20
-	CMPQ          nx+104(FP), $0x03
+	CMPQ          nx+112(FP), $0x03
 	JLE           outside71
 	VMULPS        Z24, Z20, Z17
 	VFMADD213PS   Z22, Z23, Z17
@@ -5173,9 +5173,9 @@ outside71:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R13

@@ -4,56 +4,56 @@
 
 package kernel
 
-// tileOutput2AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput2AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput2AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput2ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput2ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput2ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput2ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput3AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput3AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput3AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput3ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput3ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput3ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput3ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput4AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput4AVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput4AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
-// tileOutput4ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.
+// tileOutput4ResidualAVX512BF16 transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each gets a scale and a shift of its column, a residual and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes behind the one before.
 //
 //go:noescape
-func tileOutput4ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+func tileOutput4ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 
 // tileOutputAVX512BF16 calls the transform of products into bfloat16.
-func tileOutputAVX512BF16(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
+func tileOutputAVX512BF16(m int, dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2AVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput2AVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3AVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput3AVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4AVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput4AVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }
 
 // tileOutputResidualAVX512BF16 calls the transform of products into bfloat16 with a residual.
-func tileOutputResidualAVX512BF16(m int, dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
+func tileOutputResidualAVX512BF16(m int, dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int) {
 	switch m {
 	case 2:
-		tileOutput2ResidualAVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput2ResidualAVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 3:
-		tileOutput3ResidualAVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput3ResidualAVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	case 4:
-		tileOutput4ResidualAVX512BF16(dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx)
+		tileOutput4ResidualAVX512BF16(dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx)
 	}
 }

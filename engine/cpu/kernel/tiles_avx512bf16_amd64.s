@@ -65,20 +65,20 @@ DATA mixConstants<>+228(SB)/4, $0xc06e0000
 DATA mixConstants<>+232(SB)/4, $0xbe89ae41
 GLOBL mixConstants<>(SB), RODATA|NOPTR, $236
 
-// func tileOutput2AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput2AVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2AVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z27
+	VBROADCASTSS floor+72(FP), Z27
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -86,8 +86,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        scale+48(FP), R10
-	MOVQ        shift+56(FP), R12
+	MOVQ        scale+56(FP), R10
+	MOVQ        shift+64(FP), R12
 	VMOVUPS     (R10)(DI*1), Z29
 	VMOVUPS     (R12)(DI*1), Z28
 	LEAQ        (DX)(DI*1), R10
@@ -148,7 +148,7 @@ half:
 	VMOVDQU32   Y24, (R10)(CX*1)
 	VMOVUPS     192(BX), Z25
 	VADDPS      Z25, Z26, Z26
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside2
 	VMULPS      Z30, Z26, Z25
 	VFMADD213PS Z28, Z29, Z25
@@ -158,7 +158,7 @@ half:
 	VMOVDQU32   Y25, (R10)(CX*1)
 
 outside2:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     320(BX), Z26
 	VMOVUPS     384(BX), Z23
@@ -174,7 +174,7 @@ outside2:
 	VMOVDQU32   Y22, (R10)(CX*1)
 	VMOVUPS     448(BX), Z23
 	VADDPS      Z23, Z26, Z26
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside4
 	VMULPS      Z30, Z26, Z23
 	VFMADD213PS Z28, Z29, Z23
@@ -187,9 +187,9 @@ outside4:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -197,21 +197,21 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput2ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput2ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput2ResidualAVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput2ResidualAVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z27
+	VBROADCASTSS floor+72(FP), Z27
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x04, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -219,8 +219,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ        scale+48(FP), R11
-	MOVQ        shift+56(FP), R13
+	MOVQ        scale+56(FP), R11
+	MOVQ        shift+64(FP), R13
 	VMOVUPS     (R11)(R8*1), Z29
 	VMOVUPS     (R13)(R8*1), Z28
 	LEAQ        (BX)(R8*1), R11
@@ -285,7 +285,7 @@ half:
 	VMOVDQU32   Y24, (R11)(CX*1)
 	VMOVUPS     192(SI), Z25
 	VADDPS      Z25, Z26, Z26
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside6
 	VMULPS      Z30, Z26, Z25
 	VFMADD213PS Z28, Z29, Z25
@@ -299,7 +299,7 @@ half:
 	VMOVDQU32   Y25, (R11)(CX*1)
 
 outside6:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     320(SI), Z26
 	VMOVUPS     384(SI), Z23
@@ -319,7 +319,7 @@ outside6:
 	VMOVDQU32   Y22, (R11)(CX*1)
 	VMOVUPS     448(SI), Z23
 	VADDPS      Z23, Z26, Z26
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside8
 	VMULPS      Z30, Z26, Z23
 	VFMADD213PS Z28, Z29, Z23
@@ -336,9 +336,9 @@ outside8:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -346,24 +346,24 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput3AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput3AVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3AVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
 	VBROADCASTSS mixConstants<>+60(SB), Z28
 	VBROADCASTSS mixConstants<>+64(SB), Z27
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z23
+	VBROADCASTSS floor+72(FP), Z23
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), CX
-	MOVQ         images+88(FP), R11
+	MOVQ         images+96(FP), R11
 	XORQ         CX, CX
 
 image:
@@ -371,8 +371,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        scale+48(FP), R10
-	MOVQ        shift+56(FP), R12
+	MOVQ        scale+56(FP), R10
+	MOVQ        shift+64(FP), R12
 	VMOVUPS     (R10)(DI*1), Z25
 	VMOVUPS     (R12)(DI*1), Z24
 	LEAQ        (DX)(DI*1), R10
@@ -482,7 +482,7 @@ half:
 	VMOVDQU32   Y17, (R10)(CX*1)
 	VFMADD231PS Z30, Z19, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside10
 	VMULPS      Z26, Z22, Z19
 	VFMADD213PS Z24, Z25, Z19
@@ -495,7 +495,7 @@ outside10:
 	VMOVUPS     256(BX), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z21, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside11
 	VMULPS      Z26, Z22, Z21
 	VFMADD213PS Z24, Z25, Z21
@@ -505,7 +505,7 @@ outside10:
 	VMOVDQU32   Y21, (R10)(CX*1)
 
 outside11:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     320(BX), Z22
 	VMOVUPS     384(BX), Z15
@@ -524,7 +524,7 @@ outside11:
 	VMOVDQU32   Y19, (R10)(CX*1)
 	VFMADD231PS Z30, Z15, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside13
 	VMULPS      Z26, Z22, Z15
 	VFMADD213PS Z24, Z25, Z15
@@ -537,7 +537,7 @@ outside13:
 	VMOVUPS     576(BX), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z18, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside14
 	VMULPS      Z26, Z22, Z18
 	VFMADD213PS Z24, Z25, Z18
@@ -547,7 +547,7 @@ outside13:
 	VMOVDQU32   Y18, (R10)(CX*1)
 
 outside14:
-	CMPQ        ny+96(FP), $0x02
+	CMPQ        ny+104(FP), $0x02
 	JLE         written
 	VMOVUPS     640(BX), Z22
 	VMOVUPS     704(BX), Z17
@@ -566,7 +566,7 @@ outside14:
 	VMOVDQU32   Y15, (R10)(CX*1)
 	VFMADD231PS Z30, Z17, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside16
 	VMULPS      Z26, Z22, Z17
 	VFMADD213PS Z24, Z25, Z17
@@ -579,7 +579,7 @@ outside16:
 	VMOVUPS     896(BX), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z21, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside17
 	VMULPS      Z26, Z22, Z21
 	VFMADD213PS Z24, Z25, Z21
@@ -592,9 +592,9 @@ outside17:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R11
@@ -602,9 +602,9 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput3ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput3ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput3ResidualAVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput3ResidualAVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+52(SB), Z30
 	VBROADCASTSS mixConstants<>+56(SB), Z29
@@ -612,15 +612,15 @@ TEXT ·tileOutput3ResidualAVX512BF16(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+64(SB), Z27
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z23
+	VBROADCASTSS floor+72(FP), Z23
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x05, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), CX
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -628,8 +628,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ        scale+48(FP), R11
-	MOVQ        shift+56(FP), R13
+	MOVQ        scale+56(FP), R11
+	MOVQ        shift+64(FP), R13
 	VMOVUPS     (R11)(R8*1), Z25
 	VMOVUPS     (R13)(R8*1), Z24
 	LEAQ        (BX)(R8*1), R11
@@ -743,7 +743,7 @@ half:
 	VMOVDQU32   Y17, (R11)(CX*1)
 	VFMADD231PS Z30, Z19, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside19
 	VMULPS      Z26, Z22, Z19
 	VFMADD213PS Z24, Z25, Z19
@@ -760,7 +760,7 @@ outside19:
 	VMOVUPS     256(SI), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z21, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside20
 	VMULPS      Z26, Z22, Z21
 	VFMADD213PS Z24, Z25, Z21
@@ -774,7 +774,7 @@ outside19:
 	VMOVDQU32   Y21, (R11)(CX*1)
 
 outside20:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     320(SI), Z22
 	VMOVUPS     384(SI), Z15
@@ -797,7 +797,7 @@ outside20:
 	VMOVDQU32   Y19, (R11)(CX*1)
 	VFMADD231PS Z30, Z15, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside22
 	VMULPS      Z26, Z22, Z15
 	VFMADD213PS Z24, Z25, Z15
@@ -814,7 +814,7 @@ outside22:
 	VMOVUPS     576(SI), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z18, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside23
 	VMULPS      Z26, Z22, Z18
 	VFMADD213PS Z24, Z25, Z18
@@ -828,7 +828,7 @@ outside22:
 	VMOVDQU32   Y18, (R11)(CX*1)
 
 outside23:
-	CMPQ        ny+96(FP), $0x02
+	CMPQ        ny+104(FP), $0x02
 	JLE         written
 	VMOVUPS     640(SI), Z22
 	VMOVUPS     704(SI), Z17
@@ -851,7 +851,7 @@ outside23:
 	VMOVDQU32   Y15, (R11)(CX*1)
 	VFMADD231PS Z30, Z17, Z22
 	VMULPS      Z29, Z22, Z22
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside25
 	VMULPS      Z26, Z22, Z17
 	VFMADD213PS Z24, Z25, Z17
@@ -868,7 +868,7 @@ outside25:
 	VMOVUPS     896(SI), Z22
 	VFMADD231PS Z28, Z20, Z22
 	VFMADD231PS Z27, Z21, Z22
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside26
 	VMULPS      Z26, Z22, Z21
 	VFMADD213PS Z24, Z25, Z21
@@ -885,9 +885,9 @@ outside26:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R12
@@ -895,9 +895,9 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput4AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4AVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput4AVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4AVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -906,15 +906,15 @@ TEXT ·tileOutput4AVX512BF16(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+164(SB), Z26
 	VBROADCASTSS mixConstants<>+168(SB), Z25
 	MOVQ         dst+0(FP), AX
-	VBROADCASTSS floor+64(FP), Z21
+	VBROADCASTSS floor+72(FP), Z21
 	MOVQ         src+24(FP), DX
-	MOVQ         spill+72(FP), BX
-	MOVQ         inverse+40(FP), SI
+	MOVQ         spill+80(FP), BX
+	MOVQ         inverse+48(FP), SI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R8
 	LEAQ         (R8)(R8*2), R9
 	LEAQ         (R8)(R8*4), R10
-	MOVQ         images+88(FP), R12
+	MOVQ         images+96(FP), R12
 	XORQ         CX, CX
 
 image:
@@ -922,8 +922,8 @@ image:
 	XORQ         DI, DI
 
 half:
-	MOVQ        scale+48(FP), R11
-	MOVQ        shift+56(FP), R13
+	MOVQ        scale+56(FP), R11
+	MOVQ        shift+64(FP), R13
 	VMOVUPS     (R11)(DI*1), Z23
 	VMOVUPS     (R13)(DI*1), Z22
 	LEAQ        (DX)(DI*1), R11
@@ -1090,7 +1090,7 @@ half:
 	VMOVAPS     Z20, Z17
 	VFMADD231PS Z30, Z19, Z17
 	VMULPS      Z29, Z17, Z17
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside28
 	VMULPS      Z24, Z17, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1102,7 +1102,7 @@ half:
 outside28:
 	VFMADD231PS Z28, Z16, Z18
 	VMULPS      Z27, Z18, Z18
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside29
 	VMULPS      Z24, Z18, Z16
 	VFMADD213PS Z22, Z23, Z16
@@ -1115,7 +1115,7 @@ outside29:
 	VMOVUPS     320(BX), Z18
 	VFMADD231PS Z26, Z20, Z18
 	VFMADD231PS Z25, Z19, Z18
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside30
 	VMULPS      Z24, Z18, Z19
 	VFMADD213PS Z22, Z23, Z19
@@ -1125,7 +1125,7 @@ outside29:
 	VMOVDQU32   Y19, (R11)(CX*1)
 
 outside30:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     448(BX), Z18
 	VMOVUPS     512(BX), Z15
@@ -1147,7 +1147,7 @@ outside30:
 	VMOVAPS     Z18, Z19
 	VFMADD231PS Z30, Z15, Z19
 	VMULPS      Z29, Z19, Z19
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside32
 	VMULPS      Z24, Z19, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1159,7 +1159,7 @@ outside30:
 outside32:
 	VFMADD231PS Z28, Z17, Z20
 	VMULPS      Z27, Z20, Z20
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside33
 	VMULPS      Z24, Z20, Z17
 	VFMADD213PS Z22, Z23, Z17
@@ -1172,7 +1172,7 @@ outside33:
 	VMOVUPS     704(BX), Z20
 	VFMADD231PS Z26, Z18, Z20
 	VFMADD231PS Z25, Z15, Z20
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside34
 	VMULPS      Z24, Z20, Z15
 	VFMADD213PS Z22, Z23, Z15
@@ -1182,7 +1182,7 @@ outside33:
 	VMOVDQU32   Y15, (R11)(CX*1)
 
 outside34:
-	CMPQ        ny+96(FP), $0x02
+	CMPQ        ny+104(FP), $0x02
 	JLE         written
 	VMOVUPS     832(BX), Z20
 	VMOVUPS     896(BX), Z16
@@ -1204,7 +1204,7 @@ outside34:
 	VMOVAPS     Z20, Z15
 	VFMADD231PS Z30, Z16, Z15
 	VMULPS      Z29, Z15, Z15
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside36
 	VMULPS      Z24, Z15, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1216,7 +1216,7 @@ outside34:
 outside36:
 	VFMADD231PS Z28, Z19, Z18
 	VMULPS      Z27, Z18, Z18
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside37
 	VMULPS      Z24, Z18, Z19
 	VFMADD213PS Z22, Z23, Z19
@@ -1229,7 +1229,7 @@ outside37:
 	VMOVUPS     1088(BX), Z18
 	VFMADD231PS Z26, Z20, Z18
 	VFMADD231PS Z25, Z16, Z18
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside38
 	VMULPS      Z24, Z18, Z16
 	VFMADD213PS Z22, Z23, Z16
@@ -1239,7 +1239,7 @@ outside37:
 	VMOVDQU32   Y16, (R11)(CX*1)
 
 outside38:
-	CMPQ        ny+96(FP), $0x03
+	CMPQ        ny+104(FP), $0x03
 	JLE         written
 	VMOVUPS     1216(BX), Z18
 	VMOVUPS     1280(BX), Z17
@@ -1261,7 +1261,7 @@ outside38:
 	VMOVAPS     Z18, Z16
 	VFMADD231PS Z30, Z17, Z16
 	VMULPS      Z29, Z16, Z16
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside40
 	VMULPS      Z24, Z16, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1273,7 +1273,7 @@ outside38:
 outside40:
 	VFMADD231PS Z28, Z15, Z20
 	VMULPS      Z27, Z20, Z20
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside41
 	VMULPS      Z24, Z20, Z15
 	VFMADD213PS Z22, Z23, Z15
@@ -1286,7 +1286,7 @@ outside41:
 	VMOVUPS     1472(BX), Z20
 	VFMADD231PS Z26, Z18, Z20
 	VFMADD231PS Z25, Z17, Z20
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside42
 	VMULPS      Z24, Z20, Z17
 	VFMADD213PS Z22, Z23, Z17
@@ -1299,9 +1299,9 @@ outside42:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DI
-	CMPQ DI, width+80(FP)
+	CMPQ DI, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, DX
+	ADDQ pitch+40(FP), DX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, SI
 	DECQ R12
@@ -1309,9 +1309,9 @@ written:
 	VZEROUPPER
 	RET
 
-// func tileOutput4ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
+// func tileOutput4ResidualAVX512BF16(dst **uint16, res **uint16, gap int, src *float32, apart int, pitch int, inverse *float32, scale *float32, shift *float32, floor float32, spill *float32, width int, images int, ny int, nx int)
 // Requires: AVX, AVX512F, AVX512VL, AVX512_BF16
-TEXT ·tileOutput4ResidualAVX512BF16(SB), NOSPLIT, $0-112
+TEXT ·tileOutput4ResidualAVX512BF16(SB), NOSPLIT, $0-120
 	VBROADCASTSS mixConstants<>+0(SB), Z31
 	VBROADCASTSS mixConstants<>+148(SB), Z30
 	VBROADCASTSS mixConstants<>+152(SB), Z29
@@ -1321,15 +1321,15 @@ TEXT ·tileOutput4ResidualAVX512BF16(SB), NOSPLIT, $0-112
 	VBROADCASTSS mixConstants<>+168(SB), Z25
 	MOVQ         dst+0(FP), AX
 	MOVQ         res+8(FP), DX
-	VBROADCASTSS floor+64(FP), Z21
+	VBROADCASTSS floor+72(FP), Z21
 	MOVQ         src+24(FP), BX
-	MOVQ         spill+72(FP), SI
-	MOVQ         inverse+40(FP), DI
+	MOVQ         spill+80(FP), SI
+	MOVQ         inverse+48(FP), DI
 	MOVQ         apart+32(FP), CX
 	IMUL3Q       $0x06, CX, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R9)(R9*4), R11
-	MOVQ         images+88(FP), R13
+	MOVQ         images+96(FP), R13
 	XORQ         CX, CX
 
 image:
@@ -1337,8 +1337,8 @@ image:
 	XORQ         R8, R8
 
 half:
-	MOVQ        scale+48(FP), R12
-	MOVQ        shift+56(FP), R14
+	MOVQ        scale+56(FP), R12
+	MOVQ        shift+64(FP), R14
 	VMOVUPS     (R12)(R8*1), Z23
 	VMOVUPS     (R14)(R8*1), Z22
 	LEAQ        (BX)(R8*1), R12
@@ -1509,7 +1509,7 @@ half:
 	VMOVAPS     Z20, Z17
 	VFMADD231PS Z30, Z19, Z17
 	VMULPS      Z29, Z17, Z17
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside44
 	VMULPS      Z24, Z17, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1525,7 +1525,7 @@ half:
 outside44:
 	VFMADD231PS Z28, Z16, Z18
 	VMULPS      Z27, Z18, Z18
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside45
 	VMULPS      Z24, Z18, Z16
 	VFMADD213PS Z22, Z23, Z16
@@ -1542,7 +1542,7 @@ outside45:
 	VMOVUPS     320(SI), Z18
 	VFMADD231PS Z26, Z20, Z18
 	VFMADD231PS Z25, Z19, Z18
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside46
 	VMULPS      Z24, Z18, Z19
 	VFMADD213PS Z22, Z23, Z19
@@ -1556,7 +1556,7 @@ outside45:
 	VMOVDQU32   Y19, (R12)(CX*1)
 
 outside46:
-	CMPQ        ny+96(FP), $0x01
+	CMPQ        ny+104(FP), $0x01
 	JLE         written
 	VMOVUPS     448(SI), Z18
 	VMOVUPS     512(SI), Z15
@@ -1582,7 +1582,7 @@ outside46:
 	VMOVAPS     Z18, Z19
 	VFMADD231PS Z30, Z15, Z19
 	VMULPS      Z29, Z19, Z19
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside48
 	VMULPS      Z24, Z19, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1598,7 +1598,7 @@ outside46:
 outside48:
 	VFMADD231PS Z28, Z17, Z20
 	VMULPS      Z27, Z20, Z20
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside49
 	VMULPS      Z24, Z20, Z17
 	VFMADD213PS Z22, Z23, Z17
@@ -1615,7 +1615,7 @@ outside49:
 	VMOVUPS     704(SI), Z20
 	VFMADD231PS Z26, Z18, Z20
 	VFMADD231PS Z25, Z15, Z20
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside50
 	VMULPS      Z24, Z20, Z15
 	VFMADD213PS Z22, Z23, Z15
@@ -1629,7 +1629,7 @@ outside49:
 	VMOVDQU32   Y15, (R12)(CX*1)
 
 outside50:
-	CMPQ        ny+96(FP), $0x02
+	CMPQ        ny+104(FP), $0x02
 	JLE         written
 	VMOVUPS     832(SI), Z20
 	VMOVUPS     896(SI), Z16
@@ -1655,7 +1655,7 @@ outside50:
 	VMOVAPS     Z20, Z15
 	VFMADD231PS Z30, Z16, Z15
 	VMULPS      Z29, Z15, Z15
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside52
 	VMULPS      Z24, Z15, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1671,7 +1671,7 @@ outside50:
 outside52:
 	VFMADD231PS Z28, Z19, Z18
 	VMULPS      Z27, Z18, Z18
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside53
 	VMULPS      Z24, Z18, Z19
 	VFMADD213PS Z22, Z23, Z19
@@ -1688,7 +1688,7 @@ outside53:
 	VMOVUPS     1088(SI), Z18
 	VFMADD231PS Z26, Z20, Z18
 	VFMADD231PS Z25, Z16, Z18
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside54
 	VMULPS      Z24, Z18, Z16
 	VFMADD213PS Z22, Z23, Z16
@@ -1702,7 +1702,7 @@ outside53:
 	VMOVDQU32   Y16, (R12)(CX*1)
 
 outside54:
-	CMPQ        ny+96(FP), $0x03
+	CMPQ        ny+104(FP), $0x03
 	JLE         written
 	VMOVUPS     1216(SI), Z18
 	VMOVUPS     1280(SI), Z17
@@ -1728,7 +1728,7 @@ outside54:
 	VMOVAPS     Z18, Z16
 	VFMADD231PS Z30, Z17, Z16
 	VMULPS      Z29, Z16, Z16
-	CMPQ        nx+104(FP), $0x01
+	CMPQ        nx+112(FP), $0x01
 	JLE         outside56
 	VMULPS      Z24, Z16, Z13
 	VFMADD213PS Z22, Z23, Z13
@@ -1744,7 +1744,7 @@ outside54:
 outside56:
 	VFMADD231PS Z28, Z15, Z20
 	VMULPS      Z27, Z20, Z20
-	CMPQ        nx+104(FP), $0x02
+	CMPQ        nx+112(FP), $0x02
 	JLE         outside57
 	VMULPS      Z24, Z20, Z15
 	VFMADD213PS Z22, Z23, Z15
@@ -1761,7 +1761,7 @@ outside57:
 	VMOVUPS     1472(SI), Z20
 	VFMADD231PS Z26, Z18, Z20
 	VFMADD231PS Z25, Z17, Z20
-	CMPQ        nx+104(FP), $0x03
+	CMPQ        nx+112(FP), $0x03
 	JLE         outside58
 	VMULPS      Z24, Z20, Z17
 	VFMADD213PS Z22, Z23, Z17
@@ -1778,9 +1778,9 @@ outside58:
 written:
 	ADDQ $0x20, CX
 	ADDQ $0x40, R8
-	CMPQ R8, width+80(FP)
+	CMPQ R8, width+88(FP)
 	JLT  half
-	ADDQ $0x00000080, BX
+	ADDQ pitch+40(FP), BX
 	ADDQ gap+16(FP), CX
 	ADDQ $0x04, DI
 	DECQ R13

@@ -204,9 +204,9 @@ func TestTileInput(t *testing.T) {
 
 // tileOutputCase is one call of Output.
 type tileOutputCase struct {
-	m, images, i1, j1, cols  int
-	dstRow, dstCol, ld, step int
-	scale, shift, res, relu  bool
+	m, images, i1, j1, cols         int
+	dstRow, dstCol, ld, step, pitch int
+	scale, shift, res, relu         bool
 }
 
 func (c tileOutputCase) String() string {
@@ -220,6 +220,11 @@ func randomTileOutput(rng *rand.Rand, k *Tiles, m, images, cols int) tileOutputC
 	c.ld = cols + rng.IntN(4)
 	c.dstCol = images*c.ld + rng.IntN(4)
 	c.dstRow = m*c.dstCol + rng.IntN(4)
+	if rng.IntN(3) == 0 { // pixels that compete in the cache
+		c.dstCol = (images*c.ld + 2047) / 2048 * 2048
+		c.dstRow = m * c.dstCol
+	}
+	c.pitch = max(cols, k.Cols/2*(1+rng.IntN(2)))
 	c.step = images*k.Cols + rng.IntN(40)
 	return c
 }
@@ -245,7 +250,13 @@ func (c tileOutputCase) want(matrix [][]float64, src []float32, i, j, at int) (s
 func (c tileOutputCase) check(t *testing.T, k *Tiles, rng *rand.Rand) {
 	t.Helper()
 	side, matrix := c.m+2, (Mix(6*(c.m-2)) + Output2).Coefficients()
-	src := random(t, rng, (side*side-1)*c.step+c.images*k.Cols)
+	src := random(t, rng, (side*side-1)*c.step+c.images*c.pitch)
+	all := make([]float32, side*side*c.images*k.Cols) // whole panels, for OutputFloat
+	for p := range side * side {
+		for n := range c.images {
+			copy(all[(p*c.images+n)*k.Cols:][:c.cols], src[p*c.step+n*c.pitch:])
+		}
+	}
 	inverse, scale, shift, scratch := random(t, rng, c.images), random(t, rng, c.cols), random(t, rng, c.cols), guarded(t, TileScratch)
 	dst, res := randomBF16(t, rng, c.dst()), randomBF16(t, rng, c.dst())
 	before := append([]uint16(nil), dst...)
@@ -258,14 +269,14 @@ func (c tileOutputCase) check(t *testing.T, k *Tiles, rng *rand.Rand) {
 	if !c.res {
 		res = nil
 	}
-	k.Output(c.m, dst, c.dstRow, c.dstCol, c.ld, src, c.step, inverse, scale, shift, res, c.relu, c.images, c.i1, c.j1, c.cols, scratch)
+	k.Output(c.m, dst, c.dstRow, c.dstCol, c.ld, src, c.step, c.pitch, inverse, scale, shift, res, c.relu, c.images, c.i1, c.j1, c.cols, scratch)
 	whole := guarded(t, c.i1*c.j1*c.images*k.Cols)
-	k.OutputFloat(c.m, whole, src, c.step, inverse, c.images, c.i1, c.j1, scratch)
+	k.OutputFloat(c.m, whole, all, c.images*k.Cols, inverse, c.images, c.i1, c.j1, scratch)
 	for i := range c.i1 {
 		for j := range c.j1 {
 			for n := range c.images {
 				for col := range c.cols {
-					want, size := c.want(matrix, src, i, j, n*k.Cols+col)
+					want, size := c.want(matrix, src, i, j, n*c.pitch+col)
 					want, size = want*float64(inverse[n]), size*math.Abs(float64(inverse[n]))
 					got := whole[((i*c.j1+j)*c.images+n)*k.Cols+col]
 					near(t, c, "float", col, got, want, size, 30)

@@ -37,9 +37,9 @@ type ByteTiles struct {
 	Fetch func(x []uint8, rows, ld int)
 }
 
-// ByteTileScratch is the number of scratch elements that the transforms need: those of Tiles,
-// and copies of pixels.
-const ByteTileScratch = TileScratch + byteCopies/4
+// ByteTileScratch is the number of scratch elements that the transforms need: those of Tiles
+// without its copies, and copies of pixels.
+const ByteTileScratch = tileScratch + byteCopies/4
 
 // byteCopies is the size of the copies in bytes: of a block of lanes of every pixel of an input,
 // or of some images of every pixel of an output and of the residual.

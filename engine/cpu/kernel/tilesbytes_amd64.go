@@ -106,7 +106,7 @@ func exactInputBy(isa ISA, m int, dst []int16, step int, src []uint8, srcRow, sr
 // byteStaging is the part of the scratch for copies, beginning at a cache line.
 func byteStaging(scratch []float32) []uint8 {
 	scratch = scratch[-int(uintptr(unsafe.Pointer(&scratch[0]))/4)&15:]
-	return unsafe.Slice((*uint8)(unsafe.Pointer(&scratch[TileScratch-16])), byteCopies)
+	return unsafe.Slice((*uint8)(unsafe.Pointer(&scratch[tileScratch-16])), byteCopies)
 }
 
 func gatherLines(isa ISA, far **uint8, near *uint8, step, offset, count, rows, ld, size int) {

@@ -161,8 +161,9 @@ func (x *tiler) output(name string) {
 			full, doc = name+"Residual", ", a residual"
 		}
 		x.function("tile"+full, "transforms the products of a tile, whose points lie apart bytes from one another, into ny x nx pixels. Each "+
-			"gets a scale and a shift of its column"+doc+" and is at least floor. Products have width bytes of columns; an image begins gap bytes behind the one before.",
-			"dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int")
+			"gets a scale and a shift of its column"+doc+" and is at least floor. Products have width bytes of columns, and those of images lie pitch bytes apart; an image of a result begins gap bytes "+
+			"behind the one before.",
+			"dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int")
 		x.begin()
 		d := &tileDrain{dst: x.arg("dst"), off: x.GP64(), residual: residual, inverse: x.take(), scale: x.take(), shift: x.take(), floor: x.take()}
 		if residual {
@@ -257,9 +258,11 @@ func (x *tiler) products(d *tileDrain, width int, sink func(i, j int, v reg.VecP
 	x.ADDQ(operand.U8(x.bytes()), half)
 	x.CMPQ(half, x.addr("width"))
 	x.JLT(operand.LabelRef("half"))
-	x.ADDQ(operand.U32(uint32(2*x.bytes())), src)
 	if d.scale != nil {
+		x.ADDQ(x.addr("pitch"), src)
 		x.ADDQ(x.addr("gap"), d.off)
+	} else {
+		x.ADDQ(operand.U32(uint32(2*x.bytes())), src)
 	}
 	x.ADDQ(operand.U8(4), inverse)
 	x.DECQ(images)

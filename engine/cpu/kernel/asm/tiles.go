@@ -295,8 +295,8 @@ func tileSwitch(isa isa) string {
 		}
 		s.WriteString("\t}\n}\n")
 	}
-	const args = "dst, res **uint16, gap int, src *float32, apart int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int"
-	const names = "dst, res, gap, src, apart, inverse, scale, shift, floor, spill, width, images, ny, nx"
+	const args = "dst, res **uint16, gap int, src *float32, apart, pitch int, inverse, scale, shift *float32, floor float32, spill *float32, width, images, ny, nx int"
+	const names = "dst, res, gap, src, apart, pitch, inverse, scale, shift, floor, spill, width, images, ny, nx"
 	write("Output", "", "of products into bfloat16", args, names)
 	write("Output", "Residual", "of products into bfloat16 with a residual", args, names)
 	if isa.bf16 {
