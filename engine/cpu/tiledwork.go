@@ -33,8 +33,6 @@ type tiledParts interface {
 	// panel multiplies the inputs of a group with one panel of weights and transforms
 	// the products back.
 	panel(at, q int, inputs, area memory)
-	// before is called before the first product with a panel of weights in an area.
-	before(q int, area memory)
 	// inputSize is the number of float32 that the transformed inputs of a group take,
 	// and workSize that of the work area of either function.
 	inputSize() int
@@ -104,7 +102,6 @@ func (w *tiledWork) transform(i, thread int) {
 func (w *tiledWork) panelTask(i, thread int) {
 	area := w.areas.of(thread)
 	at, q := i%len(w.groups), i/len(w.groups)
-	w.parts.before(q, area)
 	w.parts.panel(at, q, w.inputs()[at*w.parts.inputSize():], area)
 }
 

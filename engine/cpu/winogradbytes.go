@@ -128,9 +128,6 @@ func (w *winogradBytes) exact() bool {
 	return true
 }
 
-// before does nothing: weights are packed before.
-func (w *winogradBytes) before(int, memory) {}
-
 // input transforms the inputs of tiles lo <= t < hi of a group.
 func (w *winogradBytes) input(g tileGroup, lo, hi int, to, scratch memory) {
 	v := to.int16s()

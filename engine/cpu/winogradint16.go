@@ -21,7 +21,8 @@ type winograd16 struct {
 	src, dst images16
 	weights  weights
 	filter   kernel.Mix
-	packed   func() memory // of all panels; nil where every task packs the panel that it multiplies
+	quantise func(m, point int, dst []int16, scale, u []float32, channels int)
+	packed   func() memory // all panels; nil where every task packs the parts of weights that it multiplies
 	base     []uint16      // to be added to the result, or nil
 	after    *epilogue
 	signed   bool // the inputs are gradients, of either sign
@@ -43,11 +44,11 @@ func (w *winograd16) blockSize() int {
 
 // workSize is the number of float32 that a panel of a group needs.
 func (w *winograd16) workSize() int {
-	size := w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
+	size := w.blockSize() + kernel.TileScratch
 	if w.packed == nil {
-		size = w.packedSize() + max(size, w.packingSize())
+		size = max(size, w.partSize()+w.packingSize())
 	}
-	return size
+	return w.f.points()*w.productStep() + size
 }
 
 // int16s returns the same memory as 16-bit integers.
@@ -182,9 +183,12 @@ func (w *winograd16) gather(g tileGroup, t int, dst []uint16) {
 func (w *winograd16) panel(at, q int, inputs, area memory) {
 	g := w.groups[at]
 	v, inverse := w.transformed(inputs)
-	panel, area := w.panelOf(q, area)
 	products, remaining := area[:w.f.points()*w.productStep()], area[w.f.points()*w.productStep():]
-	w.multiply(g, q, panel, v, products)
+	if w.packed == nil {
+		w.multiplyParts(g, q, v, products, remaining)
+	} else {
+		w.multiply(g, q, v, products)
+	}
 	block, scratch := remaining[:w.blockSize()], remaining[w.blockSize():]
 	lo := q * w.k.Cols
 	n := min(w.k.Cols, w.dst.channels-lo)
@@ -216,13 +220,11 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 }
 
 // multiply computes the products of all points with one panel.
-func (w *winograd16) multiply(g tileGroup, q int, packed panel16, v []int16, products []float32) {
-	cols, panel := w.k.Cols, packed.integers
-	n := ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2) * w.k.Cols / 2
+func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32) {
+	cols, packed, n := w.k.Cols, w.panelOf(q), w.columns(q)
+	panel := packed.integers
 	for p := range w.f.points() {
-		for i, end := w.fetchedBefore(g, p); i < end; i++ {
-			w.fetch(g, i, q*cols)
-		}
+		w.fetchResults(g, p, q)
 		for c := range w.chunks() {
 			from := c * w.together()
 			k := min(w.together(), w.depth-from)
@@ -231,6 +233,19 @@ func (w *winograd16) multiply(g tileGroup, q int, packed panel16, v []int16, pro
 			w.k.DotFetch(products[p*w.productStep():], w.pitch, v[p*w.inputStep()+from:], w.depth, panel[at:],
 				packed.scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
 		}
+	}
+}
+
+// columns is the number of columns of a panel that are computed.
+func (w *winograd16) columns(q int) int {
+	half := w.k.Cols / 2
+	return ceil(min(w.k.Cols, w.dst.channels-q*w.k.Cols), half) * half
+}
+
+// fetchResults prefetches results of a group in a panel before the products of a point.
+func (w *winograd16) fetchResults(g tileGroup, p, q int) {
+	for i, end := w.fetchedBefore(g, p); i < end; i++ {
+		w.fetch(g, i, q*w.k.Cols)
 	}
 }
 

@@ -24,8 +24,10 @@ func (w *winograd16) together() int {
 func (w *winograd16) panelSize() int { return w.f.points() * w.depth * w.k.Cols }
 func (w *winograd16) scaleSize() int { return w.f.points() * w.chunks() * w.k.Cols }
 
-// packedSize is the number of float32 that a panel and its factors take.
+// packedSize is the number of float32 that a panel and its factors take, and partSize that of
+// the weights of a point and a chunk of channels with their factors.
 func (w *winograd16) packedSize() int { return ceil(w.panelSize(), 2) + w.scaleSize() }
+func (w *winograd16) partSize() int   { return (w.together()/2 + 1) * w.k.Cols }
 
 // filterTaps is the number of weights of a filter.
 const filterTaps = 9
@@ -35,13 +37,10 @@ func (w *winograd16) packingSize() int {
 	return (filterTaps+w.f.points())*w.together()*w.k.Cols + kernel.MixScratch
 }
 
-// panelOf returns a panel of weights, and the work area that remains.
-func (w *winograd16) panelOf(q int, area memory) (panel16, memory) {
+// panelOf returns a panel of packed weights.
+func (w *winograd16) panelOf(q int) panel16 {
 	n := w.packedSize()
-	if w.packed == nil {
-		return w.panelIn(area[:n]), area[n:]
-	}
-	return w.panelIn(w.packed()[q*n:][:n]), area
+	return w.panelIn(w.packed()[q*n:][:n])
 }
 
 func (w *winograd16) panelIn(m memory) panel16 {
@@ -57,6 +56,10 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), 
 	if weight.backward {
 		w.filter = w.f.flipped
 	}
+	w.quantise = w.k.Tiles.Quantise
+	if w.signed {
+		w.quantise = w.k.Tiles.SignedQuantise
+	}
 	if !b.keeps(weight.value) && w.once(b.pool.threads) {
 		return nil, 0
 	}
@@ -71,20 +74,40 @@ func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), 
 	return prepare, borrowed
 }
 
-// once reports whether every panel is multiplied only once. Then a task packs its panel just
-// before: the transformed weights of many channels would not stay in the cache until all of
-// them are packed.
+// once reports whether every panel is multiplied only once. Then a task packs its weights just
+// before they are multiplied, part by part: those of many channels would not stay in the cache
+// until all of them are packed.
 func (w *winograd16) once(threads int) bool { return len(w.groups) == 1 && w.apart(threads) }
 
 // pack transforms the weights of panel q and rounds them to integers.
 func (w *winograd16) pack(to panel16, q int, area memory) {
+	cols := w.k.Cols
+	w.transformWeights(q, area, func(p, from int, values []float32, channels int) {
+		w.quantise(w.f.m, p, to.integers[(p*w.depth+from)*cols:], to.scales[(p*w.chunks()+from/w.together())*cols:], values, channels)
+	})
+}
+
+// multiplyParts is multiply for weights that are not packed. The sums of a point have the same
+// order.
+func (w *winograd16) multiplyParts(g tileGroup, q int, v []int16, products, area memory) {
+	cols, n, last := w.k.Cols, w.columns(q), (w.chunks()-1)*w.together()
+	scales, rest := area[:cols], area[cols:]
+	integers, area := rest[:w.together()/2*cols].int16s(), rest[w.together()/2*cols:]
+	w.transformWeights(q, area, func(p, from int, values []float32, channels int) {
+		w.quantise(w.f.m, p, integers, scales, values, channels)
+		if from == last {
+			w.fetchResults(g, p, q)
+		}
+		w.k.Dot(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, integers, scales, channels, g.rows(), n, from > 0)
+	})
+}
+
+// transformWeights transforms the weights of panel q. It calls do for each chunk of input
+// channels and each point, with an even number of channels from one on.
+func (w *winograd16) transformWeights(q int, area memory, do func(point, from int, values []float32, channels int)) {
 	cols, points, most := w.k.Cols, w.f.points(), w.together()
 	plain, rest := area[:filterTaps*most*cols], area[filterTaps*most*cols:]
 	u, scratch := rest[:points*most*cols], rest[points*most*cols:]
-	quantise := w.k.Tiles.Quantise
-	if w.signed {
-		quantise = w.k.Tiles.SignedQuantise
-	}
 	for from := 0; from < w.src.channels; from += most {
 		channels := min(most, w.src.channels-from)
 		even := (channels + 1) &^ 1
@@ -97,18 +120,9 @@ func (w *winograd16) pack(to panel16, q int, area memory) {
 			if p < filterTaps {
 				w.fetchWeights(p, q, from+most)
 			}
-			quantise(w.f.m, p, to.integers[(p*w.depth+from)*cols:], to.scales[(p*w.chunks()+from/most)*cols:], values, even)
+			do(p, from, values, even)
 		}
 	}
-}
-
-// before packs a panel of weights for the products that follow, if they are not packed yet.
-func (w *winograd16) before(q int, area memory) {
-	if w.packed != nil {
-		return
-	}
-	n := w.packedSize()
-	w.pack(w.panelIn(area[:n]), q, area[n:])
 }
 
 // fetchWeights prefetches the weights of a tap for the input channels from one on, or, if
