@@ -70,6 +70,8 @@ type evalResult struct {
 	judgement *judge.Judgement
 	own       string            // the data set of its training, by the name Data has
 	without   *inference.Result // without --tta; nil unless that is given
+
+	temperature []float64 // in the model's file
 }
 
 // calibration compares the confidence of the model with its accuracy.
@@ -262,7 +264,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: describeIn(dev, c.Precision()), Precision: c.Precision().String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
-		Calibration: calibrationOf(&got.Calibration), Views: inference.Views(f.views.views), without: without,
+		Calibration: calibrationOf(&got.Calibration), Views: inference.Views(f.views.views), without: without, temperature: about.Temperature,
 	}
 	if got.Fitted != nil {
 		fitted := calibrationOf(got.Fitted)
