@@ -112,8 +112,9 @@ the training, too, and the mistakes that the model was surest of, with what in t
 image spoke for them. It is one file that needs no network. --report names another
 place. What is there and is no report is left as it is.
 
-` + viewsHelp + ` Without it the
-calibration error with the temperature is said, too. With --tta the accuracy without it is said.
+` + viewsHelp + `
+The calibration error is said with and without the temperature, and with --tta the accuracy
+without it.
 
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
