@@ -250,6 +250,11 @@ var open = sync.OnceValues(func() (*inference.Classifier, error) {
 	return inference.Read(strings.NewReader(file), int64(len(file)), "package {{.Package}}", dev, engine.Auto)
 })
 
+// Classifier returns the model itself, for more than Predict does: {{if ne .Task "values"}}Calibrated makes its probabilities as sure as
+// they are right, {{end}}Viewing averages over views of an image, and {{if eq .Task "values"}}ValuesOfFiles{{else}}PredictFiles{{end}} answers many files.
+// The program must not close it.
+func Classifier() (*inference.Classifier, error) { return open() }
+
 {{if eq .Task "values" -}}
 // Predict returns all values, in the units of the training. The image may be of any kind
 // and size: it is prepared as the training images were. Predict may be called from several

@@ -106,6 +106,9 @@ func (c *Classifier) Calibrated() (*Classifier, error) {
 	return d, nil
 }
 
+// IsCalibrated reports whether the probabilities are those of Calibrated.
+func (c *Classifier) IsCalibrated() bool { return c.temperature != nil }
+
 // derived returns a copy of c that shares its memory.
 func (c *Classifier) derived() *Classifier {
 	d := newClassifier(c.path, c.info, c.module, c.store, c.precision, c)

@@ -29,6 +29,12 @@ import (
 // classifier returns a model with random weights in a folder of its own.
 func classifier(t *testing.T, ds data.Dataset) (c *inference.Classifier, path string) {
 	t.Helper()
+	return tempered(t, ds, nil)
+}
+
+// tempered is classifier for a file with a temperature.
+func tempered(t *testing.T, ds data.Dataset, temperature []float64) (c *inference.Classifier, path string) {
+	t.Helper()
 	m, err := models.New("d2l-bnlenet", models.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +44,7 @@ func classifier(t *testing.T, ds data.Dataset) (c *inference.Classifier, path st
 	info := checkpoint.Model{
 		Architecture: "d2l-bnlenet", Classes: ds.Info().Classes,
 		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{Resize: 28, Grey: true}}, Dataset: "garments", Epoch: 2,
+		Temperature: temperature,
 	}
 	if err := checkpoint.SaveModel(path, info, nn.StateDict(m)); err != nil {
 		t.Fatal(err)
@@ -260,5 +267,50 @@ func TestDefaultPath(t *testing.T) {
 		if got := filepath.ToSlash(DefaultPath(c[0], c[1], c[2], c[3])); got != c[4] {
 			t.Errorf("%v: %s", c[:4], got)
 		}
+	}
+}
+
+// The report says what the temperature of the file changes, whichever probabilities are asked for,
+// and a sample of the predictions is shown.
+func TestTemperature(t *testing.T) {
+	ds := garments(t, 70)
+	plain, path := tempered(t, ds, []float64{3})
+	calibrated, err := plain.Calibrated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after [2]float64
+	for i, c := range []*inference.Classifier{plain, calibrated} {
+		j, err := Examine(context.Background(), c, ds, Config{Mistakes: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[i], after[i] = j.Raw.ExpectedError(), j.Fitted.ExpectedError()
+		if answers := j.Calibration.ExpectedError(); answers != [2]float64{before[i], after[i]}[i] {
+			t.Errorf("calibrated %v: the error is %v, %v without and %v with the temperature", i == 1, answers, before[i], after[i])
+		}
+		p, err := j.Report(context.Background(), Source{Model: path, Part: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (page.Tempered{Temperature: 3, Before: before[i], After: after[i], Used: i == 1}); p.Tempered == nil || *p.Tempered != want {
+			t.Errorf("the report has %+v, want %+v", p.Tempered, want)
+		}
+		var b bytes.Buffer
+		if err := page.Write(&b, p); err != nil || !strings.Contains(b.String(), "The model file has the temperature 3, which") {
+			t.Errorf("the page does not name the temperature (%v)", err)
+		}
+		shown, ok, err := j.Predictions()
+		if err != nil || !ok || len(shown.Tiles) != 32 || len(j.Sample) != 32 {
+			t.Fatalf("%d of %d answers are shown (%v)", len(shown.Tiles), len(j.Sample), err)
+		}
+		for k, tile := range shown.Tiles {
+			if a := j.Sample[k]; a.Index != 2*k || tile.Wrong != (a.Class != a.Label) || !strings.HasPrefix(tile.Text, j.Classes[a.Class]+" ") || tile.Wrong != strings.HasSuffix(tile.Text, ", is "+j.Classes[a.Label]) {
+				t.Errorf("tile %d says %q of %+v", k, tile.Text, a)
+			}
+		}
+	}
+	if before[0] != before[1] || after[0] != after[1] || before[0] == after[0] {
+		t.Errorf("errors without %v and with the temperature %v", before, after)
 	}
 }

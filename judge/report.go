@@ -42,6 +42,9 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
 	p.Measures = j.Measures()
+	if t := about.Temperature; j.Fitted != nil && j.Fitted.All().Count > 0 {
+		p.Tempered = &page.Tempered{Temperature: t[0], Before: j.Raw.ExpectedError(), After: j.Fitted.ExpectedError(), Used: j.model.IsCalibrated()}
+	}
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
 		return nil, err

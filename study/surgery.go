@@ -161,6 +161,6 @@ func (l *Ablation) Forward(x *graph.Node) *graph.Node {
 
 // changed returns the description of a changed net for its model file.
 func changed(about checkpoint.Model, net models.Net) checkpoint.Model {
-	about.Blocks, about.Metrics, about.Residual, about.Go = blocksOf(net), nil, "", ""
+	about.Blocks, about.Metrics, about.Temperature, about.Residual, about.Go = blocksOf(net), nil, nil, "", ""
 	return about
 }

@@ -22,7 +22,7 @@ type LRCurve struct {
 // records the loss. It uses the model, data, batches, optimiser and first weights that Run
 // would use, and ignores the epochs, schedule, learning rate, averages and patience of c. It
 // writes no files and discards the trained weights. It calls OnData, OnStart and OnBatch of cb,
-// the last with the smoothed loss.
+// the last with a moving average of the loss.
 func FindLR(ctx context.Context, dev engine.Device, c Config, o LRFind, cb Callbacks) (LRCurve, error) {
 	if err := o.Check(); err != nil {
 		return LRCurve{}, err

@@ -70,6 +70,8 @@ type evalResult struct {
 	judgement *judge.Judgement
 	own       string            // the data set of its training, by the name Data has
 	without   *inference.Result // without --tta; nil unless that is given
+
+	temperature []float64 // in the model's file
 }
 
 // calibration compares the confidence of the model with its accuracy.
@@ -110,8 +112,9 @@ the training, too, and the mistakes that the model was surest of, with what in t
 image spoke for them. It is one file that needs no network. --report names another
 place. What is there and is no report is left as it is.
 
-` + viewsHelp + ` Without it the
-calibration error with the temperature is said, too. With --tta the accuracy without it is said.
+` + viewsHelp + `
+The calibration error is said with and without the temperature, and with --tta the accuracy
+without it.
 
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
@@ -262,7 +265,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: describeIn(dev, c.Precision()), Precision: c.Precision().String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
-		Calibration: calibrationOf(&got.Calibration), Views: inference.Views(f.views.views), without: without,
+		Calibration: calibrationOf(&got.Calibration), Views: inference.Views(f.views.views), without: without, temperature: about.Temperature,
 	}
 	if got.Fitted != nil {
 		fitted := calibrationOf(got.Fitted)

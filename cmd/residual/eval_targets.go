@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -29,6 +31,12 @@ type targetResult struct {
 	Precision       string               `json:"precision"`
 	Report          *string              `json:"report"`
 	RunImages       *inference.RunCounts `json:"run_images"`
+
+	// Views are those of --tta, and Without has the measures without them.
+	Views   inference.Views    `json:"tta,omitempty"`
+	Without map[string]float64 `json:"measures_without_tta,omitempty"`
+	// Temperature is that of each label, in the model's file.
+	Temperature []float64 `json:"temperature,omitempty"`
 }
 
 type labelScore struct {
@@ -53,6 +61,12 @@ func (r *evalResult) ofTargets(of task.Task, names []string) *targetResult {
 	t := &targetResult{
 		Model: r.Model, Architecture: r.Architecture, Blocks: r.Blocks, Data: r.Data, Split: r.Split, Task: of, Loss: r.Loss, Count: r.Count,
 		ImagesPerSecond: r.ImagesPerSecond, Device: r.Device, Precision: r.Precision, Report: r.Report, RunImages: r.RunImages, Measures: map[string]float64{},
+		Views: r.Views, Temperature: r.temperature,
+	}
+	if w := r.without; w != nil && w.Labels != nil {
+		t.Without = map[string]float64{"loss": w.Loss, "map": w.Labels.MeanAveragePrecision}
+	} else if w != nil && w.Values != nil {
+		t.Without = map[string]float64{"loss": w.Loss, "mae": w.Values.MAE, "rmse": w.Values.RMSE, "r2": w.Values.R2}
 	}
 	if l := r.judgement.Labels; l != nil {
 		t.Measures["map"], t.Measures["macro_f1"], t.Measures["micro_f1"], t.Measures["exact"] = l.MeanAveragePrecision, l.MacroF1, l.MicroF1, l.Exact
@@ -90,6 +104,21 @@ func (r *evalResult) showAnswers(cmd *cobra.Command) {
 	for _, tile := range a.Tiles {
 		printf(cmd, "%s %s (%s)\n", tile.Name, tile.Value, tile.Note)
 	}
+	if r.without != nil {
+		printf(cmd, "that is with --tta %s; without it %s\n", r.Views, withoutText(r.without))
+	}
+}
+
+// withoutText is what eval without --tta would measure.
+func withoutText(r *inference.Result) string {
+	text := fmt.Sprintf("the loss is %.4f", r.Loss)
+	switch {
+	case r.Labels != nil:
+		text += fmt.Sprintf(" and the mAP %.4f", r.Labels.MeanAveragePrecision)
+	case r.Values != nil:
+		text += fmt.Sprintf(" and the R² %.4f", r.Values.R2)
+	}
+	return text
 }
 
 // forTask says how many classes, labels or values a model has.

@@ -26,9 +26,12 @@ import (
 const program = `package main
 
 import (
+	"context"
 	"encoding/json"
 	"image/png"
 	"os"
+
+	"github.com/residual-ml/residual/inference"
 
 	"example.com/program/shoes"
 )
@@ -44,6 +47,16 @@ func main() {
 	}
 	answer, err := shoes.Predict(img)
 	if err != nil {
+		panic(err)
+	}
+	c, err := shoes.Classifier()
+	if err != nil {
+		panic(err)
+	}
+	if c, err = c.Viewing(inference.Crops); err != nil {
+		panic(err)
+	}
+	if many, err := c.Predict(context.Background(), img, 0); err != nil || len(many) != len(answer) {
 		panic(err)
 	}
 	json.NewEncoder(os.Stdout).Encode(answer)

@@ -44,10 +44,11 @@ The model, the data and what makes a step are given by the same flags as to trai
 the first weights are the same, --weights included. What was trained is thrown away: a
 numbered folder with the curve as PNG, SVG and CSV is all that is left.
 
-The rate suggested is that of fastai's rule "valley": the middle of the longest fall
-of the smoothed loss. The steepest place of the curve and a tenth of the rate at its
-lowest place are said beside it. Look at the curve: where it is flat or jumps, no
-rule is of use.`,
+The rate suggested is that of the lowest place of the loss, or with adamw a tenth of it;
+what comes after that place is not looked at. The loss is smoothed by a mean over the
+steps before and after, which does not lag behind the rate. The rates of the lowest place
+and of the steepest one before it are said beside it. Look at the curve: where it is flat
+or jumps, no rule is of use.`,
 		Example: `  residual lr-find --data garments
   residual lr-find --data garments --optimizer adamw --weight-decay 0.01 --to 1
   residual lr-find --model resnet18 --weights resnet18.pth --freeze backbone --json`,
@@ -60,7 +61,7 @@ rule is of use.`,
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.Float64Var(&f.test.From, "from", 1e-7, "rate of the first step")
+	fs.Float64Var(&f.test.From, "from", 1e-4, "rate of the first step")
 	fs.Float64Var(&f.test.To, "to", 10, "rate of the last step")
 	fs.IntVar(&f.test.Steps, "steps", 100, "steps from the one to the other")
 	fs.Float64Var(&f.test.Diverged, "diverged", 4, "end where the smoothed loss is so many times what it was at its least")
@@ -81,7 +82,6 @@ rule is of use.`,
 type lrFindResult struct {
 	train.LRCurve
 	Suggested *float32 `json:"suggested"`
-	Rule      string   `json:"rule"`
 	Device    string   `json:"device"`
 	Seconds   float64  `json:"seconds"`
 	Dir       string   `json:"dir"`
@@ -124,9 +124,9 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return memoryHint(err)
 	}
-	r := lrFindResult{LRCurve: curve, Rule: "valley", Device: v.device, Seconds: time.Since(begun).Seconds()}
-	if curve.Valley > 0 {
-		r.Suggested = &curve.Valley
+	r := lrFindResult{LRCurve: curve, Device: v.device, Seconds: time.Since(begun).Seconds()}
+	if curve.Suggested > 0 {
+		r.Suggested = &curve.LRCurve.Suggested
 	}
 	if r.Dir, err = writeRates(c.Resolved().Out, curve); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 
 // rates returns the curve for drawing.
 func rates(c train.LRCurve) report.Rates {
-	r := report.Rates{Mark: float64(c.Valley)}
+	r := report.Rates{Mark: float64(c.Suggested)}
 	for _, p := range c.Points {
 		r.Points = append(r.Points, report.Point{X: float64(p.LR), Y: p.Smooth})
 	}
@@ -212,9 +212,9 @@ func (v *lrFindView) result(r lrFindResult) {
 		say(v.out, "ended after %d of %d steps, as the loss rose\n", len(r.Points), v.test.Steps)
 	}
 	if r.Suggested == nil {
-		say(v.out, "the loss never fell, so there is nothing to suggest; look at other rates (--from, --to) or more steps (--steps)\n")
+		say(v.out, "the loss fell no more than by chance, so there is nothing to suggest; look at other rates (--from, --to) or more steps (--steps)\n")
 	} else {
-		say(v.out, "suggested: --lr %.2g (valley: in the middle of the longest fall); steepest %.2g, a tenth of the lowest place's %.2g\n", *r.Suggested, r.Steepest, r.Tenth)
+		say(v.out, "suggested: --lr %.2g; the loss is lowest at %.2g and falls fastest at %.2g\n", *r.Suggested, r.Lowest, r.Steepest)
 	}
 	say(v.out, "%s: lr-find.png, lr-find.svg, lr-find.csv\n", filepath.Clean(r.Dir))
 }

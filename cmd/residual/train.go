@@ -23,7 +23,12 @@ func trainCommand() *cobra.Command {
 The folder holds the settings, the metrics as CSV and JSON lines, the curves as PNG and SVG,
 the weights of the best and of the last epoch, the state that --resume goes on from, and
 report.html: one page, which needs no network, with the curves, the confusion matrix and the
-surest mistakes of the best epoch (` + "`residual eval --help-all`" + ` says more).
+surest mistakes of the best epoch (` + "`residual eval --help-all`" + ` says more). recipe.txt says in
+words what was chosen and why. Pictures show the first batch as the network gets it (batch.png),
+the learning rate, the confusion matrix, and predictions for some of the test images.
+
+After every epoch a temperature is fitted to the images that are tested on, and kept in the model
+file: --calibrated of predict and eval divides the logits by it.
 
 Without flags it is ResNet-18 on Fashion-MNIST resized to 96x96, in batches of 256 at the
 learning rate 0.05 for 10 epochs, from Xavier-uniform weights, without momentum. Other models

@@ -21,6 +21,9 @@ type Report struct {
 	AmongFive   int     // images whose class is among the five most probable; shown for more than five classes
 	Loss        float64 // mean cross-entropy, in nats
 	Calibration report.Calibration
+	// Tempered compares the calibration error without and with the temperature in the model's
+	// file; nil where the file has none.
+	Tempered *Tempered
 
 	// Measures are the measures of a model that answers with labels, values or masks. They take
 	// the place of all about classes.
@@ -32,6 +35,13 @@ type Report struct {
 	Facts    []Facts        // tables about the model, the settings, the machine
 
 	Version string // version of the program
+}
+
+// Tempered says what a temperature, by which logits are divided, changes.
+type Tempered struct {
+	Temperature   float64
+	Before, After float64 // the expected calibration error without and with it
+	Used          bool    // the probabilities of the page are those with it
 }
 
 // Measures holds the measures of a model that predicts labels, values or masks.

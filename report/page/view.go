@@ -140,6 +140,14 @@ func (v *content) calibration() {
 	}
 	v.Verdict += fmt.Sprintf(": mean confidence %s, accuracy %s. The expected calibration error is %s.",
 		percent(all.Confidence()), percent(all.Accuracy()), percent(c.ExpectedError()))
+	if t := v.Report.Tempered; t != nil {
+		is := "without it"
+		if t.Used {
+			is = "with it"
+		}
+		v.Verdict += fmt.Sprintf(" The model file has the temperature %.3g, which the training fitted to the images that it held out: dividing the logits by it changes no class, and the calibration error from %s to %s. The probabilities on this page are %s.",
+			t.Temperature, percent(t.Before), percent(t.After), is)
+	}
 	for i, b := range c.Bins {
 		line := claim{
 			Range: fmt.Sprintf("%.3f – %.3f", float64(i)/float64(len(c.Bins)), float64(i+1)/float64(len(c.Bins))),

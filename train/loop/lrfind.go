@@ -10,10 +10,11 @@ import (
 
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/number"
+	"github.com/residual-ml/residual/optim"
 )
 
-// LRFind holds the settings of Trainer.FindLR. The zero value stands for fastai's: from 1e-7
-// to 10 in 100 steps, or until the loss is four times its minimum.
+// LRFind holds the settings of Trainer.FindLR. The zero value stands for 1e-4 to 10 in 100
+// steps, or until the loss is four times its minimum.
 type LRFind struct {
 	From, To float64 // learning rates of the first and the last step
 	Steps    int
@@ -21,7 +22,7 @@ type LRFind struct {
 }
 
 func (o LRFind) resolved() LRFind {
-	o.From, o.To, o.Steps, o.Diverged = cmp.Or(o.From, 1e-7), cmp.Or(o.To, 10), cmp.Or(o.Steps, 100), cmp.Or(o.Diverged, 4)
+	o.From, o.To, o.Steps, o.Diverged = cmp.Or(o.From, 1e-4), cmp.Or(o.To, 10), cmp.Or(o.Steps, 100), cmp.Or(o.Diverged, 4)
 	return o
 }
 
@@ -33,7 +34,7 @@ func (o LRFind) Check() error {
 	o = o.resolved()
 	switch {
 	case !(o.From > 0) || math.IsInf(o.From, 1):
-		return field.Errorf("{From} %v: must be a rate above 0, such as 1e-7", o.From)
+		return field.Errorf("{From} %v: must be a rate above 0, such as 1e-4", o.From)
 	case !(o.To > o.From) || o.To > highestRate:
 		return field.Errorf("{To} %v: must be a rate above {From} %v, at most %d", o.To, o.From, highestRate)
 	case o.Steps < 20 || o.Steps > 1<<20:
@@ -44,8 +45,9 @@ func (o LRFind) Check() error {
 	return nil
 }
 
-// LRPoint is a step of Trainer.FindLR. Smooth is fastai's exponential moving average of the
-// losses so far, with the decay 0.98.
+// LRPoint is a step of Trainer.FindLR. Smooth is the mean of the losses around the step, weighted
+// by a Gaussian whose standard deviation is a twenty-fifth of the steps. Unlike a moving average
+// of the steps before, it does not lag behind the rate.
 type LRPoint struct {
 	Step   int     `json:"step"` // from 1
 	LR     float32 `json:"lr"`
@@ -57,20 +59,22 @@ type LRPoint struct {
 // the string "+Inf".
 func (p LRPoint) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
-// LRCurve is the loss as a function of the rising learning rate, with the rates that fastai's
-// rules suggest. A suggestion is 0 if the loss never fell.
+// LRCurve is the loss as a function of the rising learning rate, and what it suggests. The rates
+// are 0 if the loss fell no more than by chance.
 type LRCurve struct {
-	Points   []LRPoint `json:"points"`
-	Valley   float32   `json:"valley"`        // in the middle of the longest fall, fastai's default
-	Steepest float32   `json:"steepest"`      // where the smoothed loss falls fastest
-	Tenth    float32   `json:"minimum_tenth"` // a tenth of the rate with the lowest smoothed loss
-	Diverged bool      `json:"diverged"`      // the test ended early, since the loss rose too far or was not finite
+	Points []LRPoint `json:"points"`
+	// Suggested is the rate where the smoothed loss is at its minimum, and a tenth of it for AdamW.
+	// What comes after the minimum, where the rate is too large, is not looked at.
+	Suggested float32 `json:"suggested"`
+	Lowest    float32 `json:"lowest"`   // where the smoothed loss is at its minimum
+	Steepest  float32 `json:"steepest"` // where it falls fastest before
+	Diverged  bool    `json:"diverged"` // the test ended early, since the loss rose too far or was not finite
 }
 
 // FindLR is the learning rate range test of Smith (https://arxiv.org/abs/1506.01186, section
 // 3.3). It trains while the learning rate rises exponentially with every step, and records
 // the loss. It ignores the schedule of the options, and leaves the weights as trained. onBatch,
-// if it is not nil, is called after every step with the smoothed loss.
+// if it is not nil, is called after every step with a moving average of the loss.
 func (t *Trainer) FindLR(ctx context.Context, o LRFind, onBatch func(BatchEvent)) (LRCurve, error) {
 	if err := o.Check(); err != nil {
 		return LRCurve{}, err
@@ -82,7 +86,12 @@ func (t *Trainer) FindLR(ctx context.Context, o LRFind, onBatch func(BatchEvent)
 			return LRCurve{}, err
 		}
 	}
-	r.curve.suggest(o.Steps)
+	r.curve.smooth(o.Steps)
+	share := 1.0
+	if _, adam := t.options.Optimizer.(optim.AdamW); adam {
+		share = adamShare
+	}
+	r.curve.suggest(o.Steps, share)
 	return r.curve, nil
 }
 
@@ -93,7 +102,7 @@ type rangeTest struct {
 	onBatch func(BatchEvent)
 	curve   LRCurve
 	mean    float64 // moving average without the correction for its start at 0
-	least   float64 // lowest smoothed loss
+	least   float64 // lowest moving average
 	loss    float64 // sum over the step's batches so far
 	batches int
 }
@@ -149,75 +158,73 @@ func (r *rangeTest) add(lr float32, loss float64) {
 	const keep = 0.98
 	n := len(r.curve.Points) + 1
 	r.mean = keep*r.mean + (1-keep)*loss
-	p := LRPoint{Step: n, LR: lr, Loss: loss, Smooth: r.mean / (1 - math.Pow(keep, float64(n)))}
-	r.curve.Points = append(r.curve.Points, p)
-	if n == 1 || p.Smooth < r.least {
-		r.least = p.Smooth
+	mean := r.mean / (1 - math.Pow(keep, float64(n)))
+	r.curve.Points = append(r.curve.Points, LRPoint{Step: n, LR: lr, Loss: loss})
+	if n == 1 || mean < r.least {
+		r.least = mean
 	}
-	r.curve.Diverged = p.Smooth > r.Diverged*r.least
+	r.curve.Diverged = mean > r.Diverged*r.least
 	if r.onBatch != nil {
-		r.onBatch(BatchEvent{Epoch: 1, Batch: n, Loss: p.Smooth, LR: lr, Accuracy: math.NaN(), ImagesPerSecond: math.NaN()})
+		r.onBatch(BatchEvent{Epoch: 1, Batch: n, Loss: mean, LR: lr, Accuracy: math.NaN(), ImagesPerSecond: math.NaN()})
 	}
 }
 
-// suggest applies fastai's rules to the curve without its first tenth and its last five
-// points.
-func (c *LRCurve) suggest(steps int) {
-	from, to := steps/10, len(c.Points)-5
-	if to-from < 3 {
-		from, to = 0, len(c.Points)
+// width is the standard deviation of the smoothing in steps.
+func width(steps int) float64 { return max(1, float64(steps)/25) }
+
+// smooth fills in the smoothed losses. A loss counts as at most twice that of the first steps, so
+// that the end of the test, where it explodes, does not reach far back.
+func (c *LRCurve) smooth(steps int) {
+	first := c.Points[:min(len(c.Points), max(1, steps/10))]
+	most := 0.0
+	for _, p := range first {
+		most += 2 * p.Loss / float64(len(first))
 	}
-	points := c.Points[from:to]
-	if i := valley(points); i >= 0 {
-		c.Valley = points[i].LR
+	w := width(steps)
+	for i := range c.Points {
+		sum, weights := 0.0, 0.0
+		for j := max(0, i-int(3*w)); j < min(len(c.Points), i+int(3*w)+1); j++ {
+			d := float64(j-i) / w
+			weight := math.Exp(-d * d / 2)
+			sum += float64(weight * min(c.Points[j].Loss, most))
+			weights += weight
+		}
+		c.Points[i].Smooth = sum / weights
 	}
-	if i := steepest(points); i >= 0 {
-		c.Steepest = points[i].LR
-	}
+}
+
+// adamShare is the share of the rate with the lowest loss that suits AdamW. Its steps are about
+// as long as the rate says however small the gradients are, so that a rate at which the loss still
+// falls for some steps is too large for a whole training.
+const adamShare = 0.1
+
+// suggest finds the rates at the minimum of the smoothed loss and left of it. share is the share of
+// the rate at the minimum that suits the optimiser.
+func (c *LRCurve) suggest(steps int, share float64) {
 	low := 0
-	for i, p := range points {
-		if p.Smooth < points[low].Smooth {
+	for i, p := range c.Points {
+		if p.Smooth < c.Points[low].Smooth {
 			low = i
 		}
 	}
-	if low > 0 {
-		c.Tenth = points[low].LR / 10
+	left := c.Points[:low+1]
+	high, noise := 0.0, 0.0
+	for _, p := range left {
+		high = max(high, p.Smooth)
+		noise += (p.Loss - p.Smooth) * (p.Loss - p.Smooth) / float64(len(left))
 	}
-}
-
-// valley is fastai's rule of that name. It finds the longest decreasing subsequence of points
-// and returns the index in the middle of its second third, or -1 if the loss never fell.
-func valley(points []LRPoint) int {
-	longest := make([]int, len(points)) // length of the longest subsequence that ends at each point
-	start, end := 0, 0
-	for i := range points {
-		longest[i] = 1
-		for j := range i {
-			if points[i].Smooth < points[j].Smooth && longest[i] < longest[j]+1 {
-				longest[i] = longest[j] + 1
-			}
-			if longest[end] < longest[i] {
-				end = i
-				start = end - longest[end]
-			}
+	fall := high - left[low].Smooth
+	// The deviation of a mean by Gaussian weights is that of a single loss over the root of 2√π·width.
+	if chance := math.Sqrt(noise / (2 * math.Sqrt(math.Pi) * width(steps))); low == 0 || !(fall > max(5*chance, 0.01*high)) {
+		return
+	}
+	c.Lowest = left[low].LR
+	steepest := 0.0
+	for i := range low {
+		a, b := left[i], left[i+1]
+		if slope := (b.Smooth - a.Smooth) / math.Log(float64(b.LR)/float64(a.LR)); slope < steepest {
+			steepest, c.Steepest = slope, a.LR
 		}
 	}
-	if end == 0 {
-		return -1
-	}
-	third := float64(end-start) / 3
-	return max(start+int(third)+int(third/2), 0)
-}
-
-// steepest returns the index where the smoothed loss falls most per logarithm of the rate,
-// or -1 if it never fell.
-func steepest(points []LRPoint) int {
-	best, least := -1, 0.0
-	for i := range len(points) - 1 {
-		a, b := points[i], points[i+1]
-		if slope := (b.Smooth - a.Smooth) / math.Log(float64(b.LR)/float64(a.LR)); slope < least {
-			best, least = i, slope
-		}
-	}
-	return best
+	c.Suggested = float32(share * float64(c.Lowest))
 }
