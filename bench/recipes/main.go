@@ -7,7 +7,7 @@
 //
 // DIR of -cifar has train/ and test/ with a folder of 32-pixel images for each of CIFAR-10's ten
 // classes; that of -fashion is as RESIDUAL_DATA names it, with fashion-mnist in it; that of
-// -photos has a folder for each class, with at least 600 photos in it. A pair without its
+// -photos has a folder for each class, with at least 700 photos in it. A pair without its
 // folder is left out, and the table says so.
 package main
 

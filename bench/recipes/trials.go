@@ -88,6 +88,10 @@ var trials = []trial{
 	{name: "300 steps", steps: 0.5},
 	{name: "1200 steps", steps: 2},
 	{name: "scratch 1200 steps", scratch: true, steps: 2},
+	{name: "adamw", bare: true, flags: "--optimizer adamw"},
+	{name: "scratch adamw", bare: true, scratch: true, flags: "--optimizer adamw"},
+	{name: "scratch ema 0.99", scratch: true, flags: "--ema 0.99"},
+	{name: "scratch no smoothing", scratch: true, flags: "--label-smoothing 0"},
 	{name: "trivial", flags: "--augment trivial"},
 	{name: "crops 0.08", flags: "--crop-scale 0.08"},
 }
@@ -95,7 +99,7 @@ var trials = []trial{
 // arguments returns the flags of a trial on n images to train on.
 func (t trial) arguments(n int, norms string) []string {
 	if t.bare {
-		return nil
+		return strings.Fields(t.flags)
 	}
 	steps := max(600, 24*float64(n)/32)
 	if t.steps > 0 {
@@ -103,7 +107,7 @@ func (t trial) arguments(n int, norms string) []string {
 	}
 	repeat := max(1, 60*32/n)
 	batches := max(1, (repeat*n+16)/32)
-	text := fmt.Sprintf("%s --repeat %d --epochs %d %s", start, repeat, max(1, int(steps)/batches), t.flags)
+	text := fmt.Sprintf("%s --repeat %d --epochs %d %s", start, repeat, max(1, (int(steps)+batches/2)/batches), t.flags)
 	if t.norms {
 		text += " --freeze " + norms
 	}

@@ -24,7 +24,7 @@ type Photos struct {
 func AllPhotos() []Photos {
 	return []Photos{
 		{MaxImages: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, CropScale: 0.5},
-		{MaxImages: 10_000, Model: "resnet18", Resize: 128, CropScale: 0.08},
+		{MaxImages: 10_000, Model: "resnet18", Resize: 128, CropScale: 0.35},
 		{Model: "resnet18", Resize: 224, CropScale: 0.08},
 	}
 }
