@@ -20,7 +20,7 @@
 //
 // A Dataset may implement more interfaces. Images gives each image in a size of its own,
 // ImageParts decodes only a part of one, and ImageLender lends one for a short time, which
-// bounds memory. Described gives labels and names without reading pixels. First, Subset,
+// bounds memory. Floats has numbers in place of pixels. Described gives labels and names without reading pixels. First, Subset,
 // Resize and Cropped return a View of another data set, and As finds such an interface
 // through any number of views.
 package data

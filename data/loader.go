@@ -63,6 +63,7 @@ type Loader struct {
 	source      Dataset      // what batches are read from when there is no Transform
 	originals   originals    // the images that Transform is applied to
 	targets     *targets     // nil for classes
+	floats      Floats       // the data set if it has numbers in place of pixels; else nil
 }
 
 // NewLoader returns a loader of the images of ds, or an error when c does not fit ds. It
@@ -106,6 +107,12 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	}
 	if c.Transform != nil {
 		l.leadingCrop, l.originals = leadingCropOf(c.Transform), originalsOf(ds)
+	}
+	if l.floats, _ = ds.(Floats); l.floats != nil {
+		if err := c.checkFloats(); err != nil {
+			return nil, err
+		}
+		c.Uint8 = false
 	}
 	l.c.Batch = min(c.Batch, l.total)
 	l.division = divide(l.total, l.c.Batch, c.Even, c.DropLast)
@@ -236,7 +243,12 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 		if b.key = i; b.keys != nil {
 			b.key = b.keys[k]
 		}
-		pix, label, err := b.image(epoch, i)
+		pix, label, err := b.pix, 0, error(nil)
+		if f := b.loader.floats; f != nil {
+			label, err = f.Floats(i, b.images[k*size:(k+1)*size])
+		} else {
+			pix, label, err = b.image(epoch, i)
+		}
 		switch {
 		case err != nil:
 		case b.loader.targets != nil:
@@ -248,9 +260,11 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 			return fmt.Errorf("data set %s, image %d: %w", b.loader.info.Name, i, err)
 		}
 		b.labels[k] = int64(label)
-		if b.Pixels != nil {
+		switch {
+		case b.loader.floats != nil:
+		case b.Pixels != nil:
 			copy(b.Pixels[k*size:(k+1)*size], pix)
-		} else {
+		default:
 			b.loader.values(b.images[k*size:(k+1)*size], pix)
 		}
 	}

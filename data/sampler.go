@@ -64,6 +64,30 @@ func widened(order []int32) []int {
 	return wide
 }
 
+// RepeatedSampler gives the images of several epochs of another sampler as one epoch, for data
+// sets so small that a pass over them is only a few steps. Each image then occurs Times times in an
+// epoch if Of takes each once, with other random numbers for its Transform every time.
+type RepeatedSampler struct {
+	Of    Sampler // nil stands for ShuffledSampler
+	Times int     // at least 1
+}
+
+// Sample implements Sampler.
+func (s RepeatedSampler) Sample(epoch int, seed uint64, length int) (order []int, err error) {
+	of := s.Of
+	if of == nil {
+		of = ShuffledSampler{}
+	}
+	for k := range max(s.Times, 1) {
+		pass, err := of.Sample((epoch-1)*max(s.Times, 1)+k+1, seed, length)
+		if err != nil {
+			return nil, err
+		}
+		order = append(order, pass...)
+	}
+	return order, nil
+}
+
 // SubsetSampler gives the images at Indices alone, in a new order in every epoch, as
 // SubsetRandomSampler of PyTorch does.
 type SubsetSampler struct{ Indices []int }

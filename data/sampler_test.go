@@ -322,3 +322,27 @@ func TestEpochAll(t *testing.T) {
 		t.Errorf("the errors are %v", failures)
 	}
 }
+
+// A repeated epoch is several epochs of its sampler, one after the other.
+func TestRepeatedSampler(t *testing.T) {
+	ds := squares{n: 7}
+	for epoch := 1; epoch <= 2; epoch++ {
+		var want []int
+		for pass := range 3 {
+			order, _ := sampled(t, ds, LoaderConfig{Batch: 4, Shuffle: true, Seed: 5}, 3*(epoch-1)+pass+1)
+			want = append(want, order...)
+		}
+		if got, _ := sampled(t, ds, LoaderConfig{Batch: 4, Seed: 5, Sampler: RepeatedSampler{Times: 3}}, epoch); !slices.Equal(got, want) {
+			t.Errorf("epoch %d: %v, want %v", epoch, got, want)
+		}
+	}
+	weighted := WeightedSampler{Weights: []float64{1, 0, 0, 0, 0, 0, 1}}
+	got, sizes := sampled(t, ds, LoaderConfig{Batch: 32, Sampler: RepeatedSampler{Of: weighted, Times: 2}}, 1)
+	if len(got) != 14 || len(sizes) != 1 || slices.ContainsFunc(got, func(i int) bool { return i != 0 && i != 6 }) {
+		t.Errorf("of a weighted sampler: %v in batches of %v", got, sizes)
+	}
+	failing := SamplerFunc(func(int, uint64, int) ([]int, error) { return nil, errors.New("no") })
+	if _, err := (RepeatedSampler{Of: failing}).Sample(1, 0, 7); err == nil {
+		t.Error("the error of a sampler was dropped")
+	}
+}

@@ -134,6 +134,9 @@ func (c GrowthConfig) epochs(i int) int {
 	return all / n
 }
 
+// trained returns the number of images that an epoch trains on, of so many.
+func (c GrowthConfig) trained(images int) int64 { return int64(images) * int64(max(c.Train.Repeat, 1)) }
+
 // GrowthRow is the result of one training of a growth.
 type GrowthRow struct {
 	Training     string  `json:"training"`
@@ -234,7 +237,7 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 		deep := r.Rows[len(r.Rows)-1]
 		c := g.Config.Train
 		c.Blocks, c.Out = deep.Blocks, g.Dir
-		c.Epochs = max(1, int(math.Round(float64(spent)/float64(deep.MultiplyAdds*int64(images)))))
+		c.Epochs = max(1, int(math.Round(float64(spent)/float64(deep.MultiplyAdds*g.Config.trained(images)))))
 		if _, err := g.train(ctx, dev, &r, GrowthRow{Training: "from-the-start", Blocks: deep.Blocks}, c, images, onTraining, cb); err != nil {
 			return r, err
 		}
@@ -300,7 +303,7 @@ func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, 
 		return "", err
 	}
 	row.Parameters, row.MultiplyAdds = t.Params, t.MACs
-	row.Compute = t.MACs * int64(images) * int64(c.Epochs)
+	row.Compute = t.MACs * g.Config.trained(images) * int64(c.Epochs)
 	if row.Epochs, err = epochsOf(dir); err != nil {
 		return "", err
 	}

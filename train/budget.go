@@ -41,21 +41,13 @@ const (
 // user's own images, if the model or the size was not given, they follow recipe.AllPhotos up
 // to the recipe that suits the number of images, the smallest first. Otherwise there is only c.
 func (c Config) offers() []offer {
-	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: maxTimes * c.Epochs}}
-	if c.IsPhotos() {
-		o.MinEpochs, o.EnoughEpochs = (c.Epochs+minShare-1)/minShare, (c.Epochs+enoughShare-1)/enoughShare
-	}
-	if !c.free.epochs {
-		o.MinEpochs, o.EnoughEpochs, o.MaxEpochs = c.Epochs, c.Epochs, c.Epochs
-	}
+	o := c.offer()
 	if !c.IsPhotos() || !c.free.model && !c.free.size {
 		return []offer{o}
 	}
 	var all []offer
 	for _, r := range recipe.AllPhotos() {
-		next := o
-		next.Config = c.taking(r)
-		next.Name = next.title()
+		next := c.taking(r).offer()
 		same := func(p offer) bool {
 			return p.Model == next.Model && slices.Equal(p.Blocks, next.Blocks) && p.Resize == next.Resize
 		}
@@ -68,6 +60,18 @@ func (c Config) offers() []offer {
 		}
 	}
 	return all
+}
+
+// offer returns the offer of c, whose settings are resolved.
+func (c Config) offer() offer {
+	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: maxTimes * c.Epochs}}
+	if c.IsPhotos() {
+		o.MinEpochs, o.EnoughEpochs = (c.Epochs+minShare-1)/minShare, (c.Epochs+enoughShare-1)/enoughShare
+	}
+	if !c.free.epochs {
+		o.MinEpochs, o.EnoughEpochs, o.MaxEpochs = c.Epochs, c.Epochs, c.Epochs
+	}
+	return o
 }
 
 // taking returns c with the settings that were not given taken from a recipe.
@@ -86,11 +90,15 @@ func (c Config) taking(r recipe.Photos) Config {
 		}
 	}
 	if f.batch {
-		c.Batch = min(r.Batch, max(f.images, 1))
+		c.Batch = 0
 	}
 	if f.rate {
-		c.LR = r.LR(c.Batch, c.Weights != "")
+		c.LR = 0
 	}
+	if f.epochs {
+		c.Epochs, c.Repeat = 0, f.repeat
+	}
+	c = c.ruled(f.images)
 	if f.crop && c.augment().Crops() {
 		c.CropScale = r.CropScale
 	}
@@ -125,7 +133,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 				return err
 			}
 		}
-		s, err = j.readyOn(train, test)
+		s, err = j.readyOn(ctx, train, test)
 		return err
 	}
 	took, names := make([]*foresight.Estimate, len(offers)), make([]foresight.Offer, len(offers))

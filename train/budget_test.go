@@ -42,9 +42,6 @@ func TestOffers(t *testing.T) {
 		if c.free.images > 0 { // of a larger folder
 			c.free.images = images
 			c = c.taking(recipe.ForPhotos(images))
-			if c.free.epochs {
-				c.Epochs = recipe.ForPhotos(images).Epochs
-			}
 		}
 		for _, o := range c.offers() {
 			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.MinEpochs, o.EnoughEpochs, o.MaxEpochs))
@@ -54,21 +51,21 @@ func TestOffers(t *testing.T) {
 		}
 		return all
 	}
-	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0.5", "resnet18 [] 128/146 by 64 at 0.025 of 0.08", "resnet18 [] 224/256 by 128 at 0.05 of 0.08"
+	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.5", "resnet18 [] 128/146 by 32 at 0.05 of 0.35", "resnet18 [] 224/256 by 32 at 0.05 of 0.08"
 	for _, c := range []struct {
 		config Config
 		images int
 		want   []string
 	}{
-		{Config{}, 500, []string{small + ", 15-30-180"}},
+		{Config{}, 500, []string{small + ", 3-5-30"}},
 		{Config{}, 5000, []string{small + ", 10-20-120", middle + ", 10-20-120"}},
-		{Config{}, 50000, []string{small + ", 8-15-90", middle + ", 8-15-90", large + ", 8-15-90"}},
+		{Config{}, 50000, []string{small + ", 4-7-39", middle + ", 4-7-39", large + ", 4-7-39"}},
 		{Config{Epochs: 5}, 5000, []string{small + ", 5-5-5", middle + ", 5-5-5"}},
-		{Config{Resize: 64, LR: 0.5, Batch: 16}, 5000, []string{"resnet18 [1 1 1 1] 64/73 by 16 at 0.5 of 0.5, 10-20-120", "resnet18 [] 64/73 by 16 at 0.5 of 0.08, 10-20-120"}},
-		{Config{Preparation: Preparation{CropScale: 0.3}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0.3, 15-30-180"}},
-		{Config{Preparation: Preparation{Augment: "flip"}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0, 15-30-180"}},
-		{Config{Model: "resnet34"}, 5000, []string{"resnet34 [] 96/110 by 32 at 0.03 of 0.5, 10-20-120", "resnet34 [] 128/146 by 64 at 0.025 of 0.08, 10-20-120"}},
-		{Config{Model: "resnet34", Resize: 64, Preparation: Preparation{ResizeShorter: 80}}, 5000, []string{"resnet34 [] 64/80 by 64 at 0.025 of 0.08, 10-20-120"}},
+		{Config{Resize: 64, LR: 0.5, Batch: 16}, 5000, []string{"resnet18 [1 1 1 1] 64/73 by 16 at 0.5 of 0.5, 10-20-120", "resnet18 [] 64/73 by 16 at 0.5 of 0.35, 10-20-120"}},
+		{Config{Preparation: Preparation{CropScale: 0.3}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.3, 3-5-30"}},
+		{Config{Preparation: Preparation{Augment: "flip"}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0, 3-5-30"}},
+		{Config{Model: "resnet34"}, 5000, []string{"resnet34 [] 96/110 by 32 at 0.05 of 0.5, 10-20-120", "resnet34 [] 128/146 by 32 at 0.05 of 0.35, 10-20-120"}},
+		{Config{Model: "resnet34", Resize: 64, Preparation: Preparation{ResizeShorter: 80}}, 5000, []string{"resnet34 [] 64/80 by 32 at 0.05 of 0.35, 10-20-120"}},
 	} {
 		if got := of(c.config, c.images); !slices.Equal(got, c.want) {
 			t.Errorf("%+v for %d images:\n%s\nwant\n%s", c.config, c.images, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
@@ -77,7 +74,7 @@ func TestOffers(t *testing.T) {
 	// A setting that was set to zero after the optimiser was chosen stays zero.
 	c := Config{Data: dir + "/photos", Forecast: &Forecast{Budget: time.Minute}}.Resolved()
 	c.Momentum, c.Nesterov = 0, false
-	if o := c.offers(); o[0].Momentum != 0 || o[0].Nesterov || o[0].Epochs != 60 {
+	if o := c.offers(); o[0].Momentum != 0 || o[0].Nesterov || o[0].Epochs != 10 {
 		t.Errorf("%+v", o[0])
 	}
 	// A data set with a name has one offer, its own model, with at least one epoch.

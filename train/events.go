@@ -51,6 +51,8 @@ type Start struct {
 	PlannedBytes  int64        // see Summary.PlannedBytes
 	Past          *Past        // nil unless the run is resumed
 	Changes       []string     // how the values in the file Config.Weights were changed to suit the model
+	Probe         bool         // only the head is trained, on features of the images that were computed once
+	Source        *Source      // what was taken of the file Config.Weights; nil without one, and for a resumed run
 	Targets       task.Targets // what the images have, and what the model answers
 	Photos        *Photos      // what was found in a user's own images; nil for a data set with a name
 

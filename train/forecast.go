@@ -38,4 +38,5 @@ type unset struct {
 	model, size, shorter, batch, rate, crop, epochs bool
 
 	images int // training images, if they were counted
+	repeat int // Config.Repeat as given
 }

@@ -49,23 +49,23 @@ func (j *job) ready(ctx context.Context) (Start, error) {
 		return Start{}, err
 	}
 	j.photos = photos
-	return j.readyOn(train, test)
+	return j.readyOn(ctx, train, test)
 }
 
 // readyOn is ready for images that are open.
-func (j *job) readyOn(train, test data.Dataset) (Start, error) {
+func (j *job) readyOn(ctx context.Context, train, test data.Dataset) (Start, error) {
 	if err := j.build(train); err != nil {
 		return Start{}, err
 	}
 	if j.Init != "" {
 		nn.Init(j.module, j.Seed, j.scheme)
 	}
-	changes, err := j.loadFirstWeights(j.module, j.native)
+	source, changes, err := j.judge(ctx, train)
 	if err != nil {
 		return Start{}, err
 	}
-	s, err := j.prepare(train, test)
-	s.Changes = changes
+	s, err := j.prepare(ctx, train, test)
+	s.Changes, s.Source = changes, source
 	return s, err
 }
 
@@ -77,12 +77,17 @@ func (j *job) build(train data.Dataset) (err error) {
 }
 
 // prepare makes the trainer; test is nil if nothing is tested.
-func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
+func (j *job) prepare(ctx context.Context, train, test data.Dataset) (s Start, err error) {
 	s.Images, j.summary.Test, s.Targets = train.Len(), test, train.Info().Describes()
 	if test != nil {
 		s.Tests = test.Len()
 	}
-	j.trainer, err = j.plan.trainer(j.dev, j.module, train, test)
+	m, of, tests, err := j.probing(ctx, j.module, train, test)
+	if err != nil {
+		return s, err
+	}
+	_, s.Probe = m.(*headOnly)
+	j.trainer, err = j.plan.trainer(j.dev, m, of, tests)
 	return s, err
 }
 

@@ -108,7 +108,7 @@ func TestRecipeCountsAsItDivides(t *testing.T) {
 		if err := train.Rehearse(context.Background(), device(t, 1), c, train.Callbacks{OnStart: func(s train.Start) { start = s }}); err != nil {
 			t.Fatal(err)
 		}
-		if start.Batches != (start.Images+31)/32 || start.Config.Batch != min(start.Images, 32) {
+		if start.Config.Batch != min(start.Images, 32) || start.Batches != 60 || start.Config.Repeat*start.Images/start.Config.Batch != 60 {
 			t.Errorf("classes of %v: %d images in %d batches of %d", classes, start.Images, start.Batches, start.Config.Batch)
 		}
 	}

@@ -306,16 +306,33 @@ func TestPhotosRefused(t *testing.T) {
 func TestPhotoRecipes(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	c := train.Config{Data: dir}.Resolved()
-	if c.Model != "resnet18" || !slices.Equal(c.Blocks, []int{1, 1, 1, 1}) || c.Resize != 96 || c.ResizeShorter != 110 || c.Batch != 32 || c.Epochs != 60 || c.LR != 0.03 || c.CropScale != 0.5 ||
+	if c.Model != "resnet18" || !slices.Equal(c.Blocks, []int{1, 1, 1, 1}) || c.Resize != 96 || c.ResizeShorter != 110 || c.Batch != 32 || c.Epochs != 10 || c.Repeat != 48 || c.LR != 0.05 || c.CropScale != 0.5 ||
 		c.Schedule != "cosine,warmup=0.05" || c.Init != "kaiming-normal" {
 		t.Errorf("%+v", c)
 	}
-	if again := c.Resolved(); again.Resize != c.Resize || again.Blocks[0] != 1 || again.LR != c.LR {
+	if again := c.Resolved(); again.Resize != c.Resize || again.Blocks[0] != 1 || again.LR != c.LR || again.Repeat != c.Repeat || again.Epochs != c.Epochs {
 		t.Errorf("resolved again: %+v", again)
 	}
 	c = train.Config{Data: dir, Model: "resnet34", Optimizer: "sgd", TrainSize: 20}.Resolved()
 	if c.Blocks != nil || c.Batch != 20 || c.Momentum != 0 || c.Nesterov || c.WeightDecay != 0 {
 		t.Errorf("with a model and an optimiser: %+v", c)
+	}
+	// What is given wins, each by itself: epochs are then of one pass.
+	c = train.Config{Data: dir, Epochs: 7, LR: 0.2}.Resolved()
+	if c.Epochs != 7 || c.Repeat != 0 || c.LR != 0.2 || c.Batch != 32 {
+		t.Errorf("with epochs and a rate: %+v", c)
+	}
+	c = train.Config{Data: dir, Repeat: 1, Batch: 8, Optimizer: "adamw"}.Resolved()
+	if c.Epochs != 120 || c.Repeat != 0 || c.Batch != 8 || c.LR != 0.0005 {
+		t.Errorf("with one pass, a batch and an optimiser: %+v", c)
+	}
+	c = train.Config{Data: dir, Batch: 8, Accumulate: 4}.Resolved()
+	if c.LR != 0.05 {
+		t.Errorf("four batches of 8 are a step at the rate %v", c.LR)
+	}
+	c = train.Config{Data: dir, Freeze: train.FreezeBackbone}.Resolved()
+	if c.Augment != "none" {
+		t.Errorf("a frozen backbone with the augmentation %s", c.Augment)
 	}
 	c = train.Config{Data: dir, Model: "d2l-bnlenet"}.Resolved()
 	if c.Resize != 28 || c.Check() != nil {

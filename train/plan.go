@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/nearest"
@@ -286,8 +287,15 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 			return nil, err
 		}
 	}
+	if p.Repeat > 1 {
+		o.Sampler = data.RepeatedSampler{Of: o.Sampler, Times: p.Repeat}
+	}
 	if o.Teacher, err = p.teacher(train); err != nil {
 		return nil, err
+	}
+	if _, ok := m.(*headOnly); ok {
+		o.Normalize = transforms.Normalize{}
+		return loop.New(dev, m, train, test, o)
 	}
 	if test != nil {
 		test = data.Resize(test, p.Resize)

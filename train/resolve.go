@@ -63,6 +63,9 @@ func (c Config) Resolved() Config {
 	if c.Sampler == Shuffled {
 		c.Sampler = "" // as it is recorded where nothing was chosen
 	}
+	if c.Repeat == 1 {
+		c.Repeat = 0 // likewise
+	}
 	return c.withoutReplaced()
 }
 
@@ -150,6 +153,9 @@ func (c Config) resolvedPhotos() Config {
 		c.Cache = path
 	}
 	base := recipe.PhotoBase()
+	if c.Freeze == FreezeBackbone {
+		c.Augment = cmp.Or(c.Augment, "none") // the features of each image are then computed once
+	}
 	c.Augment = cmp.Or(c.Augment, base.Augment)
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 || c.LR == 0 || c.augment().Crops() && c.CropScale == 0 {
 		c = c.sized()
@@ -217,12 +223,7 @@ func (c Config) sized() Config {
 		c.Resize = cmp.Or(c.Resize, e.Height)
 	}
 	c.Resize = cmp.Or(c.Resize, r.Resize)
-	c.Batch = cmp.Or(c.Batch, min(r.Batch, max(n, 1)))
-	if c.Weights != "" {
-		r.Epochs = r.TunedEpochs
-	}
-	c.Epochs = cmp.Or(c.Epochs, r.Epochs)
-	c.LR = cmp.Or(c.LR, r.LR(c.Batch, c.Weights != ""))
+	c = c.ruled(n)
 	if c.augment().Crops() {
 		c.CropScale = cmp.Or(c.CropScale, r.CropScale)
 	}
@@ -230,6 +231,22 @@ func (c Config) sized() Config {
 		f := *c.free
 		f.images, c.free = n, &f
 	}
+	return c
+}
+
+// ruled fills in the settings of the rule for so many images: the batch, the rate and, in
+// epochs, the steps. Batches that are accumulated make one step, and count as one batch.
+func (c Config) ruled(images int) Config {
+	rule := recipe.Scratch()
+	if c.Weights != "" {
+		rule = recipe.Tuned()
+	}
+	c.Batch = cmp.Or(c.Batch, min(rule.Batch, max(images, 1)))
+	step := c.Batch * max(c.Accumulate, 1)
+	if c.Epochs == 0 {
+		c.Epochs, c.Repeat = rule.Epochs(images, step, c.Repeat)
+	}
+	c.LR = cmp.Or(c.LR, rule.LR(c.Optimizer, step))
 	return c
 }
 
@@ -267,7 +284,7 @@ func (c Config) noting() Config {
 	if c.free == nil && c.Forecast != nil && c.Forecast.Budget > 0 {
 		c.free = &unset{
 			model: c.Model == "" && c.Blocks == nil, size: c.Resize == 0, shorter: c.ResizeShorter == 0,
-			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0,
+			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0, repeat: c.Repeat,
 		}
 	}
 	return c

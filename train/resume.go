@@ -232,7 +232,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 	if err := nn.LoadStateDict(j.module, byName(v.Model)); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
-	start, err := j.prepare(train, test)
+	start, err := j.prepare(ctx, train, test)
 	if err != nil {
 		return err
 	}

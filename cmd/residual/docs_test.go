@@ -109,7 +109,7 @@ var saidBy = map[string][]string{
 	"predict other": {"dog.png\n"},
 	"import":        {"like resnet18 with 1, 1, 1, 1 blocks a stage for 1000 classes"},
 	"train": {
-		"starts from the weights in resnet18.pth\n", "the last layer fc is new, for 10 classes: the file's is for 1000\n",
+		" parameters are kept, and the 5,130 of the last layer fc are new\n", "the last layer fc is new, for 10 classes: the file's is for 1000\n",
 		"the first layer conv1 takes 1 channel: the weights of the file's 3 were summed\n",
 	},
 }

@@ -31,7 +31,7 @@ var topics = []topic{
 // photosTopic explains trainings on images of the user's own.
 func photosTopic(width int) string {
 	t := report.NewTable(report.Column{Title: "images"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
-		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
+		report.Column{Title: "crops from", Align: report.Right})
 	t.Indent = 2
 	most := 0
 	for _, r := range recipe.AllPhotos() {
@@ -42,9 +42,18 @@ func photosTopic(width int) string {
 		if most = r.MaxImages; r.Blocks != nil {
 			model += ", blocks " + joinInts(r.Blocks)
 		}
-		t.Row(images, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.TunedEpochs))
+		t.Row(images, model, fmt.Sprint(r.Resize), fmt.Sprint(r.CropScale))
 	}
-	return photosFound + "\n\n" + t.Fit(width) + "\n" + photosTrained
+	return photosFound + "\n\n" + t.Fit(width) + "\n" + steps() + "\n\n" + photosTrained
+}
+
+// steps explains recipe.Rule.
+func steps() string {
+	s, t := recipe.Scratch(), recipe.Tuned()
+	return fmt.Sprintf(`A training counts steps, of %d images at the learning rate %v: at least %s of them, and %v passes over the images where that is
+more, or %v with --weights. From %s images on the passes become fewer. The rate is proportional to --batch. Of few images a pass
+is a few steps, so an epoch has several passes (--repeat); if you give --epochs, each is one pass.`,
+		s.Batch, s.Rate, report.Count(int64(s.Steps)), s.Passes, t.Passes, report.Count(int64(s.Large)))
 }
 
 const photosFound = `Images of your own are JPEG, PNG, GIF, WebP, BMP or TIFF files:
@@ -69,14 +78,12 @@ the run ends it, for no epoch of it could be made again. Images that were moved 
 The images are augmented and normalised as in torchvision's reference training. What you do not give goes by how many images
 there are to train on:`
 
-const photosTrained = `These are trained by SGD with Nesterov momentum 0.9, weight decay 0.0001 and label smoothing 0.1. The learning rate is 0.1 for
-every 256 images of a batch, 0.24 with up to 1,000 images, and 0.01 with --weights; it follows a cosine after 5% of warm-up.
-With --optimizer these four are as you give them. A model file given as --weights also settles the size and the normalisation.
-With up to 1,000 images a random crop takes half of the area at least (--crop-scale).
+const photosTrained = `The optimiser is SGD with Nesterov momentum 0.9, weight decay 0.0005 and label smoothing 0.1; with --optimizer these are as you
+give them. The rate follows a cosine after 5% of warm-up. A random crop takes at least that share of the area (--crop-scale). A
+model file given as --weights also settles the size and the normalisation.
 
---budget 10m chooses a line of the table that ends in that time, the report included, with its batch, rate and crops: the
-largest net of which half the epochs fit, else the smallest with a quarter of them, and none below that for your number of
-images. One that needs more memory than is free is passed over, which is said. Of other data, and of what you give yourself, it
+--budget 10m chooses a line of the table that ends in that time, the report included, with its crops: the largest net of which
+half the epochs fit, else the smallest with a quarter of them, and none below that for your number of images. One that needs more memory than is free is passed over, which is said. Of other data, and of what you give yourself, it
 chooses the epochs alone, at most three times as many as there would be. --dry-run shows data, settings and an estimate of time
 and memory, and writes nothing.
 
@@ -93,11 +100,13 @@ blocks, the data set and the size of the images, too, unless you give them. A fi
 weights alone: its model is found by their names and shapes, or given with --model.
 
 A last layer for other classes is new, and so is one that is missing, of a backbone. A first layer for colours is made one for
-grey, or the other way round. Each is said; whatever else is missing or does not fit is an error.
+grey, or the other way round. Each is said; whatever else is missing or does not fit is an error. If the last layer is new, a
+linear classifier on the file's features is compared with one on those of new weights, and where they do not help that is said.
 
---freeze backbone trains the last layer alone, which is quick. --freeze stem, or prefixes of the parameters' names such as
-conv1,bn1,layer1, leave out less. --backbone-lr-scale 0.1 and --layer-decay 0.8 let layers that have learned before change less
-than new ones. ` + "`residual lr-find`" + ` with the same flags finds a learning rate.
+On images of your own all layers are trained at one rate, as in ` + "`residual help photos`" + `. --freeze backbone trains the last layer
+alone, on images that are not augmented: their features are computed once, and the rest takes seconds. --freeze stem, or
+prefixes of the parameters' names such as conv1,bn1,layer1, leave out less. --backbone-lr-scale 0.1 and --layer-decay 0.8 let
+layers that have learned before change less than new ones. ` + "`residual lr-find`" + ` with the same flags finds a learning rate.
 
 ` + "`residual pull`" + ` fetches weights, and ` + "`residual import`" + ` makes a model file of them.`
 

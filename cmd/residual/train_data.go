@@ -122,6 +122,37 @@ func cacheNote(p *train.Photos) string {
 	return b.String()
 }
 
+// passes says how often an epoch goes over the images.
+func passes(repeat int) string {
+	if repeat < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", which are %d passes over the images", repeat)
+}
+
+// startedFrom says what was kept of the first weights, what is new, and whether they help.
+func startedFrom(s train.Start) string {
+	from := s.Source
+	if from == nil {
+		return ""
+	}
+	text := fmt.Sprintf("starts from the weights in %s: all %s parameters are kept\n", s.Config.Weights, report.Count(from.Kept))
+	if from.Head != "" {
+		text = fmt.Sprintf("starts from the weights in %s: %s parameters are kept, and the %s of the last layer %s are new\n",
+			s.Config.Weights, report.Count(from.Kept), report.Count(from.New), from.Head)
+	}
+	if from.Images > 0 {
+		text += fmt.Sprintf("a linear classifier on their features tells %.0f%% of %d training images right, and on those of new weights %.0f%%\n", 100*from.Accuracy, from.Images, 100*from.Unfit)
+	}
+	if !from.Helps() {
+		text += "these weights do not help with these images: leave out --weights, or compare with a training without it\n"
+	}
+	if s.Probe {
+		text += "only the last layer is trained, on features that were computed once\n"
+	}
+	return text
+}
+
 // dataName returns the name of the data for messages: of a folder its last part.
 func dataName(s train.Start) string {
 	if s.Photos != nil {

@@ -96,8 +96,8 @@ func (v *trainView) start(s train.Start) {
 	if c.WeightDecay != 0 {
 		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
 	}
-	say(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
-		c.Epochs, s.Batches, c.Batch, shared(s.Shared), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	say(v.w, "epochs %d of %d batches of %d%s%s, %s, lr %v (%s), weights %s, seed %d\n",
+		c.Epochs, s.Batches, c.Batch, shared(s.Shared), passes(c.Repeat), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
 	if line := preparation(c); line != "" {
 		say(v.w, "%s\n", line)
 	}
@@ -110,9 +110,7 @@ func (v *trainView) start(s train.Start) {
 	if line := optimisation(c); line != "" {
 		say(v.w, "%s\n", line)
 	}
-	if c.Weights != "" && s.Past == nil {
-		say(v.w, "starts from the weights in %s\n", c.Weights)
-	}
+	say(v.w, "%s", startedFrom(s))
 	for _, change := range s.Changes {
 		say(v.w, "%s\n", change)
 	}

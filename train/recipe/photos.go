@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"math"
 	"slices"
 
 	"github.com/residual-ml/residual/data/transforms"
@@ -12,27 +11,21 @@ import (
 // Photos is the part of the recipe for a user's own images that depends on how many there
 // are to train on.
 type Photos struct {
-	MaxImages     int // the largest number of images that it is for; 0 for any number
-	Model         string
-	Blocks        []int // in each stage; nil: the model's own
-	Resize, Batch int
-	Epochs        int
-	TunedEpochs   int     // epochs from the weights of a file
-	CropScale     float64 // the least share of an image's area that RandomResizedCrop takes
-	BaseLR        float64 // learning rate for a batch of 256 images
+	MaxImages int // the largest number of images that it is for; 0 for any number
+	Model     string
+	Blocks    []int // in each stage; nil: the model's own
+	Resize    int
+	CropScale float64 // the least share of an image's area that RandomResizedCrop takes
 }
 
 // AllPhotos returns the recipes for a user's own images, the smallest first: the more images
-// there are to train on, the larger are the network and the images, and the fewer the epochs.
-// The learning rate is 0.1 for a batch of 256 and proportional to the batch (Goyal et al.,
-// https://arxiv.org/abs/1706.02677, section 2.1); from the weights of a file it is a tenth of
-// that. Few images make few steps, so their steps are longer, and a crop takes at least half
-// of an image: docs/photos.md says what that was measured to gain.
+// there are to train on, the larger are the network and the images, and the smaller may the
+// crops be. Rule says how long and at which rate to train.
 func AllPhotos() []Photos {
 	return []Photos{
-		{MaxImages: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, Batch: 32, Epochs: 60, TunedEpochs: 20, CropScale: 0.5, BaseLR: 0.24},
-		{MaxImages: 10_000, Model: "resnet18", Resize: 128, Batch: 64, Epochs: 40, TunedEpochs: 15, CropScale: 0.08, BaseLR: 0.1},
-		{Model: "resnet18", Resize: 224, Batch: 128, Epochs: 30, TunedEpochs: 10, CropScale: 0.08, BaseLR: 0.1},
+		{MaxImages: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, CropScale: 0.5},
+		{MaxImages: 10_000, Model: "resnet18", Resize: 128, CropScale: 0.35},
+		{Model: "resnet18", Resize: 224, CropScale: 0.08},
 	}
 }
 
@@ -46,26 +39,13 @@ func ForPhotos(images int) Photos {
 	return all[i]
 }
 
-// tunedLR is the learning rate from the weights of a file, for a batch of 256 images.
-const tunedLR = 0.01
-
-// LR returns the learning rate for a batch of so many images. tuned says that the training
-// starts from the weights of a file.
-func (p Photos) LR(batch int, tuned bool) float32 {
-	rate := p.BaseLR
-	if tuned {
-		rate = tunedLR
-	}
-	return float32(math.Round(rate*float64(batch)/256*1e5) / 1e5)
-}
-
 // PhotoHoldout is the share of each class to test on.
 const PhotoHoldout = 0.2
 
 // PhotoBase returns what the recipe for a user's own images has for any number of them.
 func PhotoBase() Recipe {
 	return Recipe{
-		Schedule: "cosine,warmup=0.05", Optimizer: "sgd", Momentum: 0.9, WeightDecay: 1e-4, Nesterov: true, LabelSmoothing: 0.1,
+		Schedule: "cosine,warmup=0.05", Optimizer: "sgd", Momentum: 0.9, WeightDecay: 5e-4, Nesterov: true, LabelSmoothing: 0.1,
 		Init: nn.KaimingNormal, Augment: "standard",
 	}
 }

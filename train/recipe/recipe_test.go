@@ -17,10 +17,12 @@ func Example() {
 	cifar := recipe.For(recipe.Model("cifar10"), "cifar10")
 	fmt.Println(recipe.Model("cifar10"), cifar.Epochs, cifar.Batch, cifar.LR, cifar.Augment)
 	photos := recipe.ForPhotos(2500)
-	fmt.Println(photos.Model, photos.Resize, photos.LR(photos.Batch, false), photos.LR(photos.Batch, true))
+	rule := recipe.Tuned()
+	epochs, repeat := rule.Epochs(100, rule.Batch, 0)
+	fmt.Println(photos.Model, photos.Resize, rule.LR("sgd", rule.Batch), epochs, repeat)
 	// Output:
 	// cifar-resnet20 164 128 0.1 crop
-	// resnet18 128 0.025 0.0025
+	// resnet18 128 0.05 10 20
 }
 
 // Every data set and model gets the recipe of its source, and every schedule can be read.
@@ -65,7 +67,7 @@ func TestFor(t *testing.T) {
 func TestPhotos(t *testing.T) {
 	all := recipe.AllPhotos()
 	for i, r := range all {
-		if last := i == len(all)-1; last != (r.MaxImages == 0) || i > 0 && !last && r.MaxImages <= all[i-1].MaxImages || r.TunedEpochs >= r.Epochs {
+		if last := i == len(all)-1; last != (r.MaxImages == 0) || i > 0 && !last && r.MaxImages <= all[i-1].MaxImages {
 			t.Errorf("recipe %d: %+v", i, r)
 		}
 	}
@@ -77,6 +79,56 @@ func TestPhotos(t *testing.T) {
 	colour, grey := recipe.PhotoSteps(224, 3), recipe.PhotoSteps(96, 1)
 	if colour.ResizeShorter != 256 || grey.ResizeShorter != 110 || !slices.Equal(colour.Mean, []float64{0.485, 0.456, 0.406}) || !slices.Equal(grey.Mean, []float64{0.449}) {
 		t.Errorf("%+v and %+v", colour, grey)
+	}
+}
+
+// A rule counts steps: small sets are gone over until there are enough, large ones less often,
+// and the display has epochs of at least 60 steps. What is given is kept.
+func TestRule(t *testing.T) {
+	rule := recipe.Rule{Batch: 32, Rate: 0.05, Steps: 600, Passes: 24, Large: 5000}
+	for _, c := range []struct{ images, batch, given, steps, epochs, repeat int }{
+		{100, 32, 0, 600, 10, 20},
+		{5, 5, 0, 600, 10, 60},
+		{320, 32, 0, 600, 10, 6},
+		{800, 32, 0, 600, 8, 3},
+		{2500, 32, 0, 1875, 24, 1},
+		{5000, 32, 0, 3750, 24, 1},
+		{20_000, 32, 0, 7500, 12, 1},
+		{100, 32, 1, 600, 150, 1},
+		{2500, 32, 2, 1875, 12, 2},
+		{100, 64, 0, 600, 10, 39},
+		{0, 0, 0, 600, 10, 60},
+	} {
+		if got := rule.StepsFor(c.images, c.batch); got != c.steps {
+			t.Errorf("%d images by %d: %d steps, want %d", c.images, c.batch, got, c.steps)
+		}
+		if epochs, repeat := rule.Epochs(c.images, c.batch, c.given); epochs != c.epochs || repeat != c.repeat {
+			t.Errorf("%d images by %d: %d epochs of %d passes, want %d of %d", c.images, c.batch, epochs, repeat, c.epochs, c.repeat)
+		}
+	}
+	for _, r := range []recipe.Rule{recipe.Scratch(), recipe.Tuned()} {
+		for images := 1; images < 200_000; images += 1 + images/3 {
+			batch := min(r.Batch, images)
+			epochs, repeat := r.Epochs(images, batch, 0)
+			steps := epochs * ((repeat*images + batch - 1) / batch)
+			if want := r.StepsFor(images, batch); steps < want*9/10 || steps > want*5/4 {
+				t.Errorf("%d images: %d steps in %d epochs of %d passes, want %d", images, steps, epochs, repeat, want)
+			}
+		}
+	}
+}
+
+// The rate is proportional to the batch, and adamw's to its square root.
+func TestRuleLR(t *testing.T) {
+	rule := recipe.Rule{Rate: 0.05}
+	for _, c := range []struct {
+		optimizer string
+		batch     int
+		want      float32
+	}{{"sgd", 32, 0.05}, {"", 128, 0.2}, {"sgd", 8, 0.0125}, {"adamw", 32, 0.001}, {"adamw", 128, 0.002}, {"lars", 32, 1}} {
+		if got := rule.LR(c.optimizer, c.batch); got != c.want {
+			t.Errorf("%s by %d: %v, want %v", c.optimizer, c.batch, got, c.want)
+		}
 	}
 }
 
