@@ -25,6 +25,8 @@ type Server struct {
 	meter   *meter
 	handler http.Handler
 
+	patterns []string // of handler
+
 	draining atomic.Bool
 	ended    context.Context // the work of the server itself: loading, watching
 	end      context.CancelFunc
@@ -133,9 +135,11 @@ func (m *served) version(version string) (*generation, func(), error) {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		s.patterns = append(s.patterns, pattern)
 		mux.Handle(pattern, s.guarded(pattern, h))
 	}
 	open := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		s.patterns = append(s.patterns, pattern)
 		mux.Handle(pattern, s.recovering(pattern, h))
 	}
 	for _, method := range []string{"POST", "PUT"} {

@@ -218,7 +218,7 @@ func TestDrain(t *testing.T) {
 			codes <- r.StatusCode
 		}()
 	}
-	for strings.Contains(ask(s, "GET", "/metrics", nil).Body.String(), "residual_queue_images 0") {
+	for !strings.Contains(ask(s, "GET", "/metrics", nil).Body.String(), "residual_queue_images 3") {
 		time.Sleep(time.Millisecond)
 	}
 	s.Drain()
