@@ -42,6 +42,15 @@ type Model struct {
 	// Output names the output of an ONNX graph that holds the logits, if the graph has several.
 	Output string `json:"output,omitempty"`
 
+	// Temperature is what the logits are divided by for probabilities that are as sure as they
+	// are right: one number for classes, or one for each label. It was fitted to images that the
+	// training held out. It is empty where nothing was fitted.
+	Temperature []float64 `json:"temperature,omitempty"`
+
+	// Augment says how the training changed its images at random: one of
+	// recipe.Augmentations, or empty where that is not known.
+	Augment string `json:"augment,omitempty"`
+
 	Dataset string  `json:"dataset,omitempty"`
 	Epoch   int     `json:"epoch"` // number of epochs trained
 	Metrics Metrics `json:"metrics,omitempty"`
@@ -56,6 +65,7 @@ func (m Model) Targets() task.Targets {
 // the data set that a network of your own was trained on.
 func (m Model) Answering(t task.Targets) Model {
 	m.Task, m.Classes, m.Labels, m.Values, m.ValueMean, m.ValueStd, m.TargetShape = t.Task, nil, nil, nil, t.Mean, t.Std, t.Shape
+	m.Temperature = nil
 	switch t.Task.Named() {
 	case task.Labels:
 		m.Labels = t.Names
@@ -230,6 +240,9 @@ func (m Model) check() error {
 	if m.Epoch < 0 {
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}
+	if err := m.checkTemperature(); err != nil {
+		return err
+	}
 	const maxStages, maxBlocks = 16, 1000
 	if n := len(m.Blocks); n > maxStages {
 		return fmt.Errorf("%d stages of blocks, where at most %d are possible", n, maxStages)
@@ -240,4 +253,24 @@ func (m Model) check() error {
 		}
 	}
 	return prepare.Check(m.Input)
+}
+
+// checkTemperature bounds the temperatures, which logits are divided by.
+func (m Model) checkTemperature() error {
+	want := 0
+	switch m.Task.Named() {
+	case task.Classes:
+		want = 1
+	case task.Labels:
+		want = len(m.Labels)
+	}
+	if n := len(m.Temperature); n > 0 && n != want {
+		return fmt.Errorf("%d temperatures, where a model of %s has %d", n, m.Task.Named(), want)
+	}
+	for _, t := range m.Temperature {
+		if !(t >= 1e-3 && t <= 1e3) {
+			return fmt.Errorf("a temperature of %v, where 0.001 to 1000 are possible", t)
+		}
+	}
+	return nil
 }

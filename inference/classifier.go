@@ -14,7 +14,8 @@
 //
 //   - Classifier, a model read from a file: Predict for images, PredictReader for uploads,
 //     PredictStream and PredictFiles for many images, Evaluate for a data set, GradCAM to
-//     explain a prediction;
+//     explain a prediction; Viewing averages over views of an image, and Calibrated makes it
+//     as sure as it is right;
 //   - Prediction, Result, Answer and CAM, which it returns.
 //
 // A network that does not come from a file runs by package inference/forward, on batches of
@@ -75,7 +76,10 @@ type Classifier struct {
 	store     *engine.Store
 	precision engine.Precision
 	runner    *forward.Runner // nil after Close
-	parent    *Classifier     // the receiver of the With that made this one; else nil
+	parent    *Classifier     // whose memory this one shares, as after With; else nil
+
+	views       Views
+	temperature []float64 // of Calibrated; nil means 1
 }
 
 // turn returns the lock that a computation must hold, since classifiers over the same
@@ -223,7 +227,7 @@ func (c *Classifier) Module() nn.Module { return c.module }
 // skipped does. The two classifiers share memory, and their computations run one at a time.
 func (c *Classifier) With(m nn.Module) *Classifier {
 	with := newClassifier(c.path, c.info, m, c.store, c.precision, c)
-	with.Decoding, with.Memory = c.Decoding, c.Memory
+	with.like(c)
 	return with
 }
 
@@ -231,8 +235,14 @@ func (c *Classifier) With(m nn.Module) *Classifier {
 // same images as c, such as a deepened or pruned one. info describes it.
 func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 	replaced := newClassifier(c.path, info, m, engine.NewStore(c.store.Device()), c.precision, nil)
-	replaced.Decoding, replaced.Memory = c.Decoding, c.Memory
+	replaced.like(c)
+	replaced.temperature = nil // which was of the other network
 	return replaced
+}
+
+// like takes over how c reads images and answers.
+func (d *Classifier) like(c *Classifier) {
+	d.Decoding, d.Memory, d.views, d.temperature = c.Decoding, c.Memory, c.views, c.temperature
 }
 
 // Scale converts a loader's batch, whose values are bytes divided by 255, to the model's
@@ -288,6 +298,15 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 // order of the data set. The classifier is locked until EvaluateEach returns, so each and
 // progress must not use it.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
+	if each == nil {
+		return c.EvaluateOutputs(ctx, ds, config, nil, progress)
+	}
+	return c.EvaluateOutputs(ctx, ds, config, func(a Answer, _ []float32) { each(a) }, progress)
+}
+
+// EvaluateOutputs is EvaluateEach that also gives each the outputs for the image, the logits of
+// a model of classes before any temperature. They are valid only during the call.
+func (c *Classifier) EvaluateOutputs(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(a Answer, outputs []float32), progress func(done, total int)) (Result, error) {
 	if err := c.TakesData(ds.Info()); err != nil {
 		return Result{}, err
 	}
@@ -297,14 +316,19 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, _, own := data.As[data.Images](ds); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
-	config.Uint8 = engine.TakesUint8(c.store.Device()) && !c.info.Preprocess.BGR
-	l, err := data.NewLoader(c.Images(ds), config)
+	config.Uint8 = engine.TakesUint8(c.store.Device()) && !c.info.Preprocess.BGR && c.views == ""
+	wide := c.wide()
+	l, err := data.NewLoader(imagesFor(ds, wide), config)
 	if err != nil {
 		return Result{}, err
 	}
 	var r Result
 	err = c.exclusively(func() (err error) {
-		r, err = forward.EvaluateEach(ctx, c.runner, l, &c.info.Input, each, progress)
+		p := forward.Pass{To: &wide, Each: each, Progress: progress, Temperature: c.temperature}
+		if c.views != "" {
+			p.Logits = c.viewed
+		}
+		r, err = forward.EvaluateBy(ctx, c.runner, l, p)
 		return err
 	})
 	if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {

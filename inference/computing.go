@@ -7,6 +7,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/quant"
 	"github.com/residual-ml/residual/task"
@@ -43,7 +44,7 @@ func (c *Classifier) ImageShape() tensor.Shape { return c.oneImage() }
 // otherwise is like c. m may have the same variables as c's network.
 func (c *Classifier) Computing(m nn.Module, p engine.Precision) *Classifier {
 	with := newClassifier(c.path, c.info, m, engine.NewStore(c.store.Device()), p, nil)
-	with.Decoding, with.Memory = c.Decoding, c.Memory
+	with.like(c)
 	return with
 }
 
@@ -66,4 +67,49 @@ func (c *Classifier) TakesData(info data.Info) error {
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
 	return nil
+}
+
+// Viewing returns a classifier that answers by the mean of the outputs for views of every image:
+// of the logits of classes and labels, and of values. It shares c's memory, and closes with it.
+// Logits, GradCAM and embeddings stay those of the image alone.
+//
+// A model whose training is known to have mirrored no image does not take Flip: a mirrored image
+// may mean something else to it.
+func (c *Classifier) Viewing(v Views) (*Classifier, error) {
+	if v != "" && !slices.Contains(AllViews(), v) {
+		return nil, field.Errorf("{Views} %s is not known; choose one of %v", v, AllViews())
+	}
+	if v != "" && c.info.Task.Named() == task.Masks {
+		return nil, fmt.Errorf("%s answers with masks, and those of several views have different places", c.path)
+	}
+	if v == Flip && !c.mirrored() {
+		return nil, field.Errorf("{Views} flip: the training of %s mirrored no image (its augmentation is %s), so a mirrored image may mean something else; choose crops, or train with the augmentation flip", c.path, c.info.Augment)
+	}
+	d := c.derived()
+	d.views = v
+	return d, nil
+}
+
+// Calibrated returns a classifier whose probabilities are as sure as they were right on images
+// that the training held out: it divides the logits by the Temperature in the model's file. That
+// never changes which class is the likeliest, and no label crosses the probability 1/2. It shares
+// c's memory, and closes with it. A file without a temperature is an error.
+func (c *Classifier) Calibrated() (*Classifier, error) {
+	switch of := c.info.Task.Named(); {
+	case of != task.Classes && of != task.Labels:
+		return nil, fmt.Errorf("%s answers with %s, which have no probabilities to calibrate", c.path, of)
+	case len(c.info.Temperature) == 0:
+		return nil, fmt.Errorf("%s has no temperature, since its training held out no image or was of another version or program; train with images to test on", c.path)
+	}
+	d := c.derived()
+	d.temperature = c.info.Temperature
+	return d, nil
+}
+
+// derived returns a copy of c that shares its memory.
+func (c *Classifier) derived() *Classifier {
+	d := newClassifier(c.path, c.info, c.module, c.store, c.precision, c)
+	d.like(c)
+	d.runner = c.runner
+	return d
 }

@@ -58,6 +58,7 @@ func (c *Classifier) Embedder(config EmbedConfig) (*Embedder, error) {
 		return nil, fmt.Errorf("%s: %s gives %v for one image, which is no embedding; choose another layer", c.path, f.Path(), y.Shape)
 	}
 	e := c.With(m)
+	e.views, e.temperature = "", nil
 	e.runner = forward.New(m, c.store, c.precision, forward.Config{}) // rows of numbers, which are no labels or values
 	return &Embedder{e, y.Shape[1]}, nil
 }

@@ -11,9 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/number"
-	"github.com/residual-ml/residual/metrics"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -64,7 +62,7 @@ func (c *Classifier) PredictFile(ctx context.Context, path string, k int) ([]Pre
 // PredictPixels is Predict for decoded pixels, such as those that package photo reads. The
 // image must have as many channels as the model.
 func (c *Classifier) PredictPixels(ctx context.Context, m transforms.Image, k int) ([]Prediction, error) {
-	return one(ctx, c, func(context.Context) (*tensor.Tensor, error) { return c.PreparePixels([]transforms.Image{m}) }, c.ranking(k))
+	return one(ctx, c, func(context.Context) (*tensor.Tensor, error) { return c.prepared([]transforms.Image{m}, c.wide()) }, c.ranking(k))
 }
 
 // PredictAll is Predict for many images, in batches.
@@ -82,16 +80,16 @@ func (c *Classifier) PredictAll(ctx context.Context, images []image.Image, k int
 	for batch := range slices.Chunk(images, largestBatch) {
 		xs := make([]*tensor.Tensor, len(batch))
 		for i, img := range batch {
-			if xs[i], err = c.Prepare([]image.Image{img}); err != nil {
+			if xs[i], err = c.prepareImage(img); err != nil {
 				return nil, err
 			}
 		}
-		asked, err := c.queue.ask(ctx, xs...)
+		asked, err := c.ask(ctx, xs...)
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range asked {
-			p, err := answer.read(c, a)
+		for _, views := range asked {
+			p, err := answer.read(c, views)
 			if err != nil {
 				return nil, err
 			}
@@ -107,12 +105,35 @@ type answerer[T any] struct {
 	of  func(outputs []float32) (T, error)
 }
 
-// read returns the answer to a query that was computed.
-func (a answerer[T]) read(c *Classifier, q *query) (answer T, err error) {
-	if q.err != nil {
-		return answer, fmt.Errorf("%s: %w", c.path, q.err)
+// read returns the answer to the views of an image that were computed.
+func (a answerer[T]) read(c *Classifier, views []*query) (answer T, err error) {
+	outputs := make([][]float32, len(views))
+	for i, q := range views {
+		if q.err != nil {
+			return answer, fmt.Errorf("%s: %w", c.path, q.err)
+		}
+		outputs[i] = q.outputs
 	}
-	return a.of(q.outputs)
+	return a.of(c.mean(outputs))
+}
+
+// ask waits for the outputs of all views of images that were prepared as wide says.
+func (c *Classifier) ask(ctx context.Context, images ...*tensor.Tensor) ([][]*query, error) {
+	var all []*tensor.Tensor
+	count := make([]int, len(images))
+	for i, x := range images {
+		views := c.cut(x)
+		all, count[i] = append(all, views...), len(views)
+	}
+	asked, err := c.queue.ask(ctx, all...)
+	if err != nil {
+		return nil, err
+	}
+	of := make([][]*query, len(images))
+	for i, n := range count {
+		of[i], asked = asked[:n], asked[n:]
+	}
+	return of, nil
 }
 
 // one prepares an image, waits for its outputs and returns the answer.
@@ -132,7 +153,7 @@ func one[T any](ctx context.Context, c *Classifier, prepare func(context.Context
 	if err != nil {
 		return none, err
 	}
-	asked, err := c.queue.ask(ctx, x)
+	asked, err := c.ask(ctx, x)
 	if err != nil {
 		return none, err
 	}
@@ -140,7 +161,7 @@ func one[T any](ctx context.Context, c *Classifier, prepare func(context.Context
 }
 
 func (c *Classifier) imagePreparer(img image.Image) func(context.Context) (*tensor.Tensor, error) {
-	return func(context.Context) (*tensor.Tensor, error) { return c.Prepare([]image.Image{img}) }
+	return func(context.Context) (*tensor.Tensor, error) { return c.prepareImage(img) }
 }
 
 func (c *Classifier) readerPreparer(r io.Reader) func(context.Context) (*tensor.Tensor, error) {
@@ -197,7 +218,7 @@ func (c *Classifier) prepareContent(ctx context.Context, content []byte, name st
 		}
 		return nil, &ImageError{fmt.Errorf("%s %w", name, err)}
 	}
-	return c.PreparePixels([]transforms.Image{m})
+	return c.prepared([]transforms.Image{m}, c.wide())
 }
 
 // ranking answers with the k most likely classes. Classes with equal probabilities stay in the
@@ -242,17 +263,4 @@ func (c *Classifier) notFinite(what string) error {
 var instead = map[task.Task]string{
 	task.Values: "call Values",
 	task.Masks:  "call Logits, which returns [N, classes, H, W]",
-}
-
-// probabilities returns the probabilities for one image's logits. Those of classes sum to 1, and
-// those of labels are independent.
-func (c *Classifier) probabilities(logits []float32) []float64 {
-	if c.info.Task.Named() == task.Classes {
-		return forward.Probabilities(logits)
-	}
-	p := make([]float64, len(logits))
-	for i, z := range logits {
-		p[i] = metrics.Sigmoid(z)
-	}
-	return p
 }

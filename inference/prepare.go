@@ -36,6 +36,24 @@ func (e *ImageError) Unwrap() error { return e.Err }
 // If the model has ResizeShorter, step 2 is that of torchvision's preset
 // ImageClassification: resize the shorter side and crop the centre.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
+	pixels, err := c.pixels(images)
+	if err != nil {
+		return nil, err
+	}
+	return c.PreparePixels(pixels)
+}
+
+// prepareImage is Prepare for the views of one image, as wide says.
+func (c *Classifier) prepareImage(img image.Image) (*tensor.Tensor, error) {
+	pixels, err := c.pixels([]image.Image{img})
+	if err != nil {
+		return nil, err
+	}
+	return c.prepared(pixels, c.wide())
+}
+
+// pixels converts images to the model's channels.
+func (c *Classifier) pixels(images []image.Image) ([]transforms.Image, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
@@ -49,7 +67,7 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 		}
 		pixels[i] = transforms.FromImage(img, c.info.Channels)
 	}
-	return c.PreparePixels(pixels)
+	return pixels, nil
 }
 
 // TakesImages returns an error if the model has a number of channels that no image has.
@@ -63,6 +81,11 @@ func (c *Classifier) TakesImages() error {
 // PreparePixels is Prepare for decoded pixels, such as those that package photo reads. The
 // images must have as many channels as the model.
 func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
+	return c.prepared(images, c.info.Input)
+}
+
+// prepared is PreparePixels for another input than the model's.
+func (c *Classifier) prepared(images []transforms.Image, in prepare.Input) (*tensor.Tensor, error) {
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
 	}
@@ -72,7 +95,7 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Channels != c.info.Channels {
 			return nil, fmt.Errorf("%s takes %d channels, and an image has %d", c.path, c.info.Channels, m.Channels)
 		}
-		m = c.info.Pixels(m)
+		m = in.Pixels(m)
 		if x == nil {
 			height, width = m.Height, m.Width
 			x = tensor.New(len(images), m.Channels, height, width)
@@ -80,7 +103,7 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Height != height || m.Width != width {
 			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, since %s takes images of any size", width, height, m.Width, m.Height, c.path)
 		}
-		c.info.Write(x.Data()[i*len(m.Pix):][:len(m.Pix)], m)
+		in.Write(x.Data()[i*len(m.Pix):][:len(m.Pix)], m)
 	}
 	return x, nil
 }
@@ -88,18 +111,21 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 // Images returns a view of ds with images resized and cropped for the model; Scale then
 // converts their values. If ds has images of different sizes, they are prepared from their
 // original size, as by Prepare.
-func (c *Classifier) Images(ds data.Dataset) data.Dataset {
+func (c *Classifier) Images(ds data.Dataset) data.Dataset { return imagesFor(ds, c.info.Input) }
+
+// imagesFor is Classifier.Images for an input.
+func imagesFor(ds data.Dataset, in prepare.Input) data.Dataset {
 	_, _, own := data.As[data.Images](ds)
-	p, info := c.info.Preprocess, ds.Info()
+	p, info := in.Preprocess, ds.Info()
 	switch {
 	case own:
 	case p.ResizeShorter > 0:
-		return data.Cropped(ds, c.info.Preset())
+		return data.Cropped(ds, in.Preset())
 	case p.Resize > 0 && p.Filter() == transforms.Bilinear,
-		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
+		p.Resize == 0 && (in.Height == 0 || in.Height == info.Height && in.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	}
-	v := preparedView{ds, c.info.Input, info}
+	v := preparedView{ds, in, info}
 	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v

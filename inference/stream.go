@@ -26,7 +26,7 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 		if err != nil {
 			return nil, err
 		}
-		x, err := c.Prepare([]image.Image{img})
+		x, err := c.prepareImage(img)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -171,7 +171,7 @@ func (s *stream[T]) answer(ctx context.Context, batch []*streamed[T]) error {
 			read, images = append(read, p), append(images, p.x)
 		}
 	}
-	asked, err := s.c.queue.ask(ctx, images...)
+	asked, err := s.c.ask(ctx, images...)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,33 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 	return out, note, nil
 }
 
+// Predictions shows the Sample as the model sees it, with the class that it predicts for each
+// image, and in red with the true class where that is another. ok is false for a model that
+// answers with something else than classes.
+func (j *Judgement) Predictions() (m report.Mosaic, ok bool, err error) {
+	if !j.ofClasses() || len(j.Sample) == 0 {
+		return m, false, nil
+	}
+	seen := j.model.Images(j.data)
+	info := seen.Info()
+	right := 0
+	for _, a := range j.Sample {
+		pixels := transforms.NewImage(info.Channels, info.Height, info.Width)
+		if _, err := seen.Get(a.Index, pixels.Pix); err != nil {
+			return m, false, fmt.Errorf("data set %s, %s: %w", info.Name, j.name(a.Index), err)
+		}
+		t := report.Tile{Image: shown(pixels), Text: fmt.Sprintf("%s %.0f%%", j.Classes[a.Class], 100*a.Probability), Wrong: a.Class != a.Label}
+		if t.Wrong {
+			t.Text += ", is " + j.Classes[a.Label]
+		} else {
+			right++
+		}
+		m.Tiles = append(m.Tiles, t)
+	}
+	m.Title = fmt.Sprintf("predictions for %d images of %s: %d right", len(m.Tiles), info.Name, right)
+	return m, true, nil
+}
+
 // Heat lays a class activation map over the part of an image that the model saw. An
 // image of few pixels is enlarged, so that the map is smooth over it.
 func Heat(img image.Image, seen image.Rectangle, c inference.CAM) image.Image {

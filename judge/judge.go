@@ -19,6 +19,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/report"
 )
@@ -36,10 +37,15 @@ type Judgement struct {
 	inference.Result
 	Classes     []string
 	Scores      []report.ClassScore
-	Calibration report.Calibration
+	Calibration report.Calibration // of the answers, with the classifier's temperature if it is Calibrated
+	// Raw is the calibration without a temperature, and Fitted that with the temperature in the
+	// model's file; nil where the file has none.
+	Raw, Fitted *report.Calibration
 	// Mistakes are the images that the model assigned to a wrong class with the highest
 	// probabilities, in descending order; equal probabilities keep the data set's order.
 	Mistakes []inference.Answer
+	// Sample are the answers to some images at even distances in the data set.
+	Sample []inference.Answer
 
 	model *inference.Classifier
 	data  data.Dataset
@@ -49,21 +55,37 @@ type Judgement struct {
 // one the string "+Inf" or "-Inf".
 func (j Judgement) MarshalJSON() ([]byte, error) { return number.Object(j) }
 
+// sampled is the number of answers in Judgement.Sample.
+const sampled = 32
+
 // Examine measures c on ds, whose images are prepared as they were for the training.
 // It returns ctx's error when ctx ends.
 func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, config Config) (*Judgement, error) {
 	if config.Loader.Batch == 0 {
 		config.Loader.Batch = 128
 	}
-	j := &Judgement{Classes: c.Info().Classes, model: c, data: ds}
+	j := &Judgement{Classes: c.Info().Classes, model: c, data: ds, Raw: new(report.Calibration)}
+	var temperature float64
+	if t := c.Info().Temperature; len(t) == 1 {
+		temperature, j.Fitted = t[0], new(report.Calibration)
+	}
+	every := max(1, ds.Len()/sampled)
 	worst := mostConfident{most: config.Mistakes}
 	if worst.most == 0 {
 		worst.most = 24
 	}
 	var err error
-	j.Result, err = c.EvaluateEach(ctx, ds, config.Loader, func(a inference.Answer) {
-		j.Calibration.Add(a.Probability, a.Class == a.Label)
+	j.Result, err = c.EvaluateOutputs(ctx, ds, config.Loader, func(a inference.Answer, outputs []float32) {
+		right := a.Class == a.Label
+		j.Calibration.Add(a.Probability, right)
+		j.Raw.Add(forward.ProbabilitiesAt(outputs, 1)[a.Class], right)
+		if j.Fitted != nil {
+			j.Fitted.Add(forward.ProbabilitiesAt(outputs, temperature)[a.Class], right)
+		}
 		worst.add(a)
+		if a.Index%every == 0 && len(j.Sample) < sampled {
+			j.Sample = append(j.Sample, a)
+		}
 		if config.Each != nil {
 			config.Each(a)
 		}

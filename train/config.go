@@ -103,6 +103,8 @@ type Config struct {
 
 	chosenFor int    // training images by which Resolved chose settings; 0: nothing was chosen
 	free      *unset // the settings that a budget may choose; nil without a budget
+
+	asked map[string]bool // the fields that were given, by name; nil before Resolved
 }
 
 // The values of Config.LastBatch, which says how many images the last batch of an epoch has.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"time"
 
 	"github.com/residual-ml/residual/data"
@@ -18,6 +19,7 @@ type (
 	Place      = loop.Place
 
 	Measure = loop.Measure
+	Shown   = loop.Shown
 )
 
 // Callbacks are called by a training as it goes on, from its goroutine. Any may be nil.
@@ -54,6 +56,10 @@ type Start struct {
 
 	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a few seconds
 	Chosen   []string            // what Forecast.Budget chose, and why, as sentences
+
+	// FirstBatch returns the first batch of the training as the network gets it; see
+	// loop.Trainer.FirstBatch. It may be called within OnStart.
+	FirstBatch func(context.Context) ([]Shown, error)
 }
 
 // Past is what a resumed run did before, according to its metrics.

@@ -3,6 +3,7 @@ package train
 import (
 	"cmp"
 	"context"
+	"io"
 	"slices"
 	"time"
 
@@ -118,6 +119,11 @@ func (j *job) start(s Start) error {
 	if err := j.photos.record(j.folder); err != nil {
 		return err
 	}
+	if s.Past == nil { // else the file is there
+		if err := checkpoint.WriteFile(j.folder.Path(RecipeFile), func(w io.Writer) error { return j.explain(w, s) }); err != nil {
+			return err
+		}
+	}
 	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
 	s.Dir = j.folder.Dir
 	j.announce(s)
@@ -129,6 +135,7 @@ func (j *job) announce(s Start) {
 	s.Config, s.Parameters = j.Config, nn.Count(j.module)
 	s.Photos, s.Chosen = j.photos, j.chosen
 	s.Batches, s.Shared, s.PlannedBytes = j.trainer.Batches(), j.trainer.Shared(), j.trainer.Memory().Total()
+	s.FirstBatch = j.trainer.FirstBatch
 	if j.cb.OnStart != nil {
 		j.cb.OnStart(s)
 	}
@@ -139,7 +146,7 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
 		Architecture: j.Model, Blocks: j.Blocks,
-		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
+		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics, Augment: j.augment().Name,
 	}.Answering(info.Describes())
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
+	"reflect"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
@@ -14,11 +15,13 @@ import (
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/recipe"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // Resolved returns c with every zero field replaced by the value that it stands for. It counts
 // a user's own images if the settings depend on how many there are; see recipe.ForPhotos.
 func (c Config) Resolved() Config {
+	c = c.asking()
 	c = c.resolvedOwn()
 	for _, path := range []*string{&c.Weights, &c.Teacher} {
 		if file, err := checkpoint.FindModel(*path); err == nil { // else the error is reported where it is opened
@@ -267,5 +270,21 @@ func (c Config) noting() Config {
 			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0,
 		}
 	}
+	return c
+}
+
+// asking records once which settings were given.
+func (c Config) asking() Config {
+	if c.asked != nil {
+		return c
+	}
+	asked := map[string]bool{}
+	is := reflect.ValueOf(c)
+	for _, row := range settings.Table() {
+		if !is.FieldByName(row.Field).IsZero() {
+			asked[row.Field] = true
+		}
+	}
+	c.asked = asked
 	return c
 }

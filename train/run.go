@@ -91,7 +91,7 @@ func (p plan) runIn(ctx context.Context, dev engine.Device, folder *checkpoint.R
 
 // discard removes the folder of a run that did not begin.
 func discard(r *checkpoint.Run, root string, madeRoot bool) {
-	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", folder.RecordFile, SkippedFile} {
+	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", folder.RecordFile, SkippedFile, RecipeFile} {
 		os.Remove(r.Path(name)) // the error that is reported is the one before
 	}
 	os.Remove(r.Dir)

@@ -94,6 +94,7 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	}
 	maps.Copy(metrics, measured)
 	m := j.about(e.Epoch, metrics)
+	m.Temperature = e.Temperature
 	if e.Best {
 		j.best = best{e.Epoch, e.Measured(), e.Score}
 	}

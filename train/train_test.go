@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,11 +11,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
@@ -103,8 +104,20 @@ func TestRunLeavesAFolder(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "settings.yaml", "state.safetensors"}; !slices.Equal(names, want) {
+	if want := []string{"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", train.RecipeFile, "settings.yaml", "state.safetensors"}; !slices.Equal(names, want) {
 		t.Errorf("the folder holds %v, want %v", names, want)
+	}
+	chosen, given, ok := strings.Cut(read(t, filepath.Join(s.Dir, train.RecipeFile)), "Given by you:")
+	if !ok || !strings.Contains(chosen, "2 epochs of 7 batches are 14 steps") || !strings.Contains(chosen, "  optimizer: sgd\n") || !strings.Contains(given, "  lr: 0.5\n") {
+		t.Errorf("chosen: %s\ngiven: %s", chosen, given)
+	}
+	about, file, err := checkpoint.LoadModel(s.Best)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if n := len(about.Temperature); n != 1 || about.Augment != "none" {
+		t.Errorf("%d temperatures, augmented by %q", n, about.Augment)
 	}
 	settings := read(t, filepath.Join(s.Dir, "settings.yaml"))
 	for _, want := range []string{"model: d2l-bnlenet", "resize: 28", "lr: 0.5", "optimizer: sgd", "init: xavier-uniform", "go_version: go"} {
@@ -327,8 +340,12 @@ func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 		Preparation: train.Preparation{Augment: "none"},
 		Schedule:    "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
 	}
-	if !reflect.DeepEqual(c, want) {
-		t.Errorf("got %+v", c)
+	is, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(want); err != nil || !bytes.Equal(is, text) {
+		t.Errorf("got %s, want %s (%v)", is, text, err)
 	}
 	if err := c.Check(); err != nil {
 		t.Error(err)

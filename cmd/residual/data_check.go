@@ -22,6 +22,7 @@ type checkFlags struct {
 	model   string
 	run     string // folder of a training
 	csv     string // file of suspicious labels
+	folds   int    // trainings that judge each other's images; 0 means the run's own model
 	pixels  int64
 	json    bool
 }
@@ -42,19 +43,27 @@ training and test or in two classes, and classes much smaller than others. The e
 status is 1 when images are broken, lie on both sides or lie in two classes; the
 rest is for you to judge.
 
---model also asks a trained model about every image and lists those whose label
-it finds least likely: the first place to look for wrong labels. --run takes the best
-model of a training, and tells the images that it was trained on, where a high loss
-means that the model could not be brought to believe the label, from those it was
-tested on, and from new ones; without a folder it looks at the run's own. It also says
-which images are no longer those that the run had. --suspects writes all of them into
-a CSV file, whose first columns are those of a list of images.`,
+--model also asks a trained model about every image and lists those whose label is
+probably wrong, the least likely first: of the images for which it finds another class
+likelier as many as confident learning counts, which judges each class by how sure the
+model is of the images labelled with it. --run takes the best model of a training, and
+tells the images that it was trained on, where a high loss means that the model could
+not be brought to believe the label, from those it was tested on, and from new ones;
+without a folder it looks at the run's own. It also says which images are no longer
+those that the run had. --suspects writes all of them into a CSV file, whose first
+columns are those of a list of images.
+
+A model has often learned the wrong labels that it was trained on. --folds 5 trains
+five times as the run did, each time without a fifth of the images, and asks each model
+about the images that it has not seen. That takes about five times as long as the run;
+the time is estimated before it begins. Nothing of these trainings is kept.`,
 		Example: `  residual data check fashion-mnist
   residual data check fashion-mnist --data-dir ~/data --json
   residual data check photos/
   residual data check list.csv --task labels
   residual data check photos/ --model runs/train-1
-  residual data check photos/ --run runs/train-1 --suspects wrong.csv`,
+  residual data check photos/ --run runs/train-1 --suspects wrong.csv
+  residual data check photos/ --run runs/train-1 --folds 5`,
 		Args:              f.sources,
 		ValidArgsFunction: dataOrFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,6 +76,7 @@ a CSV file, whose first columns are those of a list of images.`,
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")
 	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on images, whose best model is asked, and whose parts are told apart")
 	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")
+	cmd.Flags().IntVar(&f.folds, "folds", 0, "train as the run did on all folds of the images but one, and judge that one, for each of so many folds")
 	fs := cmd.Flags()
 	takes(fs, "FILE|RUN", "model")
 	takes(fs, "RUN", "run")
@@ -76,7 +86,7 @@ a CSV file, whose first columns are those of a list of images.`,
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
-	common(fs, "model", "run", "suspects", "max-pixels", "data-dir", "json")
+	common(fs, "model", "run", "folds", "suspects", "max-pixels", "data-dir", "json")
 	return cmd
 }
 
@@ -113,6 +123,12 @@ func (f *checkFlags) given(args []string) ([]string, error) {
 		}
 	}
 	switch {
+	case f.folds != 0 && (f.folds < 2 || f.folds > mostFolds):
+		return nil, usagef("--folds %d: give a number from 2 to %d, such as 5", f.folds, mostFolds)
+	case f.folds != 0 && f.run == "":
+		return nil, usagef("--folds trains again as a run did; name the run with --run")
+	case f.folds != 0 && len(args) > 1:
+		return nil, usagef("--folds is about one folder; give one at a time")
 	case f.model != "" && f.run != "":
 		return nil, usagef("--model and --run both name a model; give one of them")
 	case f.csv != "" && f.model == "" && f.run == "":

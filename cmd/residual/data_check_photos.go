@@ -21,8 +21,11 @@ type photoCheck struct {
 	// Suspicious lists images whose label a model finds unlikely, the worst first. With --run
 	// it has as many of each part of the run.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
+	// Doubt counts the images that the model was asked about; nil without one.
+	Doubt *doubt `json:"doubt,omitempty"`
 	// Run is the folder of --run, and Since lists what changed since that run.
 	Run   string   `json:"run,omitempty"`
+	Folds int      `json:"folds,omitempty"` // of --folds
 	Since []string `json:"changed_since_the_run,omitempty"`
 
 	path string // what was examined
@@ -34,13 +37,13 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := x.Check(ctx, folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
+	r, groups, err := x.Check(ctx, folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 	if err != nil {
 		return nil, errors.New("interrupted: not all images were read")
 	}
 	c := &photoCheck{Report: r, Run: f.run, path: path}
 	if f.model != "" || f.run != "" {
-		err = f.suspect(ctx, cmd, path, x, c)
+		err = f.suspect(ctx, cmd, path, x, groups, c)
 	}
 	return c, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge/audit"
+	"github.com/residual-ml/residual/report"
 )
 
 // suspicion is an audit.Suspect as data check --json prints it.
@@ -32,10 +33,10 @@ type suspicion struct {
 // runParts lists the parts of a run with the titles of their sections: the parts of its record,
 // images that are not in the record, and images if no run is given.
 var runParts = []struct{ name, title string }{
-	{string(data.Train), "labels of images trained on that the model finds least likely"},
-	{string(data.Test), "labels of images tested on that the model finds least likely"},
-	{audit.New, "labels of images that are not of the run and that the model finds least likely"},
-	{"", "labels that the model finds least likely"},
+	{string(data.Train), "labels of images trained on that are probably wrong"},
+	{string(data.Test), "labels of images tested on that are probably wrong"},
+	{audit.New, "labels of images that are not of the run and that are probably wrong"},
+	{"", "labels that are probably wrong"},
 }
 
 // maxSuspectsShown is the number of images of a part that are shown.
@@ -44,6 +45,9 @@ const maxSuspectsShown = 20
 // suspects writes the suspicious images, in a section for each part.
 func (c *photoCheck) suspects(b *strings.Builder) {
 	section(b, "images that are not as the run had them", c.Since)
+	if c.Doubt != nil {
+		b.WriteString(c.Doubt.text())
+	}
 	for _, part := range runParts {
 		var lines []string
 		for _, s := range c.Suspicious {
@@ -56,9 +60,9 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 	}
 }
 
-// suspect runs the model on every image that can be read, and adds those to c whose label it
-// finds less likely than another one.
-func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
+// suspect asks the model, or those of the folds, about every image that can be read, and adds
+// those to c whose label is probably wrong.
+func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, groups []int, c *photoCheck) error {
 	dev, err := f.device.open()
 	if err != nil {
 		return err
@@ -79,13 +83,18 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 		}
 		c.Since = run.Changed
 	}
-	all, err := audit.Labels(ctx, m, path, audit.Options{Skip: c.Broken, Folder: folder.Options{MaxPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
+	var asked []audit.Opinion
+	classes := m.Info().Classes
+	if f.folds > 0 {
+		c.Folds = f.folds
+		asked, classes, err = f.inFolds(ctx, cmd, path, checked, groups, c.Broken, dev)
+	} else {
+		asked, err = audit.Ask(ctx, m, path, audit.Options{Skip: c.Broken, Run: run, Folder: folder.Options{MaxPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
+	}
 	if err != nil {
 		return err
 	}
-	if run != nil {
-		run.Divide(all)
-	}
+	all := c.doubt(classes, asked)
 	for _, s := range audit.Worst(all, maxSuspectsShown) {
 		c.Suspicious = append(c.Suspicious, suspicion{
 			s.Name, s.Path, s.Label, s.Part, s.Loss, s.Probability, s.Likeliest, s.LikeliestProbability,
@@ -95,6 +104,31 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 		return nil
 	}
 	return checkpoint.WriteFile(f.csv, func(w io.Writer) error { return audit.WriteCSV(w, all) })
+}
+
+// doubt finds the suspects among the images that were asked about, and counts both.
+func (c *photoCheck) doubt(classes []string, asked []audit.Opinion) []audit.Suspect {
+	all := audit.Doubtful(classes, asked)
+	c.Doubt = &doubt{Asked: len(asked), Suspicious: len(all)}
+	for _, o := range asked {
+		if o.Likeliest != o.Label {
+			c.Doubt.Disagreed++
+		}
+	}
+	return all
+}
+
+// doubt counts the images that a model was asked about.
+type doubt struct {
+	Asked      int `json:"asked"`
+	Disagreed  int `json:"disagreed"`  // of which another class than the label is the likeliest
+	Suspicious int `json:"suspicious"` // whose label is probably wrong
+}
+
+// text says how many there are of each.
+func (d *doubt) text() string {
+	return fmt.Sprintf("\nof %s the model finds another class likelier than the label for %s; confident learning takes %s of them for wrong labels\n",
+		plural(d.Asked, "image"), report.Count(int64(d.Disagreed)), report.Count(int64(d.Suspicious)))
 }
 
 // explainRun names the flags in an error about a run that does not belong to the images.

@@ -26,6 +26,7 @@ import (
 type evalFlags struct {
 	device deviceFlags
 	images imageFlags
+	views  viewFlags
 	files  dataFlags
 	data   string
 	split  string
@@ -54,13 +55,21 @@ type evalResult struct {
 	PerClass        []report.ClassScore `json:"per_class"`
 	Untested        []string            `json:"untested_classes,omitempty"` // those without images, which the accuracy is not of
 	Calibration     calibration         `json:"calibration"`
-	Report          *string             `json:"report"` // null where none was written
+	// Temperature is that of the model's file, and Calibrated is the calibration with it; null
+	// where the file has none. Calibration is with it, too, if --calibrated is given.
+	Temperature *float64     `json:"temperature"`
+	Calibrated  *calibration `json:"calibrated"`
+	// Views are those of --tta, and AccuracyWithout is the accuracy without them.
+	Views           inference.Views `json:"tta,omitempty"`
+	AccuracyWithout *float64        `json:"accuracy_without_tta,omitempty"`
+	Report          *string         `json:"report"` // null where none was written
 	// RunImages counts the images that the model's run also had, by their content. It is null
 	// for a data set with a name, and if there is no record of the run beside the model.
 	RunImages *inference.RunCounts `json:"run_images"`
 
 	judgement *judge.Judgement
-	own       string // the data set of its training, by the name Data has
+	own       string            // the data set of its training, by the name Data has
+	without   *inference.Result // without --tta; nil unless that is given
 }
 
 // calibration compares the confidence of the model with its accuracy.
@@ -101,11 +110,15 @@ the training, too, and the mistakes that the model was surest of, with what in t
 image spoke for them. It is one file that needs no network. --report names another
 place. What is there and is no report is left as it is.
 
+` + viewsHelp + ` Without it the
+calibration error with the temperature is said, too. With --tta the accuracy without it is said.
+
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
 		Example: `  residual eval last
   residual eval runs/train-1 --data fashion-mnist --data-dir ~/data
   residual eval runs/train-1 --data more-photos/ --report more.html
+  residual eval runs/train-1 --tta flip --calibrated
   residual eval runs/train-1 --split train --json`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
@@ -123,6 +136,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	takes(fs, "NAME", "split")
 	inGroup(fs, settings.Data, "data", "split")
 	inGroup(fs, settings.Run, "batch")
+	f.views.add(cmd)
 	addMaxPixels(cmd, &f.pixels)
 	f.report.add(cmd)
 	f.files.add(cmd)
@@ -159,6 +173,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	if err := f.report.check(cmd); err != nil {
+		return err
+	}
+	if err := f.views.check(cmd); err != nil {
 		return err
 	}
 	path, dev, c, err := f.images.open(cmd, path, &f.device)
@@ -198,9 +215,10 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
 	}
 	printf(cmd, "loss %.4f\n", r.Loss)
-	if c := r.Calibration; c.Confidence != nil {
-		printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
+	if r.AccuracyWithout != nil {
+		printf(cmd, "accuracy %.4f with --tta %s, %.4f without\n", r.Accuracy, r.Views, *r.AccuracyWithout)
 	}
+	printf(cmd, "%s", r.calibrationText(f.views.calibrated))
 	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
 	printf(cmd, "%s", r.runText())
 	if r.Report != nil {
@@ -218,22 +236,42 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err := c.CheckClasses(ds.Info()); err != nil {
 		return nil, err
 	}
-	shown := showCount(cmd.ErrOrStderr())
-	got, err := judge.Examine(ctx, c, ds, judge.Config{Loader: data.LoaderConfig{Batch: f.batch}, Progress: shown})
+	asked, err := f.views.of(c)
 	if err != nil {
 		return nil, err
+	}
+	shown := showCount(cmd.ErrOrStderr())
+	got, err := judge.Examine(ctx, asked, ds, judge.Config{Loader: data.LoaderConfig{Batch: f.batch}, Progress: shown})
+	if err != nil {
+		return nil, err
+	}
+	var without *inference.Result
+	if f.views.views != "" {
+		plain, err := c.Evaluate(ctx, ds, data.LoaderConfig{Batch: f.batch}, shown)
+		if err != nil {
+			return nil, err
+		}
+		without = &plain
 	}
 	own := about.Dataset
 	if f.data == "" {
 		own = name
 	}
-	return &evalResult{
+	r := &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
 		Accuracy: got.Accuracy, Top5Accuracy: number.Known(got.Top5Accuracy()), Loss: got.Loss, Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: describeIn(dev, c.Precision()), Precision: c.Precision().String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
-		Calibration: calibrationOf(&got.Calibration),
-	}, nil
+		Calibration: calibrationOf(&got.Calibration), Views: inference.Views(f.views.views), without: without,
+	}
+	if got.Fitted != nil {
+		fitted := calibrationOf(got.Fitted)
+		r.Temperature, r.Calibrated = &about.Temperature[0], &fitted
+	}
+	if without != nil && about.Task.Named() == task.Classes {
+		r.AccuracyWithout = &without.Accuracy
+	}
+	return r, nil
 }
 
 // open returns the images to measure on, with the names of the data set and of its part.
@@ -269,6 +307,22 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 	}
 	ds, err = data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
 	return ds, name, part, nil, err
+}
+
+// calibrationText says how sure the model is, and what the temperature of its file changes.
+func (r *evalResult) calibrationText(calibrated bool) string {
+	c := r.Calibration
+	switch {
+	case c.Confidence == nil:
+		return ""
+	case r.Calibrated == nil:
+		return fmt.Sprintf("mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
+	case calibrated:
+		return fmt.Sprintf("mean confidence %.4f, expected calibration error %.4f (%.4f without the temperature %.3g)\n",
+			*c.Confidence, *c.ExpectedError, r.judgement.Raw.ExpectedError(), *r.Temperature)
+	}
+	return fmt.Sprintf("mean confidence %.4f, expected calibration error %.4f (%.4f with the temperature %.3g: --calibrated)\n",
+		*c.Confidence, *c.ExpectedError, *r.Calibrated.ExpectedError, *r.Temperature)
 }
 
 // runText says which of the images the model's run also had.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
@@ -95,6 +97,9 @@ func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.
 	return &path, fmt.Sprintf("%s: the curves, %s of epoch %d on one page, in %s", path, what, epoch, report.Duration(time.Since(start)))
 }
 
+// predictionsFile is the picture of predictions in a run folder, written with the report.
+const predictionsFile = "predictions.png"
+
 // measuring is the precision in which a model is measured, and a description of the device.
 type measuring struct {
 	precision engine.Precision
@@ -115,5 +120,12 @@ func judgeBest(ctx context.Context, stderr io.Writer, dev engine.Device, m measu
 		return "", 0, err
 	}
 	_, err = writeReport(ctx, path, j, judge.Source{Model: best, Part: string(data.Test), Made: time.Now(), Machine: machine(m.device)})
+	if err != nil {
+		return "", 0, err
+	}
+	shown, ok, err := j.Predictions()
+	if ok {
+		err = checkpoint.WriteFile(filepath.Join(filepath.Dir(best), predictionsFile), shown.WritePNG)
+	}
 	return path, c.Info().Epoch, err
 }

@@ -21,6 +21,7 @@ var flagNames = map[string]string{
 	"Fetch":              "residual data fetch", // of data
 	"CacheConfig.Dir":    "--cache",             // of data/folder
 	"GrowthConfig.Steps": "--grow",              // of study
+	"Views":              "--tta",               // of inference
 }
 
 // flagFor returns the flag of a field of the libraries, or its key in settings.yaml if it has no

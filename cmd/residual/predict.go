@@ -27,6 +27,7 @@ import (
 type predictFlags struct {
 	device    deviceFlags
 	images    imageFlags
+	views     viewFlags
 	top       int
 	threshold float64
 	format    string
@@ -67,12 +68,15 @@ in it.
 --cam writes for every image what in it spoke for the likeliest class, by Grad-CAM:
 the image in grey, and over it colours, the lighter the more.
 
+` + viewsHelp + `
+
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
 		Example: `  residual predict last shoe.png
   residual predict runs/train-1 photos --format csv --out answers.csv
   residual predict runs/train-1 'photos/**/*.jpg' --top 1 --threshold 0.9
   residual predict runs/train-1 shoe.png --cam heat
+  residual predict runs/train-1 photos --tta flip --calibrated
   residual predict runs/train-1 - --format jsonl < list.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -97,6 +101,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	takes(fs, "FILE", "out")
 	inGroup(fs, settings.Run, "top", "threshold", "format", "out", "cam")
 	common(fs, "top", "threshold", "format", "out", "cam")
+	f.views.add(cmd)
 	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
@@ -130,6 +135,9 @@ func (f *predictFlags) check(cmd *cobra.Command) error {
 	if err := checkMaxPixels(f.maxPixels); err != nil {
 		return err
 	}
+	if err := f.views.check(cmd); err != nil {
+		return err
+	}
 	return f.images.check(cmd)
 }
 
@@ -147,6 +155,9 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 		return err
 	}
 	if err := f.suit(cmd, c.Info()); err != nil {
+		return err
+	}
+	if c, err = f.views.of(c); err != nil {
 		return err
 	}
 	bad := 0

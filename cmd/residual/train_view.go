@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
@@ -33,7 +31,10 @@ type trainView struct {
 	reported string             // one line of it, or of why there is none
 	cache    *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
-	failed   bool               // the curves could not be written, and that was said
+	failed   bool               // the pictures could not be written, and that was said
+	rates    []report.Point     // the learning rate by epoch
+	best     [][]int            // the confusion matrix of the best epoch since now; nil without one
+	pictures []string           // the files of pictures that were written
 
 	last     []string           // the last epoch's measures as text, of tasks other than classes
 	measured map[string]float64 // and by their columns
@@ -60,6 +61,7 @@ func (v *trainView) callbacks() train.Callbacks {
 		OnPoint: func(p train.Point) {
 			v.curves.Add(report.TrainLoss, p.X, p.Loss)
 			v.curves.Add(report.TrainAcc, p.X, p.Accuracy)
+			v.rates = append(v.rates, report.Point{X: p.X, Y: float64(p.LR)})
 		},
 		OnEpoch: func(e train.Epoch) {
 			v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
@@ -67,6 +69,9 @@ func (v *trainView) callbacks() train.Callbacks {
 				Epoch: e.Epoch, TrainLoss: e.Loss, TrainAcc: e.Accuracy, TestAcc: e.TestAccuracy,
 				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed, More: v.learnt(e),
 			})
+			if e.Best && e.Confusion != nil {
+				v.best = e.Confusion
+			}
 			v.draw()
 			v.notes()
 		},
@@ -129,6 +134,7 @@ func (v *trainView) start(s train.Start) {
 	v.dir = s.Dir
 	v.curves = newCurves(s)
 	v.past(s.Past)
+	v.firstBatch(s)
 	say(v.w, "\n")
 	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
@@ -156,19 +162,10 @@ func (v *trainView) past(p *train.Past) {
 	for _, point := range p.Points {
 		v.curves.Add(report.TrainLoss, point.X, point.Loss)
 		v.curves.Add(report.TrainAcc, point.X, point.Accuracy)
+		v.rates = append(v.rates, report.Point{X: point.X, Y: float64(point.LR)})
 	}
 	for _, e := range p.Tests {
 		v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
-	}
-}
-
-// draw writes the curves into the run folder. A failure is shown and does not end the training.
-func (v *trainView) draw() {
-	for name, write := range map[string]func(io.Writer) error{"curves.png": v.curves.WritePNG, "curves.svg": v.curves.WriteSVG} {
-		if err := checkpoint.WriteFile(filepath.Join(v.dir, name), write); err != nil && !v.failed {
-			v.failed = true
-			v.progress.Load().Note(err.Error())
-		}
 	}
 }
 
@@ -288,7 +285,8 @@ func (v *trainView) files(s train.Summary) (names []string) {
 	if s.Last != "" {
 		names = append(names, fmt.Sprintf("%s (epoch %d)", train.LastFile, s.LastEpoch))
 	}
-	names = append(names, "curves.png", "curves.svg", "metrics.csv", "metrics.jsonl", "settings.yaml")
+	names = append(names, v.pictures...)
+	names = append(names, "metrics.csv", "metrics.jsonl", "settings.yaml", train.RecipeFile)
 	if s.State != "" {
 		names = append(names, train.StateFile)
 	}

@@ -38,7 +38,7 @@ type bf16Product struct {
 	panels   int // per group
 	together int // panels that one task computes
 	packed   func() memory
-	work     func(int)
+	work     func(task, thread int)
 }
 
 // rowTable lists, for every tap of a filter and every row of the result, where the inputs

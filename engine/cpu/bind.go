@@ -21,7 +21,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 	line := ceil(bd.shared, 16) * 16
 	all := b.Scratch(line + bd.areas.room(d.pool.threads)).(memory)
 	bd.exe.scratch = all
-	bd.areas.divide(all[line:], d.pool.threads)
+	bd.areas.divide(all[line:])
 	bd.exe.own = bd.private
 	return bd.exe, nil
 }

@@ -97,9 +97,8 @@ func (b *binder) meanOfBytes(in, out *engine.Value) func() {
 	pieces := ceil(columns, lanes)
 	b.areas.need(lanes)
 	factor, none := float64(in.Scale)/float64(h*w), int32(in.Zero*h*w)
-	work := func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	work := func(i, thread int) {
+		area := b.areas.of(thread)
 		lo := i * lanes
 		size := min(lanes, columns-lo)
 		sums := area.int32s()[:size]
@@ -108,5 +107,5 @@ func (b *binder) meanOfBytes(in, out *engine.Value) func() {
 			y.set(lo+j, float32(float64(v-none)*factor))
 		}
 	}
-	return func() { b.pool.run(pieces, work) }
+	return func() { b.pool.runOn(pieces, work) }
 }

@@ -12,7 +12,7 @@ func (b *binder) channels(x, y *engine.Value) func() {
 	_, to, _, _ := y.Dims()
 	src, dst := b.act(x), b.act(y)
 	both := min(from, to)
-	return b.rows(n*h*w, func(i int) {
+	return b.rows(n*h*w, func(i, _ int) {
 		if dst.bytes != nil {
 			row := dst.bytes[i*to : (i+1)*to]
 			clear(row[copy(row, src.bytes[i*from:][:both]):])
@@ -44,7 +44,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 		keep = float32(1 / (1 - op.P))
 	}
 	b.areas.need(2 * c)
-	return b.rows(n*h*w, func(i int) {
+	return b.rows(n*h*w, func(i, thread int) {
 		factor := float32(0)
 		if graph.DropoutKeep(exe.key, op.Stream, uint64(i%n), op.P) {
 			factor = keep
@@ -62,8 +62,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 			clear(dst.bf16[i*c : (i+1)*c])
 			return
 		}
-		area := b.areas.get()
-		defer b.areas.put(area)
+		area := b.areas.of(thread)
 		wide := area[c : 2*c]
 		b.set.Scale(wide, factor, src.read(b.set, i*c, c, area))
 		dst.write(b.set, i*c, wide)
@@ -71,12 +70,12 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 }
 
 // rows calls f for every row below n, in parallel tasks of 64 rows.
-func (b *binder) rows(n int, f func(i int)) func() {
+func (b *binder) rows(n int, f func(i, thread int)) func() {
 	const size = 64
-	work := func(i int) {
+	work := func(i, thread int) {
 		for row := i * size; row < min((i+1)*size, n); row++ {
-			f(row)
+			f(row, thread)
 		}
 	}
-	return func() { b.pool.run(ceil(n, size), work) }
+	return func() { b.pool.runOn(ceil(n, size), work) }
 }

@@ -108,10 +108,9 @@ func (b *binder) inPieces(s *engine.Compute, in []activation, out activation, f 
 	for i := range arguments {
 		arguments[i] = make([][]float32, len(in))
 	}
-	work := func(i int) {
+	work := func(i, thread int) {
 		lo, size := i*pieceSize, min(pieceSize, n-i*pieceSize)
-		area := b.areas.get()
-		defer b.areas.put(area)
+		area := b.areas.of(thread)
 		remaining, args := area, arguments[i]
 		buffer := func() (piece []float32) {
 			piece, remaining = remaining[:size], remaining[size:]
@@ -137,7 +136,7 @@ func (b *binder) inPieces(s *engine.Compute, in []activation, out activation, f 
 		f(result, args)
 		b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
 	}
-	return func() { b.pool.run(len(arguments), work) }
+	return func() { b.pool.runOn(len(arguments), work) }
 }
 
 // elementwise returns the function of an elementwise operation.

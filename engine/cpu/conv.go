@@ -120,8 +120,8 @@ func (b *binder) product(p *product, w weights) func() {
 	size := p.panelSize()
 	panels := p.groups * p.panels
 	var prepare func()
-	p.packed, prepare = b.packing(w, 0, panels*size, panels, func(packed memory, i int) {
-		w.fill(packed[i*size:(i+1)*size], i/p.panels, i%p.panels)
+	p.packed, prepare = b.packing(w, 0, panels*size, panels, func(packed memory, i, _ int) {
+		w.fill(packed[i*size:(i+1)*size], i/p.panels, i%p.panels, 0, p.k)
 	})
 	tasks := p.tasks()
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })

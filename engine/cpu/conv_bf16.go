@@ -50,9 +50,8 @@ func (p *bf16Product) offsets(c *chunk) []int {
 }
 
 // task computes one chunk of rows for as many panels as fit the cache.
-func (p *bf16Product) task(i int) {
-	area := p.areas.get()
-	defer p.areas.put(area)
+func (p *bf16Product) task(i, thread int) {
+	area := p.areas.of(thread)
 	at := i % len(p.chunks)
 	c := &p.chunks[at]
 	sets := ceil(p.panels, p.together)
@@ -187,11 +186,11 @@ func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool
 	}
 	values, size, panels := b.mem(weight), p.panelSize(), p.groups*p.panels
 	var prepare func()
-	p.packed, prepare = b.packing(w, 0, panels*size/2, panels, func(packed memory, i int) {
+	p.packed, prepare = b.packing(w, 0, panels*size/2, panels, func(packed memory, i, _ int) {
 		fill(packed.bf16()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()
-	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
+	return inOrder(prepare, func() { b.pool.runOn(tasks, p.work) })
 }
 
 // packForward writes panel q of group g from weights [taps][k][groups*n].

@@ -55,12 +55,12 @@ func (b *binder) convInt16(s *engine.Conv, runs []run, after *epilogue) func() {
 	p.chunks = chunks(runs, n, cin, 0, most)
 	b.areas.need(most * (p.ints.Cols + 1 + cin/2))
 	values, size := b.mem(s.W), p.panelSize()
-	packed, prepare := b.packing(weights{value: s.W, bf16: true}, 1, p.panels*size, p.panels, func(packed memory, q int) {
+	packed, prepare := b.packing(weights{value: s.W, bf16: true}, 1, p.panels*size, p.panels, func(packed memory, q, _ int) {
 		p.pack(packed[q*size:][:size], values, q)
 	})
 	p.packed = packed
 	tasks := len(p.chunks) * ceil(p.panels, p.together)
-	return inOrder(prepare, func() { b.pool.run(tasks, p.task) })
+	return inOrder(prepare, func() { b.pool.runOn(tasks, p.task) })
 }
 
 // parts is the number of chunks of channels.
@@ -105,9 +105,8 @@ func weightFactors(column []float32, channels, ld int) (factor, scale float32) {
 }
 
 // task computes one chunk of rows for as many panels as fit the cache.
-func (p *int16Product) task(i int) {
-	area := p.areas.get()
-	defer p.areas.put(area)
+func (p *int16Product) task(i, thread int) {
+	area := p.areas.of(thread)
 	at, first := i%len(p.chunks), i/len(p.chunks)*p.together
 	c, cols := &p.chunks[at], p.ints.Cols
 	block, rest := area[:c.rows*cols], area[c.rows*cols:]

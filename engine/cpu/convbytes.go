@@ -96,7 +96,7 @@ func (b *binder) byteLines(p *byteProduct, s *engine.Conv) (prepare func()) {
 func (b *binder) packBytes(p *byteProduct, s *engine.Conv) (prepare func()) {
 	values, size, cols := b.mem(s.W), p.panelSize(), p.bytes.Cols
 	w := weights{value: s.W, round: s.Round}
-	p.packed, prepare = b.packing(w, 0, ceil(p.panels*size, 4), p.panels, func(packed memory, q int) {
+	p.packed, prepare = b.packing(w, 0, ceil(p.panels*size, 4), p.panels, func(packed memory, q, _ int) {
 		n := min(cols, p.n-q*cols)
 		panel, rounded := packed.int8s()[q*size:(q+1)*size], make([]int8, p.k*n)
 		for t := range p.taps {

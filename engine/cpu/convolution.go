@@ -154,5 +154,5 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 		b.areas.need(weightRows * (in + out))
 	}
 	work := g.task
-	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
+	return inOrder(func() { b.pool.runOn(tasks, work) }, g.sums.add)
 }

@@ -153,7 +153,7 @@ func (g *gradWeight) share(i int) (s weightShare, p *weightPart) {
 
 // task multiplies its part piece by piece, so that what one block reads of a piece is
 // still in the cache for the next block.
-func (g *gradWeight) task(i int) {
+func (g *gradWeight) task(i, thread int) {
 	s, p := g.share(i)
 	for panel := s.firstPanel; panel < s.lastPanel; panel++ {
 		for block := s.firstBlock; block < s.lastBlock; block++ {
@@ -161,8 +161,7 @@ func (g *gradWeight) task(i int) {
 		}
 	}
 	if g.packed {
-		area := g.areas.get()
-		defer g.areas.put(area)
+		area := g.areas.of(thread)
 		for c := range p.calls {
 			g.multiplyPacked(&p.calls[c], &s, area)
 		}

@@ -53,7 +53,7 @@ func (b *binder) convGradWeightBF16(s *engine.ConvGradWeight) func() {
 	}
 	b.areas.need(ceil(w.ring*g.line+g.most.groups*g.panels*g.panel+w.few.room(), 2))
 	work := g.task
-	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
+	return inOrder(func() { b.pool.runOn(tasks, work) }, g.sums.add)
 }
 
 // countParts returns the number of parts into which the image is divided.
@@ -128,9 +128,8 @@ func (g *bf16Weight) share(i int, area memory) (s bf16Share) {
 }
 
 // task computes the share of task i, piece by piece.
-func (g *bf16Weight) task(i int) {
-	area := g.areas.get()
-	defer g.areas.put(area)
+func (g *bf16Weight) task(i, thread int) {
+	area := g.areas.of(thread)
 	s := g.share(i, area)
 	p := &g.parts[s.part]
 	g.clear(&s, p)

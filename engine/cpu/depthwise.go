@@ -55,7 +55,7 @@ func (b *binder) depthwise(d *depthwise, w *engine.Value) func() {
 	if d.dst.bf16 != nil {
 		work = d.taskBF16
 	}
-	return func() { b.pool.run(tasks, work) }
+	return func() { b.pool.runOn(tasks, work) }
 }
 
 // pieces calls f for the rows of a task, those of one pixel at a time.
@@ -71,7 +71,7 @@ func (d *depthwise) pieces(i int, f func(row, rows, pixel, image int)) (lo, rows
 	return lo, hi - lo
 }
 
-func (d *depthwise) task(i int) {
+func (d *depthwise) task(i, _ int) {
 	lo, rows := d.pieces(i, func(row, rows, pixel, image int) {
 		to := d.dst.full[row*d.c : (row+rows)*d.c]
 		var so []float32 // the sum so far
@@ -97,9 +97,8 @@ func (d *depthwise) task(i int) {
 }
 
 // taskBF16 is task for activations in bfloat16, with sums in float32.
-func (d *depthwise) taskBF16(i int) {
-	area := d.areas.get()
-	defer d.areas.put(area)
+func (d *depthwise) taskBF16(i, thread int) {
+	area := d.areas.of(thread)
 	block, wide := area[:d.each*d.c], area[d.each*d.c:2*d.each*d.c]
 	lo, rows := d.pieces(i, func(row, rows, pixel, image int) {
 		to := block[(row-i*d.each)*d.c:][:rows*d.c]
@@ -180,13 +179,12 @@ func (b *binder) depthwiseGradWeight(s *engine.ConvGradWeight) func() {
 	g.sums = b.partSums(b.mem(s.DW), g.parts)
 	b.areas.need(2 * c)
 	work := g.task
-	return inOrder(func() { b.pool.run(g.parts, work) }, g.sums.add)
+	return inOrder(func() { b.pool.runOn(g.parts, work) }, g.sums.add)
 }
 
 // task sums the pixels of one part.
-func (g *depthwiseWeight) task(part int) {
-	area := g.areas.get()
-	defer g.areas.put(area)
+func (g *depthwiseWeight) task(part, thread int) {
+	area := g.areas.of(thread)
 	unused, sum := area[:g.c], area[g.c:2*g.c]
 	total := g.sums.of(part)
 	clear(total)

@@ -121,7 +121,7 @@ func (b *binder) gatherElements(op graph.GatherElements, s *engine.Compute) func
 	along := from[op.Axis]
 	from = slices.Clone(from)
 	from[op.Axis] = 0
-	return b.rows(y.Numel(), func(i int) {
+	return b.rows(y.Numel(), func(i, _ int) {
 		o := offset(y.Shape, to, i)
 		v := float32(math.NaN())
 		if k := chosen.get(o); k >= 0 && k < float32(x.Shape[op.Axis]) {
@@ -140,9 +140,8 @@ func (b *binder) gatherElementsGrad(op graph.GatherElementsGrad, s *engine.Compu
 	lines := tensor.Shape(slices.Clone(dx.Shape))
 	lines[op.Axis] = 1
 	b.areas.need(op.Size)
-	return b.rows(lines.Numel(), func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	return b.rows(lines.Numel(), func(i, thread int) {
+		area := b.areas.of(thread)
 		sums := area[:op.Size]
 		clear(sums)
 		at := offset(lines, from, i)

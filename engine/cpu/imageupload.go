@@ -16,7 +16,7 @@ type imageUpload struct {
 	rows, pixels int
 	size         int   // pixels of a task
 	areas        areas // for rounding: uploadRows rows of uploadPixels pixels
-	work         func(int)
+	work         func(task, thread int)
 }
 
 const (
@@ -29,15 +29,15 @@ const (
 func newImageUpload(set *kernel.Set, threads int) *imageUpload {
 	u := &imageUpload{set: set}
 	u.areas.need(uploadRows * uploadPixels / 2)
-	u.areas.divide(alloc(u.areas.room(threads)), threads)
+	u.areas.divide(alloc(u.areas.room(threads)))
 	u.work = u.task
 	return u
 }
 
-func (u *imageUpload) task(i int) {
+func (u *imageUpload) task(i, thread int) {
 	lo, hi := i*u.size, min((i+1)*u.size, u.pixels)
 	if u.dst.bf16 != nil {
-		u.round(lo, hi)
+		u.round(lo, hi, thread)
 		return
 	}
 	for row := range u.rows {
@@ -48,7 +48,7 @@ func (u *imageUpload) task(i int) {
 }
 
 // round is task for bfloat16.
-func (u *imageUpload) round(lo, hi int) {
+func (u *imageUpload) round(lo, hi, thread int) {
 	bf16 := &u.set.BF16
 	switch u.rows {
 	case 1:
@@ -56,8 +56,7 @@ func (u *imageUpload) round(lo, hi int) {
 	case 3:
 		bf16.NarrowThree(u.dst.bf16[3*lo:], u.src[lo:], u.pixels, hi-lo)
 	default:
-		area := u.areas.get()
-		defer u.areas.put(area)
+		area := u.areas.of(thread)
 		for row := 0; row < u.rows; row += uploadRows {
 			row = min(row, max(0, u.rows-uploadRows)) // the last rows overlap those before
 			u.transpose(area.bf16(), row, min(uploadRows, u.rows-row), lo, hi)
@@ -88,6 +87,6 @@ func (u *imageUpload) run(p *pool, dst activation, src []float32, rows, pixels i
 	if dst.bf16 != nil && (rows == 1 || rows == 3) {
 		u.size = uploadPiece
 	}
-	p.run(ceil(pixels, u.size), u.work)
+	p.runOn(ceil(pixels, u.size), u.work)
 	u.dst, u.src = activation{}, nil
 }

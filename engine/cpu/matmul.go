@@ -24,7 +24,7 @@ func (b *binder) matMul(s *engine.Compute) func() {
 	if columns%cols != 0 {
 		b.areas.need(inner * cols)
 	}
-	work := func(i int) {
+	work := func(i, thread int) {
 		matrix, from := i/pieces, i%pieces*matMulRows
 		count := min(matMulRows, rows-from)
 		left := x[(ofX[matrix]*rows+from)*inner:]
@@ -34,12 +34,11 @@ func (b *binder) matMul(s *engine.Compute) func() {
 			b.set.Gemm(to[lo:], columns, left, inner, 1, right[lo:], columns, segs, inner, count, cols, false)
 		}
 		if n := columns % cols; n != 0 { // a panel of its own, which ends in zeros
-			area := b.areas.get()
-			defer b.areas.put(area)
+			area := b.areas.of(thread)
 			lo := columns - n
 			b.set.Pack(area, right[lo:], inner, n, columns, cols)
 			b.set.Gemm(to[lo:], columns, left, inner, 1, area, cols, segs, inner, count, n, false)
 		}
 	}
-	return func() { b.pool.run(len(ofX)*pieces, work) }
+	return func() { b.pool.runOn(len(ofX)*pieces, work) }
 }

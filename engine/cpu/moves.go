@@ -113,7 +113,7 @@ func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
 	}
 	inner := m[len(m)-1]
 	run := inner.stride == 1 && consecutive(inner.from)
-	return b.rows(rows, func(i int) {
+	return b.rows(rows, func(i, _ int) {
 		to, at := 0, 0
 		for d := len(m) - 2; d >= 0; d-- {
 			k := i % len(m[d].from)
@@ -216,7 +216,7 @@ func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 	}
 	src, dst := b.act(dy), b.act(dx)
 	rank := len(dx.Shape)
-	return b.rows(dx.Numel(), func(i int) {
+	return b.rows(dx.Numel(), func(i, _ int) {
 		var lists [graph.MaxDimensions][]int
 		at := 0
 		for d := rank - 1; d >= 0; d-- {
@@ -273,7 +273,7 @@ func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) fu
 	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, notReduced)
 	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, notReduced)
 	src, dst := b.act(x), b.act(y)
-	return b.rows(len(starts), func(i int) {
+	return b.rows(len(starts), func(i, _ int) {
 		before, after := 1.0, 1.0
 		for k, at := range within {
 			dst.set(ends[i]+into[k], float32(before))

@@ -26,6 +26,8 @@ func clearColumns(x []float32, rows, n, ld int) {
 type weights struct {
 	value *engine.Value
 	fill  packer
+	// fetch prefetches the weights of a tap that fill reads.
+	fetch func(t, q, from, until int)
 	// backward says that they are packed for the gradient of the input.
 	backward bool
 	bf16     bool
@@ -58,11 +60,11 @@ type packedWeights struct {
 // packing reserves n elements for packed weights. It returns a function that gives
 // them and a function that fills them by calling pack in parallel tasks. A program
 // without updates packs a variable again only when the store's version has changed.
-func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
+func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task, thread int)) (packed func() memory, prepare func()) {
 	if !b.keeps(w.value) {
 		packed = b.borrow(n)
-		work := func(i int) { pack(packed(), i) }
-		return packed, func() { b.pool.run(tasks, work) }
+		work := func(i, thread int) { pack(packed(), i, thread) }
+		return packed, func() { b.pool.runOn(tasks, work) }
 	}
 	key := packKey{w.value, w.backward, w.bf16, w.patches, w.strips, tiling, b.set.Cols, nil}
 	if w.round != nil {
@@ -78,11 +80,11 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		kept[key] = own
 		b.private += n
 	}
-	work := func(i int) { pack(own.data, i) }
+	work := func(i, thread int) { pack(own.data, i, thread) }
 	packed = func() memory { return own.data }
 	return packed, func() {
 		if !own.done || own.version != *b.Version {
-			b.pool.run(tasks, work)
+			b.pool.runOn(tasks, work)
 			own.done, own.version = true, *b.Version
 		}
 	}
@@ -94,27 +96,39 @@ func (b *binder) keeps(weight *engine.Value) bool {
 	return b.Static && (weight.Place == engine.Persistent || b.fixed.own[weight] != nil)
 }
 
-// packer writes the weights of all taps to panel q of group g.
-type packer func(panel []float32, g, q int)
+// packer writes the weights of all taps, for channels from <= c < until of the source, to
+// panel q of group g.
+type packer func(panel []float32, g, q, from, until int)
 
 // forward packs weights [taps][k][groups*n] for a convolution.
 func (b *binder) forward(value *engine.Value, groups, taps, k, n int) weights {
 	cols, out, weight := b.set.Cols, groups*n, b.mem(value)
-	return weights{value: value, fill: func(panel []float32, g, q int) {
+	return weights{value: value, fill: func(panel []float32, g, q, from, until int) {
 		for t := range taps {
-			b.set.Pack(panel[t*k*cols:], weight[t*k*out+g*n+q*cols:], k, min(cols, n-q*cols), out, cols)
+			b.set.Pack(panel[t*(until-from)*cols:], weight[(t*k+from)*out+g*n+q*cols:], until-from, min(cols, n-q*cols), out, cols)
 		}
+	}, fetch: func(t, q, from, until int) {
+		b.fetchFloats(weight[(t*k+from)*out+q*cols:], until-from, min(cols, n-q*cols), out)
 	}}
 }
 
 // backward packs weights [taps][n][groups*k] for the gradient of the input.
 func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
 	cols, out, weight := b.set.Cols, groups*k, b.mem(value)
-	return weights{value: value, backward: true, fill: func(panel []float32, g, q int) {
+	return weights{value: value, backward: true, fill: func(panel []float32, g, q, from, until int) {
 		for t := range taps {
-			b.set.PackTransposed(panel[t*k*cols:], weight[(t*n+q*cols)*out+g*k:], min(cols, n-q*cols), k, out, cols)
+			b.set.PackTransposed(panel[t*(until-from)*cols:], weight[(t*n+q*cols)*out+g*k+from:], min(cols, n-q*cols), until-from, out, cols)
 		}
+	}, fetch: func(t, q, from, until int) {
+		b.fetchFloats(weight[(t*n+q*cols)*out+from:], min(cols, n-q*cols), until-from, out)
 	}}
+}
+
+// fetchFloats prefetches rows of n elements, which begin ld elements apart.
+func (b *binder) fetchFloats(x memory, rows, n, ld int) {
+	for at := 0; at < n; at += lineLanes {
+		b.set.Int16.Tiles.Fetch(x[at:].bf16(), rows, 2*ld)
+	}
 }
 
 // inOrder returns a function that calls its arguments in order, except for nil ones.

@@ -18,10 +18,11 @@ type pool struct {
 	threads int
 	mu      sync.Mutex // held while a step runs
 	closed  atomic.Bool
-	failure atomic.Pointer[any] // what a task panicked with
-	f       func(task int)
-	shares  []share // one for every thread
-	used    int     // shares of the step
+	failure atomic.Pointer[any]    // what a task panicked with
+	f       func(task int)         // of the step, or
+	on      func(task, thread int) // of tasks that ask for their thread
+	shares  []share                // one for every thread
+	used    int                    // shares of the step
 
 	_       apart
 	tickets signal // how many more helpers may join the step
@@ -123,18 +124,34 @@ func (p *pool) run(n int, f func(task int)) {
 		}
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() { // nobody helps any more; Device.Err says so
+	p.step(n, f, nil)
+}
+
+// runOn is run for tasks that use memory of the thread that computes them. Threads count from
+// 0, which is the caller.
+func (p *pool) runOn(n int, f func(task, thread int)) {
+	if p.threads == 1 || n <= 1 {
 		for i := range n {
-			f(i)
+			f(i, 0)
 		}
 		return
 	}
-	p.f, p.used = f, min(len(p.shares), n)
+	p.step(n, nil, f)
+}
+
+// step runs f or on for every task below n on all threads.
+func (p *pool) step(n int, f func(task int), on func(task, thread int)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.f, p.on, p.used = f, on, min(len(p.shares), n)
 	for i := range p.used {
 		p.shares[i].next.Store(int64(n * i / p.used))
 		p.shares[i].end = int64(n * (i + 1) / p.used)
+	}
+	if p.closed.Load() { // nobody helps any more; Device.Err says so
+		p.guarded(0)
+		p.finish()
+		return
 	}
 	helpers := int64(min(p.threads, n) - 1)
 	p.busy.n.Store(helpers)
@@ -146,7 +163,12 @@ func (p *pool) run(n int, f func(task int)) {
 		p.busy.n.Add(-late)
 	}
 	p.busy.await(p.spins(), over)
-	p.f = nil // release the memory that it refers to
+	p.finish()
+}
+
+// finish releases the memory that the step refers to, and raises what a task panicked with.
+func (p *pool) finish() {
+	p.f, p.on = nil, nil
 	if f := p.failure.Swap(nil); f != nil {
 		panic(*f)
 	}
@@ -165,18 +187,22 @@ func (p *pool) guarded(own int) {
 		}
 	}()
 	for i := range p.used {
-		p.work(&p.shares[(own+i)%p.used])
+		p.work(&p.shares[(own+i)%p.used], own)
 	}
 }
 
-// work runs the tasks of a share that are left.
-func (p *pool) work(s *share) {
+// work runs the tasks of a share that are left, on a thread.
+func (p *pool) work(s *share, thread int) {
 	for {
 		i := s.next.Add(1) - 1
 		if i >= s.end {
 			return
 		}
-		p.f(int(i))
+		if p.on != nil {
+			p.on(int(i), thread)
+		} else {
+			p.f(int(i))
+		}
 	}
 }
 

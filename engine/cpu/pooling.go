@@ -152,9 +152,8 @@ func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 	}
 	mx, my, mdy, mdx := b.act(x).bf16, b.act(y).bf16, b.act(dy).bf16, b.act(dx).bf16
 	b.areas.need(kept * line)
-	work := func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	work := func(i, thread int) {
+		area := b.areas.of(thread)
 		lo := i * size
 		lanes := min(size, pixel-lo)
 		// The area has the sums of input lines first <= y < first+inArea.
@@ -186,7 +185,7 @@ func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 		finish(h)
 	}
 	tasks := ceil(pixel, size)
-	return func() { b.pool.run(tasks, work) }
+	return func() { b.pool.runOn(tasks, work) }
 }
 
 // weigh binds a weighted sum of input pixels for every output pixel.
@@ -196,9 +195,8 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) func() {
 	src, dst := b.act(in), b.act(out)
 	pieces := ceil(pixel, lanes)
 	b.areas.need(2 * lanes)
-	work := func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	work := func(i, thread int) {
+		area := b.areas.of(thread)
 		lo := i % pieces * lanes
 		size := min(lanes, pixel-lo)
 		p := i / pieces
@@ -212,7 +210,7 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) func() {
 		}
 		dst.write(b.set, p*pixel+lo, to)
 	}
-	return func() { b.pool.run(len(shares)*pieces, work) }
+	return func() { b.pool.runOn(len(shares)*pieces, work) }
 }
 
 // dropout binds dropout. The random numbers of a run belong to row-major indices, so

@@ -137,7 +137,7 @@ func (b *binder) extremeGrad(op graph.ExtremeGrad, s *engine.Compute) func() {
 	starts, within := places(x.Shape, strides, notReduced), places(x.Shape, strides, reduced)
 	from := places(dy.Shape, dy.Layout.Strides(dy.Shape), notReduced)
 	src, gradient, dst := b.act(x), b.act(dy), b.act(s.Out)
-	return b.rows(len(starts), func(i int) {
+	return b.rows(len(starts), func(i, _ int) {
 		best, count := op.Start(), 0
 		for _, at := range within {
 			best = op.Join(best, float64(src.get(starts[i]+at)))

@@ -68,7 +68,7 @@ func (b *binder) zeros(n int) []uint16 {
 }
 
 // rowTask is task with a table of rows.
-func (p *bf16Product) rowTask(i int) {
+func (p *bf16Product) rowTask(i, _ int) {
 	at := i % len(p.chunks)
 	c := &p.chunks[at]
 	sets := ceil(p.panels, p.together)

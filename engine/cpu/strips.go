@@ -104,12 +104,11 @@ func (t *strips) segsOf(y, cols int) (segs []kernel.Seg) {
 }
 
 // stripTask computes all columns of one strip of one image or of a group of images.
-func (p *bf16Product) stripTask(i int) {
+func (p *bf16Product) stripTask(i, thread int) {
 	t := p.strips
 	strip, group := i/t.groups, i%t.groups
 	image, end := t.images*group/t.groups, t.images*(group+1)/t.groups
-	area := p.areas.get()
-	defer p.areas.put(area)
+	area := p.areas.of(thread)
 	size := ceil(t.together*t.frame, 2)
 	input, rest := area[:size].bf16(), area[size:]
 	for l := range t.inputs[strip] {

@@ -32,6 +32,8 @@ type tiledParts interface {
 	// panel multiplies the inputs of a group with one panel of weights and transforms
 	// the products back.
 	panel(at, q int, inputs, area memory)
+	// before is called before the first product with a panel of weights in an area.
+	before(q int, area memory)
 	// inputSize is the number of float32 that the transformed inputs of a group take,
 	// and workSize that of the work area of either function.
 	inputSize() int
@@ -56,7 +58,7 @@ func (w *tiledWork) bind(b *binder, parts tiledParts, borrowed int) func() {
 	if !w.apart(b.pool.threads) {
 		b.areas.need(parts.inputSize() + parts.workSize())
 		task := w.task // a method value in the function would be allocated at every call
-		return func() { b.pool.run(len(w.groups), task) }
+		return func() { b.pool.runOn(len(w.groups), task) }
 	}
 	both := b.borrow(borrowed + len(w.groups)*parts.inputSize())
 	w.inputs = func() memory { return both()[borrowed:] }
@@ -64,8 +66,8 @@ func (w *tiledWork) bind(b *binder, parts tiledParts, borrowed int) func() {
 	w.pieces = ceil(4*b.pool.threads, len(w.groups))
 	transform, panel := w.transform, w.panelTask
 	return func() {
-		b.pool.run(len(w.groups)*w.pieces, transform)
-		b.pool.run(len(w.groups)*w.panels, panel)
+		b.pool.runOn(len(w.groups)*w.pieces, transform)
+		b.pool.runOn(len(w.groups)*w.panels, panel)
 	}
 }
 
@@ -90,26 +92,24 @@ func (w *tiledWork) inputStep() int { return (ceil(w.rows*w.depth, 32) | 1) * 32
 func (w *tiledWork) productStep() int { return (ceil(w.rows*w.k.Cols, 16) | 1) * 16 }
 
 // transform transforms the inputs of a piece of a group into the common memory.
-func (w *tiledWork) transform(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
+func (w *tiledWork) transform(i, thread int) {
+	area := w.areas.of(thread)
 	at, piece := i/w.pieces, i%w.pieces
 	g := w.groups[at]
 	w.parts.input(g, g.tiles*piece/w.pieces, g.tiles*(piece+1)/w.pieces, w.inputs()[at*w.parts.inputSize():], area)
 }
 
 // panelTask computes one panel of one group, whose inputs have been transformed.
-func (w *tiledWork) panelTask(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
+func (w *tiledWork) panelTask(i, thread int) {
+	area := w.areas.of(thread)
 	at, q := i%len(w.groups), i/len(w.groups)
+	w.parts.before(q, area)
 	w.parts.panel(at, q, w.inputs()[at*w.parts.inputSize():], area)
 }
 
 // task computes one group.
-func (w *tiledWork) task(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
+func (w *tiledWork) task(i, thread int) {
+	area := w.areas.of(thread)
 	n := w.parts.inputSize()
 	inputs, area := area[:n], area[n:]
 	w.parts.input(w.groups[i], 0, w.groups[i].tiles, inputs, area)

@@ -131,26 +131,24 @@ func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base me
 	}
 	const taps = 9
 	panels, panel := ceil(dst.channels, b.set.Cols), src.channels*b.set.Cols
-	packed, prepare := b.packing(weight, f.m, panels*f.points()*panel, panels, func(packed memory, q int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	packed, prepare := b.packing(weight, f.m, panels*f.points()*panel, panels, func(packed memory, q, thread int) {
+		area := b.areas.of(thread)
 		plain, scratch := area[:taps*panel], area[taps*panel:]
-		weight.fill(plain, 0, q)
+		weight.fill(plain, 0, q, 0, src.channels)
 		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
 			0, 3, 0, 3, f.t, f.t, scratch)
 	})
 	b.areas.need(max(w.area(), taps*panel+kernel.MixScratch))
 	w.packed, w.areas = packed, b.areas
 	work := w.task
-	return inOrder(prepare, func() { b.pool.run(len(w.groups), work) })
+	return inOrder(prepare, func() { b.pool.runOn(len(w.groups), work) })
 }
 
 // task computes one group: it transforms inputs, multiplies, transforms the products
 // back and applies the epilogue.
-func (w *winograd) task(i int) {
+func (w *winograd) task(i, thread int) {
 	g := w.groups[i]
-	area := w.areas.get()
-	defer w.areas.put(area)
+	area := w.areas.of(thread)
 	cs, cd, rows := w.src.channels, w.dst.channels, g.rows()
 	in, remaining := area[:w.f.points()*rows*cs], area[w.f.points()*rows*cs:]
 	out, scratch := remaining[:w.f.points()*rows*cd], remaining[w.f.points()*rows*cd:]

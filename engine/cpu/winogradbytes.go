@@ -33,7 +33,8 @@ func (b *binder) convInt8(s *engine.Conv) func() {
 		tiledWork: tiledWork{f: f, padH: s.PadH, padW: s.PadW},
 		bytes:     &b.set.Int8, src: b.act(s.X).bytes, dst: b.act(s.Y), after: b.byteEpilogue(s, cout),
 	}
-	w.divide(b, geometry{h, wide, n, cin}, geometry{oh, ow, n, cout}, groupRowsBytes(cin, n))
+	to := geometry{oh, ow, n, cout}
+	w.divide(b, geometry{h, wide, n, cin}, to, w.groupRows(to, cin, b.pool.threads))
 	w.together = 1
 	if n > 1 && w.k.Cols < 32 {
 		w.together = min(2, w.panels)
@@ -56,12 +57,15 @@ func (b *binder) convInt8(s *engine.Conv) func() {
 	}
 }
 
-// groupRowsBytes is about how many rows a group has.
-func groupRowsBytes(channels, batch int) int {
-	if channels <= 64 && batch > 1 {
+// groupRows is about how many rows a group has.
+func (w *winogradBytes) groupRows(to geometry, channels, threads int) int {
+	switch {
+	case channels <= 64 && to.batch == 1:
+		return w.evenRows(to, threads)
+	case channels <= 64:
 		return 28
 	}
-	return groupRows16(channels, batch)
+	return groupRows16(channels, to.batch)
 }
 
 func (w *winogradBytes) inputSize() int { return w.f.points() * w.inputStep() / 2 }
@@ -86,7 +90,7 @@ func (b *binder) packWinogradBytes(w *winogradBytes, s *engine.Conv) (prepare fu
 		borrowed = n
 	}
 	const taps = 9
-	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, panels, func(packed memory, q int) {
+	w.packed, prepare = b.packing(weights{value: s.W, round: s.Round}, w.f.m, n, panels, func(packed memory, q, _ int) {
 		n := min(cols, cout-q*cols)
 		rounded := make([]int8, taps*k*n)
 		for t := range taps {
@@ -123,6 +127,9 @@ func (w *winogradBytes) exact() bool {
 	}
 	return true
 }
+
+// before does nothing: weights are packed before.
+func (w *winogradBytes) before(int, memory) {}
 
 // input transforms the inputs of tiles lo <= t < hi of a group.
 func (w *winogradBytes) input(g tileGroup, lo, hi int, to, scratch memory) {

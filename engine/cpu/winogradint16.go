@@ -19,8 +19,10 @@ type winograd16 struct {
 	tiledWork
 	set      *kernel.Set
 	src, dst images16
-	packed   func() memory
-	base     []uint16 // to be added to the result, or nil
+	weights  weights
+	filter   kernel.Mix
+	packed   func() memory // of all panels; nil where every task packs the panel that it multiplies
+	base     []uint16      // to be added to the result, or nil
 	after    *epilogue
 	signed   bool // the inputs are gradients, of either sign
 }
@@ -41,24 +43,12 @@ func (w *winograd16) blockSize() int {
 
 // workSize is the number of float32 that a panel of a group needs.
 func (w *winograd16) workSize() int {
-	return w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
-}
-
-// chunks is the number of sums in int32 that make up a sum over all channels.
-func (w *winograd16) chunks() int { return ceil(w.depth, w.together()) }
-
-// together is the number of channels whose products are summed in int32.
-func (w *winograd16) together() int {
-	if w.signed {
-		return kernel.SignedTileChannels
+	size := w.f.points()*w.productStep() + w.blockSize() + kernel.TileScratch
+	if w.packed == nil {
+		size = w.packedSize() + max(size, w.packingSize())
 	}
-	return kernel.TileChannels
+	return size
 }
-
-// panelSize is the number of integers in the packed weights of a panel, and scaleSize that
-// of the factors that belong to them.
-func (w *winograd16) panelSize() int { return w.f.points() * w.depth * w.k.Cols }
-func (w *winograd16) scaleSize() int { return w.f.points() * w.chunks() * w.k.Cols }
 
 // int16s returns the same memory as 16-bit integers.
 func (m memory) int16s() []int16 {
@@ -84,14 +74,20 @@ func (b *binder) winograd16(w *winograd16, weight weights) func() {
 	return inOrder(prepare, w.tiledWork.bind(b, w, borrowed))
 }
 
-// groupRows is about how many rows a group has. One image of few channels is divided evenly
-// among the threads, unless there are statistics, which are summed by groups.
+// groupRows is about how many rows a group has. Those of one image depend on the number of
+// threads, unless there are statistics, which are summed by groups.
 func (w *winograd16) groupRows(threads int) int {
 	if w.dst.batch > 1 || w.src.channels > 64 || w.after != nil && w.after.stats != nil {
 		return groupRows16(w.src.channels, w.dst.batch)
 	}
+	return w.evenRows(w.dst.geometry, threads)
+}
+
+// evenRows is about how many rows a group has if the tiles of one image of few channels are
+// divided evenly among the threads.
+func (w *tiledWork) evenRows(to geometry, threads int) int {
 	const most = 36
-	tiles := ceil(w.dst.w, w.f.m) * ceil(w.dst.h, w.f.m)
+	tiles := ceil(to.w, w.f.m) * ceil(to.h, w.f.m)
 	return ceil(tiles, threads*ceil(tiles, threads*most))
 }
 
@@ -111,48 +107,6 @@ func groupRows16(channels, batch int) int {
 		return 16
 	}
 	return 32
-}
-
-// packWinograd16 reserves packed weights. It returns the function that fills them and how
-// many elements of borrowed scratch they take.
-func (b *binder) packWinograd16(w *winograd16, weight weights) (prepare func(), borrowed int) {
-	weight.bf16 = true
-	cols, cin, points := w.k.Cols, w.src.channels, w.f.points()
-	filter := w.f.filter
-	if weight.backward {
-		filter = w.f.flipped
-	}
-	const taps = 9
-	most, quantise := w.together(), w.k.Tiles.Quantise
-	if w.signed {
-		quantise = w.k.Tiles.SignedQuantise
-	}
-	size := ceil(w.panelSize(), 2)
-	n := ceil(w.panels*(size+w.scaleSize()), 16) * 16
-	if !b.keeps(weight.value) {
-		borrowed = n
-	}
-	w.packed, prepare = b.packing(weight, w.f.m, n, w.panels, func(packed memory, q int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
-		plain, rest := area[:taps*cin*cols], area[taps*cin*cols:]
-		u, scratch := rest[:points*most*cols], rest[points*most*cols:]
-		panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
-		weight.fill(plain, 0, q)
-		for from := 0; from < cin; from += most {
-			channels := min(most, cin-from)
-			even := (channels + 1) &^ 1
-			b.set.Int16.Tiles.Filter(filter, u, plain[from*cols:], w.f.t*even*cols, even*cols, 3*cin*cols, cin*cols, channels*cols,
-				0, 3, 0, 3, w.f.t, w.f.t, scratch)
-			for p := range points {
-				values := u[p*even*cols:][:even*cols]
-				clear(values[channels*cols:])
-				quantise(w.f.m, p, panel[(p*w.depth+from)*cols:], scales[(p*w.chunks()+from/most)*cols:], values, even)
-			}
-		}
-	})
-	b.areas.need((taps*cin+points*most)*cols + kernel.MixScratch)
-	return prepare, borrowed
 }
 
 // transformed divides the memory of a group's transformed inputs into integers and inverse
@@ -185,8 +139,9 @@ func (w *winograd16) input(g tileGroup, lo, hi int, to, scratch memory) {
 func (w *winograd16) panel(at, q int, inputs, area memory) {
 	g := w.groups[at]
 	v, inverse := w.transformed(inputs)
+	panel, area := w.panelOf(q, area)
 	products, remaining := area[:w.f.points()*w.productStep()], area[w.f.points()*w.productStep():]
-	w.multiply(g, q, v, products)
+	w.multiply(g, q, panel, v, products)
 	block, scratch := remaining[:w.blockSize()], remaining[w.blockSize():]
 	lo := q * w.k.Cols
 	n := min(w.k.Cols, w.dst.channels-lo)
@@ -218,10 +173,9 @@ func (w *winograd16) panel(at, q int, inputs, area memory) {
 }
 
 // multiply computes the products of all points with one panel.
-func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32) {
-	cols, size := w.k.Cols, ceil(w.panelSize(), 2)
-	packed, n := w.packed(), ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2)*w.k.Cols/2
-	panel, scales := packed[q*size:].int16s(), packed[w.panels*size+q*w.scaleSize():]
+func (w *winograd16) multiply(g tileGroup, q int, packed panel16, v []int16, products []float32) {
+	cols, panel := w.k.Cols, packed.integers
+	n := ceil(min(cols, w.dst.channels-q*cols), w.k.Cols/2) * w.k.Cols / 2
 	for p := range w.f.points() {
 		for i, end := w.fetchedBefore(g, p); i < end; i++ {
 			w.fetch(g, i, q*cols)
@@ -232,7 +186,7 @@ func (w *winograd16) multiply(g tileGroup, q int, v []int16, products []float32)
 			at := (p*w.depth + from) * cols
 			next := panel[min(at+k*cols, len(panel)-1):]
 			w.k.DotFetch(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, panel[at:],
-				scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
+				packed.scales[(p*w.chunks()+c)*cols:], k, g.rows(), n, c > 0, next, w.pace(g))
 		}
 	}
 }

@@ -57,9 +57,8 @@ func (b *binder) winogradWeight(f tiling, x, dy imageBatch, s *engine.ConvGradWe
 	const lanes = 4096
 	pieces := ceil(product, lanes)
 	transform, multiply := w.transform, w.multiply
-	back := func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	back := func(i, thread int) {
+		area := b.areas.of(thread)
 		lo := i * lanes
 		b.set.Mix2(f.filterGrad, w.dw[lo:], w.sums()[lo:], 3*product, product, f.t*product, product, min(lanes, product-lo),
 			0, f.t, 0, f.t, 3, 3, area)
@@ -69,10 +68,10 @@ func (b *binder) winogradWeight(f tiling, x, dy imageBatch, s *engine.ConvGradWe
 			w.first = pass[0]
 			last := pass[1] - 1
 			w.passRows = w.starts[last] + w.groups[last].rows()
-			b.pool.run(pass[1]-pass[0], transform)
+			b.pool.runOn(pass[1]-pass[0], transform)
 			b.pool.run(points*w.parts, multiply)
 		}
-		b.pool.run(pieces, back)
+		b.pool.runOn(pieces, back)
 	}
 }
 
@@ -105,9 +104,8 @@ func (w *winogradWeight) sums() memory {
 }
 
 // transform transforms the tiles of one group.
-func (w *winogradWeight) transform(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
+func (w *winogradWeight) transform(i, thread int) {
+	area := w.areas.of(thread)
 	g, start := w.groups[w.first+i], w.starts[w.first+i]
 	for t := range g.tiles {
 		y, x := (g.first+t)/w.across*w.f.m, (g.first+t)%w.across*w.f.m

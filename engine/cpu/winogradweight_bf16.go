@@ -107,9 +107,8 @@ func (b *binder) bandWeight(f tiling, s *engine.ConvGradWeight) func() {
 	b.areas.need(max(w.area(), kernel.MixScratch))
 	tasks, work := w.parts*f.t*w.sets(), w.task
 	const lanes = 4096
-	back := func(i int) {
-		area := b.areas.get()
-		defer b.areas.put(area)
+	back := func(i, thread int) {
+		area := b.areas.of(thread)
 		lo, sums := i*lanes, w.sums()
 		n := min(lanes, product-lo)
 		for part := 1; part < w.parts; part++ {
@@ -121,8 +120,8 @@ func (b *binder) bandWeight(f tiling, s *engine.ConvGradWeight) func() {
 		b.set.Mix2(f.filterGrad, w.dw[lo:], sums[lo:], 3*product, product, f.t*product, product, n, 0, f.t, 0, f.t, 3, 3, area)
 	}
 	return func() {
-		b.pool.run(tasks, work)
-		b.pool.run(ceil(product, lanes), back)
+		b.pool.runOn(tasks, work)
+		b.pool.runOn(ceil(product, lanes), back)
 	}
 }
 
@@ -186,9 +185,8 @@ func (w *bandWeight) share(i int, area memory) (s bandShare) {
 }
 
 // task computes its share, for some images of a row of tiles at a time.
-func (w *bandWeight) task(i int) {
-	area := w.areas.get()
-	defer w.areas.put(area)
+func (w *bandWeight) task(i, thread int) {
+	area := w.areas.of(thread)
 	s := w.share(i, area)
 	all := w.down * w.chunks
 	first, last := all*s.part/w.parts, all*(s.part+1)/w.parts

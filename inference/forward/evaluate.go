@@ -23,30 +23,71 @@ func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done
 // model's input, which replaces the loader's own scale, and each is called for every answer,
 // in the order of the loader.
 func EvaluateEach(ctx context.Context, r *Runner, l *data.Loader, to *prepare.Input, each func(Answer), progress func(done, total int)) (Result, error) {
+	p := Pass{To: to, Progress: progress}
+	if each != nil {
+		p.Each = func(a Answer, _ []float32) { each(a) }
+	}
+	return EvaluateBy(ctx, r, l, p)
+}
+
+// Pass says how EvaluateBy goes over the images. The zero value is that of Evaluate.
+type Pass struct {
+	To       *prepare.Input        // the scale of the model's input, in place of the loader's own
+	Progress func(done, total int) // called after every batch
+
+	// Each is called for every answer of a model of classes, in the loader's order, with the
+	// network's outputs for the image, before any temperature. They are valid only during the call.
+	Each func(a Answer, outputs []float32)
+
+	// Batch is called with the outputs of every batch and with its labels or targets; both are
+	// valid only during the call.
+	Batch func(b *data.Batch, outputs *tensor.Tensor)
+
+	// Logits takes the place of Runner.Logits, as of a mean over several views of the images. The
+	// batches must then not be uint8.
+	Logits func(images *tensor.Tensor) (*tensor.Tensor, error)
+
+	// Temperature divides the outputs: one number for classes, or one for each label. Nil stands
+	// for 1. It changes probabilities and the loss, and no class.
+	Temperature []float64
+}
+
+// EvaluateBy is Evaluate with everything that a Pass can say.
+func EvaluateBy(ctx context.Context, r *Runner, l *data.Loader, p Pass) (Result, error) {
 	start := time.Now()
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
 	if is, want := l.Info().Targets.Task.Named(), r.config.Targets.Task.Named(); is != want {
 		return Result{}, fmt.Errorf("the data set %s has %s, and the model answers with %s", l.Info().Name, is, want)
 	}
-	s := newTally(r)
+	s := newTally(r, p.Temperature)
 	count := func(b *data.Batch, logits *tensor.Tensor) error {
-		err := s.add(b, logits, each)
-		if err == nil && progress != nil {
-			progress(s.count, l.Samples())
+		if p.Batch != nil {
+			p.Batch(b, logits)
+		}
+		err := s.add(b, logits, p.Each)
+		if err == nil && p.Progress != nil {
+			p.Progress(s.count, l.Samples())
 		}
 		return err
 	}
-	pass := func() error { return r.images(e, to, count) }
+	logits := p.Logits
+	if logits == nil {
+		logits = r.Logits
+	}
+	pass := func() error { return images(e, p.To, logits, count) }
 	if stored := l.Stored(); stored != nil {
-		p := &uint8Pass{Runner: r, images: StoredImages(stored), info: l.Info()}
-		if to != nil {
-			p.images.Table = make([][256]float32, stored.Channels)
-			for i := range p.images.Table {
-				p.images.Table[i] = to.Preprocess.Table(i)
+		if p.Logits != nil {
+			return Result{}, errors.New("batches are uint8, and Pass.Logits takes float32")
+		}
+		u := &uint8Pass{Runner: r, images: StoredImages(stored), info: l.Info()}
+		if p.To != nil {
+			u.images.Table = make([][256]float32, stored.Channels)
+			for i := range u.images.Table {
+				u.images.Table[i] = p.To.Preprocess.Table(i)
 			}
 		}
-		pass = func() error { return p.epoch(e, count) }
+		pass = func() error { return u.epoch(e, count) }
 	}
 	if err := pass(); err != nil {
 		return Result{}, err
@@ -55,7 +96,7 @@ func EvaluateEach(ctx context.Context, r *Runner, l *data.Loader, to *prepare.In
 }
 
 // images calls do with the logits of every batch of an epoch whose batches are float32.
-func (r *Runner) images(e *data.Epoch, to *prepare.Input, do func(b *data.Batch, logits *tensor.Tensor) error) error {
+func images(e *data.Epoch, to *prepare.Input, logits func(*tensor.Tensor) (*tensor.Tensor, error), do func(b *data.Batch, logits *tensor.Tensor) error) error {
 	for {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
@@ -68,9 +109,9 @@ func (r *Runner) images(e *data.Epoch, to *prepare.Input, do func(b *data.Batch,
 			s := b.Images.Shape()
 			to.FromUnit(b.Images.Data(), s[2]*s[3])
 		}
-		logits, err := r.Logits(b.Images)
+		y, err := logits(b.Images)
 		if err == nil {
-			err = do(b, logits)
+			err = do(b, y)
 		}
 		b.Release()
 		if err != nil {

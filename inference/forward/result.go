@@ -91,9 +91,11 @@ type score struct {
 	count     int
 	amongFive int
 	confusion [][]int
+
+	temperature float64
 }
 
-func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each func(Answer)) error {
+func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each func(a Answer, outputs []float32)) error {
 	k := logits.Shape()[1]
 	if s.confusion == nil {
 		s.confusion = make([][]int, k)
@@ -106,8 +108,8 @@ func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each f
 			return fmt.Errorf("label %d is outside 0..%d, the model's classes; use the data set the model was trained on", label, k-1)
 		}
 		row := logits.Data()[i*k : (i+1)*k]
-		best, logSum := argmax(row), logSumExp(row)
-		s.loss += logSum - float64(row[label])
+		best, logSum := argmax(row), logSumExp(row, s.temperature)
+		s.loss += logSum - float64(row[label])/s.temperature
 		s.confusion[label][best]++
 		s.count++
 		if likelier(row, int(label)) < 5 {
@@ -116,8 +118,8 @@ func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each f
 		if each != nil {
 			each(Answer{
 				Index: indices[i], Label: int(label), Class: best,
-				Probability: math.Exp(float64(row[best]) - logSum), Own: math.Exp(float64(row[label]) - logSum),
-			})
+				Probability: math.Exp(float64(row[best])/s.temperature - logSum), Own: math.Exp(float64(row[label])/s.temperature - logSum),
+			}, row)
 		}
 	}
 	return nil
@@ -158,10 +160,14 @@ func (s *score) result(took time.Duration) Result {
 }
 
 // Probabilities returns the softmax of the logits of one image, without overflow.
-func Probabilities(logits []float32) []float64 {
-	sum, p := logSumExp(logits), make([]float64, len(logits))
+func Probabilities(logits []float32) []float64 { return ProbabilitiesAt(logits, 1) }
+
+// ProbabilitiesAt is Probabilities of the logits divided by a temperature, which changes how
+// sure the model is and never which class is the likeliest.
+func ProbabilitiesAt(logits []float32, temperature float64) []float64 {
+	sum, p := logSumExp(logits, temperature), make([]float64, len(logits))
 	for i, v := range logits {
-		p[i] = math.Exp(float64(v) - sum)
+		p[i] = math.Exp(float64(v)/temperature - sum)
 	}
 	return p
 }
@@ -192,12 +198,12 @@ func likelier(x []float32, i int) (count int) {
 	return count
 }
 
-// logSumExp returns log(sum(exp(x))), without overflow.
-func logSumExp(x []float32) float64 {
-	most := float64(x[argmax(x)])
+// logSumExp returns log(sum(exp(x/temperature))), without overflow.
+func logSumExp(x []float32, temperature float64) float64 {
+	most := float64(x[argmax(x)]) / temperature
 	sum := 0.0
 	for _, v := range x {
-		sum += math.Exp(float64(v) - most)
+		sum += math.Exp(float64(v)/temperature - most)
 	}
 	return most + math.Log(sum)
 }

@@ -54,13 +54,20 @@ type tally struct {
 	labels *metrics.Labels
 	values *metrics.Values
 	masks  *metrics.Masks
+
+	scale []float64 // the temperatures of labels; nil if they are 1
 }
 
-func newTally(r *Runner) *tally {
+func newTally(r *Runner, temperature []float64) *tally {
 	t := &tally{runner: r, of: r.config.Targets}
+	t.score.temperature = 1
 	switch t.of.Task.Named() {
+	case task.Classes:
+		if len(temperature) > 0 {
+			t.score.temperature = temperature[0]
+		}
 	case task.Labels:
-		t.labels = metrics.NewLabels(len(t.of.Names), 0)
+		t.labels, t.scale = metrics.NewLabels(len(t.of.Names), 0), temperature
 	case task.Values:
 		t.values = metrics.NewValues(t.of.Outputs())
 	case task.Masks:
@@ -70,7 +77,7 @@ func newTally(r *Runner) *tally {
 }
 
 // add measures a batch.
-func (t *tally) add(b *data.Batch, outputs *tensor.Tensor, each func(Answer)) error {
+func (t *tally) add(b *data.Batch, outputs *tensor.Tensor, each func(a Answer, outputs []float32)) error {
 	n := len(b.Indices)
 	targets := b.Targets
 	if t.of.Task.Named() == task.Classes {
@@ -82,7 +89,7 @@ func (t *tally) add(b *data.Batch, outputs *tensor.Tensor, each func(Answer)) er
 			return err
 		}
 	}
-	loss, err := t.runner.lossOf(outputs, targets)
+	loss, err := t.runner.lossOf(t.scaled(outputs), targets)
 	if err != nil {
 		return err
 	}
@@ -100,6 +107,18 @@ func (t *tally) add(b *data.Batch, outputs *tensor.Tensor, each func(Answer)) er
 		t.count += n
 	}
 	return nil
+}
+
+// scaled returns outputs divided by the temperatures of labels.
+func (t *tally) scaled(outputs *tensor.Tensor) *tensor.Tensor {
+	if t.scale == nil {
+		return outputs
+	}
+	outputs = outputs.Clone()
+	for i := range outputs.Data() {
+		outputs.Data()[i] = float32(float64(outputs.Data()[i]) / t.scale[i%len(t.scale)])
+	}
+	return outputs
 }
 
 // units converts outputs or targets to the units of the values.

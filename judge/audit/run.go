@@ -69,9 +69,10 @@ func ReadRun(dir, path string, classes []string, checked *folder.Index) (*Run, e
 	return r, nil
 }
 
-// Divide sets the Part of every suspect: the part of the run that it was in, or New.
-func (r *Run) Divide(all []Suspect) {
-	for i, s := range all {
-		all[i].Part = cmp.Or(r.parts[s.Name], New)
+// part returns the part of the run that an image was in, or New; empty without a run.
+func (r *Run) part(name string) string {
+	if r == nil {
+		return ""
 	}
+	return cmp.Or(r.parts[name], New)
 }

@@ -54,6 +54,11 @@ type Epoch struct {
 	// Test has all measures on the test set; nil without one. Accuracy and TestAccuracy are of
 	// classes, and NaN for other tasks.
 	Test *forward.Result
+
+	// Temperature is what the logits must be divided by for probabilities that are as sure as
+	// they are right on the test set: one number for classes, or one for each label; see
+	// metrics.ClassTemperature. It is nil without a test set and for other tasks.
+	Temperature []float64
 }
 
 // Measured is the accuracy on the test set, or the training's accuracy without a test set.

@@ -176,14 +176,15 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	}
 	defer f.average.use(&f.trainee)()
 	if f.tests != nil {
-		res, err := forward.Evaluate(ctx, f.runner, f.tests, nil)
+		held := newHeld(f.targets(), f.tests.Samples())
+		res, err := forward.EvaluateBy(ctx, f.runner, f.tests, forward.Pass{Batch: held.add})
 		if err != nil {
 			if ctx.Err() != nil {
 				f.totals.Stopped = &Place{epoch, f.Batches()}
 			}
 			return err
 		}
-		e.TestLoss, e.TestAccuracy, e.Test = res.Loss, res.Accuracy, &res
+		e.TestLoss, e.TestAccuracy, e.Test, e.Temperature = res.Loss, res.Accuracy, &res, held.temperature()
 		if e.MacroF1, e.BalancedAccuracy, e.Confusion = res.MacroF1(), res.BalancedAccuracy(), res.Confusion; res.Labels != nil {
 			e.MacroF1 = res.Labels.MacroF1
 		}
