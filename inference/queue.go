@@ -3,6 +3,7 @@ package inference
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,28 @@ import (
 // otherwise. The sizes are the
 // powers of two up to it, so that few programs serve any number of calls.
 const largestBatch = 32
+
+// Batching says how concurrent calls share batches. The zero value suits most uses.
+type Batching struct {
+	// MaxBatch is the largest batch, a power of two up to MostBatch; 0 means 32. Other numbers
+	// stand for the next smaller power of two.
+	MaxBatch int
+
+	// MaxDelay is the time for which the first image of a batch waits for others while nothing
+	// is computed. 0 computes at once whatever waits, which is best unless the network is much
+	// faster in large batches.
+	MaxDelay time.Duration
+}
+
+// MostBatch is the largest number of images that a batch of concurrent calls can have.
+const MostBatch = 256
+
+func (b Batching) most() int {
+	if b.MaxBatch < 1 {
+		return largestBatch
+	}
+	return 1 << (bits.Len(uint(min(b.MaxBatch, MostBatch))) - 1)
+}
 
 // batchSize returns the size of the batch in which the first of n waiting images, at most most,
 // are computed. Up to a quarter of it may be padding; otherwise the next smaller size is taken

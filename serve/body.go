@@ -18,20 +18,55 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
+// The names of the tensors of every model.
+const (
+	inputName       = "input"
+	logitsName      = "logits"
+	probabilityName = "probabilities"
+	valuesName      = "values"
+)
+
+// parameters are those of a request, an input or an output. A value is a bool, a number or text.
+type parameters map[string]any
+
+// inferRequest is the body of POST infer.
+type inferRequest struct {
+	ID         string        `json:"id"`
+	Parameters parameters    `json:"parameters"`
+	Inputs     []inferInput  `json:"inputs"`
+	Outputs    []inferOutput `json:"outputs"`
+}
+
+type inferInput struct {
+	Name       string          `json:"name"`
+	Shape      []int64         `json:"shape"`
+	Datatype   string          `json:"datatype"`
+	Parameters parameters      `json:"parameters"`
+	Data       json.RawMessage `json:"data"`
+
+	binary []byte // in place of Data
+	inline bool   // the data are binary
+}
+
+type inferOutput struct {
+	Name       string     `json:"name"`
+	Parameters parameters `json:"parameters"`
+}
+
 // datatypes are those of the protocol, with the bytes of an element; 0 for elements of any length.
 var datatypes = map[string]int{
 	"BOOL": 1, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8,
 	"FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8, "BYTES": 0,
 }
 
-// inferRequest reads the body of POST infer.
-func (s *Server) inferRequest(r *http.Request, content []byte) (*inferRequest, error) {
-	content, err := s.unpacked(r.Header.Get("Content-Encoding"), content)
+// readInferRequest reads the body of POST infer.
+func readInferRequest(header http.Header, content []byte, most int64) (*inferRequest, error) {
+	content, err := unpacked(header.Get("Content-Encoding"), content, most)
 	if err != nil {
 		return nil, err
 	}
 	head, tail := content, []byte(nil)
-	if text := r.Header.Get("Inference-Header-Content-Length"); text != "" {
+	if text := header.Get("Inference-Header-Content-Length"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > len(content) {
 			return nil, failure(http.StatusBadRequest, "Inference-Header-Content-Length: %.20q is not the length of the JSON at the beginning of a body of %d bytes", text, len(content))
@@ -87,7 +122,7 @@ func named(inputs []inferInput) string {
 }
 
 // unpacked undoes the compression of a body, up to the limit of bodies.
-func (s *Server) unpacked(encoding string, content []byte) ([]byte, error) {
+func unpacked(encoding string, content []byte, most int64) ([]byte, error) {
 	var r io.Reader
 	var err error
 	switch encoding {
@@ -103,12 +138,12 @@ func (s *Server) unpacked(encoding string, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, failure(http.StatusBadRequest, "the body is not %s: %v", encoding, err)
 	}
-	all, err := io.ReadAll(io.LimitReader(r, s.options.MaxBody+1))
+	all, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return nil, failure(http.StatusBadRequest, "the body is not %s: %v", encoding, err)
 	}
-	if int64(len(all)) > s.options.MaxBody {
-		return nil, s.tooLarge()
+	if int64(len(all)) > most {
+		return nil, tooLarge(most)
 	}
 	return all, nil
 }
@@ -263,54 +298,4 @@ func flatNumbers(data json.RawMessage, about int) ([]float32, error) {
 		}
 	}
 	return values, nil
-}
-
-// classified returns the k largest numbers of every image as Triton writes them:
-// "number:index:name".
-func (g *generation) classified(t tensorAnswer, all []float32, k int, inline bool) tensorAnswer {
-	names := g.Info().Names()
-	width := t.Shape[1]
-	var texts []string
-	for row := range slices.Chunk(all, width) {
-		order := make([]int, width)
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortStableFunc(order, func(a, b int) int {
-			switch {
-			case row[a] > row[b]:
-				return -1
-			case row[a] < row[b]:
-				return 1
-			}
-			return 0
-		})
-		for _, i := range order[:k] {
-			text := strconv.FormatFloat(float64(row[i]), 'f', 6, 32) + ":" + strconv.Itoa(i)
-			if i < len(names) {
-				text += ":" + names[i]
-			}
-			texts = append(texts, text)
-		}
-	}
-	t.Datatype, t.Shape = "BYTES", []int{t.Shape[0], k}
-	if !inline {
-		t.Data = texts
-		return t
-	}
-	t.binary = []byte{}
-	for _, text := range texts {
-		t.binary = binary.LittleEndian.AppendUint32(t.binary, uint32(len(text)))
-		t.binary = append(t.binary, text...)
-	}
-	t.Parameters = parameters{"binary_data_size": len(t.binary)}
-	return t
-}
-
-func floatBytes(values []float32) []byte {
-	b := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	}
-	return b
 }

@@ -28,19 +28,23 @@ type card struct {
 }
 
 func cardOf(about checkpoint.Model) card {
-	c := card{
-		Architecture: models.Title(about.Architecture, about.Blocks), Task: about.Task.Named(), Names: about.Names(),
+	return card{
+		Architecture: titleOf(about), Task: about.Task.Named(), Names: about.Names(),
 		Input: []int{about.Channels, about.Height, about.Width}, Dataset: about.Dataset, Epoch: about.Epoch, Metrics: about.Metrics,
 	}
+}
+
+// titleOf describes a network in words.
+func titleOf(about checkpoint.Model) string {
 	if about.Architecture == exchange.GraphArchitecture {
-		c.Architecture = "ONNX graph"
+		return "ONNX graph"
 	}
-	return c
+	return models.Title(about.Architecture, about.Blocks)
 }
 
 func (m *served) describe() card {
 	g := m.current()
-	c := g.card
+	c := cardOf(g.Info())
 	c.Name, c.Version, c.Precision, c.Loaded = m.Name, g.version, g.Precision().String(), g.loaded.UTC()
 	if err, since := m.trouble(); err != nil {
 		c.Failed = "the newest file cannot be served; the log of the server has the reason"
@@ -51,7 +55,7 @@ func (m *served) describe() card {
 }
 
 // listModels answers GET /models.
-func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) error {
+func (s *core) listModels(w http.ResponseWriter, _ *http.Request) error {
 	cards := make([]card, len(s.models))
 	for i, m := range s.models {
 		cards[i] = m.describe()
@@ -60,7 +64,7 @@ func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // describeModel answers GET /models/{model}.
-func (s *Server) describeModel(w http.ResponseWriter, r *http.Request) error {
+func (s *core) describeModel(w http.ResponseWriter, r *http.Request) error {
 	m, err := s.model(r.PathValue("model"))
 	if err != nil {
 		return err

@@ -3,43 +3,16 @@ package serve
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
+	"encoding/binary"
+	"math"
 	"net/http"
-	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// parameters are those of a request, an input or an output. A value is a bool, a number or text.
-type parameters map[string]any
-
-// inferRequest is the body of POST infer.
-type inferRequest struct {
-	ID         string        `json:"id"`
-	Parameters parameters    `json:"parameters"`
-	Inputs     []inferInput  `json:"inputs"`
-	Outputs    []inferOutput `json:"outputs"`
-}
-
-type inferInput struct {
-	Name       string          `json:"name"`
-	Shape      []int64         `json:"shape"`
-	Datatype   string          `json:"datatype"`
-	Parameters parameters      `json:"parameters"`
-	Data       json.RawMessage `json:"data"`
-
-	binary []byte // in place of Data
-	inline bool   // the data are binary
-}
-
-type inferOutput struct {
-	Name       string     `json:"name"`
-	Parameters parameters `json:"parameters"`
-}
 
 // tensorAnswer is an output in the answer of POST infer.
 type tensorAnswer struct {
@@ -60,7 +33,7 @@ type inferAnswer struct {
 }
 
 // infer answers POST infer: images as a tensor or as encoded files in, tensors out.
-func (s *Server) infer(w http.ResponseWriter, r *http.Request) (err error) {
+func (s *core) infer(w http.ResponseWriter, r *http.Request) (err error) {
 	begun := time.Now()
 	m, g, leave, err := s.asked(r)
 	if err != nil {
@@ -81,7 +54,7 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	defer release()
-	q, err := s.inferRequest(r, content)
+	q, err := readInferRequest(r.Header, content, s.options.MaxBody)
 	if err != nil {
 		return err
 	}
@@ -110,7 +83,7 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request) (err error) {
 }
 
 // inferDeadline is deadline, with Triton's parameter timeout in microseconds.
-func (s *Server) inferDeadline(r *http.Request, q *inferRequest) (context.Context, context.CancelFunc, error) {
+func (s *core) inferDeadline(r *http.Request, q *inferRequest) (context.Context, context.CancelFunc, error) {
 	ctx, stop, err := s.deadline(r)
 	if err != nil {
 		return nil, nil, err
@@ -128,7 +101,7 @@ func (s *Server) inferDeadline(r *http.Request, q *inferRequest) (context.Contex
 }
 
 // inferred computes the images of an input.
-func (s *Server) inferred(ctx context.Context, m *served, g *generation, in inferInput) ([]computed, error) {
+func (s *core) inferred(ctx context.Context, m *served, g *generation, in inferInput) ([]computed, error) {
 	if in.Datatype == "BYTES" {
 		files, err := in.files(s.options.MaxImages)
 		if err != nil {
@@ -155,7 +128,7 @@ func (s *Server) inferred(ctx context.Context, m *served, g *generation, in infe
 		out, err := g.Infer(ctx, images...)
 		for i := range out {
 			done[i].Output = out[i]
-			s.meter.computed(m.Name, done[i])
+			s.meter.computed(m.Name, 0, out[i])
 		}
 		return err
 	})
@@ -297,14 +270,52 @@ func (g *generation) images(in inferInput, mostImages int, mostPixels int64) ([]
 	return all, nil
 }
 
-// safely makes a panic of f its error; one in a goroutine of its own would end the program.
-func safely(f func() error) func() error {
-	return func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+// classified returns the k largest numbers of every image as Triton writes them:
+// "number:index:name".
+func (g *generation) classified(t tensorAnswer, all []float32, k int, inline bool) tensorAnswer {
+	names := g.Info().Names()
+	width := t.Shape[1]
+	var texts []string
+	for row := range slices.Chunk(all, width) {
+		order := make([]int, width)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(a, b int) int {
+			switch {
+			case row[a] > row[b]:
+				return -1
+			case row[a] < row[b]:
+				return 1
 			}
-		}()
-		return f()
+			return 0
+		})
+		for _, i := range order[:k] {
+			text := strconv.FormatFloat(float64(row[i]), 'f', 6, 32) + ":" + strconv.Itoa(i)
+			if i < len(names) {
+				text += ":" + names[i]
+			}
+			texts = append(texts, text)
+		}
 	}
+	t.Datatype, t.Shape = "BYTES", []int{t.Shape[0], k}
+	if !inline {
+		t.Data = texts
+		return t
+	}
+	t.binary = []byte{}
+	for _, text := range texts {
+		t.binary = binary.LittleEndian.AppendUint32(t.binary, uint32(len(text)))
+		t.binary = append(t.binary, text...)
+	}
+	t.Parameters = parameters{"binary_data_size": len(t.binary)}
+	return t
+}
+
+func floatBytes(values []float32) []byte {
+	b := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
 }

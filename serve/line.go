@@ -1,12 +1,8 @@
 package serve
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"math"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,13 +68,6 @@ func (l *line) wait() int {
 	return int(min(max(math.Ceil(float64(l.most)/l.rate), 1), 60))
 }
 
-// busy is the error for a client that must come again after so many seconds.
-func busy(seconds int, format string, args ...any) *Error {
-	e := failure(http.StatusServiceUnavailable, format+"; try again in "+strconv.Itoa(seconds)+" s", args...)
-	e.retry = seconds
-	return e
-}
-
 // bodies bounds the memory of the bodies that are being received.
 type bodies struct {
 	mu   sync.Mutex
@@ -100,61 +89,4 @@ func (b *bodies) give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left += n
-}
-
-// read returns the body of a request and a function to call when it is no longer needed. The
-// memory is taken as the bytes arrive, so a client that announces much and sends nothing holds none.
-func (s *Server) read(w http.ResponseWriter, r *http.Request) (content []byte, release func(), err error) {
-	if r.ContentLength > s.options.MaxBody {
-		return nil, nil, s.tooLarge()
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.options.ReadTimeout)) // not every ResponseWriter can
-	body := http.MaxBytesReader(w, r.Body, s.options.MaxBody)
-	held := int64(0)
-	release = func() { s.bodies.give(held) }
-	defer func() {
-		if err != nil {
-			release()
-			release = nil
-		}
-	}()
-	const least = 64 << 10
-	grow := func(to int64) bool {
-		if !s.bodies.take(to - held) {
-			return false
-		}
-		bigger := make([]byte, len(content), to)
-		copy(bigger, content)
-		content, held = bigger, to
-		return true
-	}
-	for {
-		if len(content) == cap(content) {
-			to := max(2*int64(cap(content)), least)
-			if size := r.ContentLength; size >= 0 {
-				to = min(to, size+1) // one more, to see the end without growing again
-			}
-			if !grow(max(to, int64(len(content))+1)) {
-				return nil, release, busy(1, "too many requests are being received")
-			}
-		}
-		n, err := body.Read(content[len(content):cap(content)])
-		content = content[:len(content)+n]
-		if err == io.EOF {
-			return content, release, nil
-		}
-		if err != nil {
-			return nil, release, s.unread(err)
-		}
-	}
-}
-
-// acquire takes a decoder's place, or returns the error of ctx.
-func (s *Server) acquire(ctx context.Context) (release func(), err error) {
-	select {
-	case s.decode <- struct{}{}:
-		return func() { <-s.decode }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting to decode the image: %w", ctx.Err())
-	}
 }

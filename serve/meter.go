@@ -3,10 +3,12 @@ package serve
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/residual-ml/residual/inference"
 )
 
 // meter counts what a server does, in a registry of its own.
@@ -22,7 +24,8 @@ type meter struct {
 	stats    statistics
 }
 
-func newMeter(s *Server) *meter {
+// newMeter returns the meter of a line; behind counts the models whose newest file cannot be served.
+func newMeter(l *line, behind func() int) *meter {
 	m := &meter{registry: prometheus.NewRegistry(), stats: statistics{of: map[string]*counts{}}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "residual", Name: name, Help: help}, labels)
@@ -41,24 +44,14 @@ func newMeter(s *Server) *meter {
 	}, []string{"model"})
 	m.registry.MustRegister(m.requests, m.images, m.refusals, m.swaps, m.stages, m.batches,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "residual", Name: "queue_images", Help: "Images that were accepted and are not yet answered."},
-			func() float64 { return float64(s.line.inside.Load()) }),
+			func() float64 { return float64(l.inside.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "residual", Name: "queue_limit", Help: "Images above which requests are refused."},
-			func() float64 { return float64(s.line.most) }),
+			func() float64 { return float64(l.most) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "residual", Name: "models_behind", Help: "Models whose newest file cannot be served."},
-			func() float64 { return float64(s.behind()) }),
+			func() float64 { return float64(behind()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
-}
-
-// behind returns the number of models whose newest file is not the one that serves.
-func (s *Server) behind() (n int) {
-	for _, m := range s.models {
-		if err, _ := m.trouble(); err != nil {
-			n++
-		}
-	}
-	return n
 }
 
 func (m *meter) request(pattern string, status int) {
@@ -67,13 +60,13 @@ func (m *meter) request(pattern string, status int) {
 
 func (m *meter) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
 
-func (m *meter) computed(model string, d computed) {
+func (m *meter) computed(model string, decoded time.Duration, d inference.Output) {
 	m.images.WithLabelValues(model).Inc()
-	m.stages.WithLabelValues(model, "decode").Observe(d.decoded.Seconds())
+	m.stages.WithLabelValues(model, "decode").Observe(decoded.Seconds())
 	m.stages.WithLabelValues(model, "queue").Observe(d.Queued.Seconds())
 	m.stages.WithLabelValues(model, "compute").Observe(d.Computed.Seconds())
 	m.batches.WithLabelValues(model).Observe(float64(d.Batch))
-	m.stats.add(model, d)
+	m.stats.add(model, decoded, d)
 }
 
 func (m *meter) swap(model string, done bool) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +87,6 @@ type generation struct {
 	bytes   int64
 	loaded  time.Time
 	took    time.Duration
-	card    card
 	users   sync.WaitGroup
 }
 
@@ -129,51 +129,22 @@ func (m *served) current() *generation {
 	return m.now
 }
 
+// version returns the generation of a model, and a function to call when it is no longer needed.
+// version is empty for whatever serves now.
+func (m *served) version(version string) (*generation, func(), error) {
+	g, leave := m.use()
+	if version != "" && version != g.version {
+		leave()
+		return nil, nil, failure(http.StatusNotFound, "model %s has the version %s and no version %q", m.Name, g.version, version)
+	}
+	return g, leave, nil
+}
+
 // trouble returns why the newest file is not served, and since when.
 func (m *served) trouble() (error, time.Time) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.failed, m.since
-}
-
-// open reads the file and computes an image with it.
-func (s *Server) open(ctx context.Context, m *served, path string, warm bool) (g *generation, err error) {
-	start := time.Now()
-	g = &generation{path: path, loaded: start}
-	digest := make(chan error, 1)
-	go func() { // beside the loading, which takes longer
-		var err error
-		g.version, g.bytes, err = digestOf(path)
-		digest <- err
-	}()
-	c, err := m.Open(path)
-	if err := errors.Join(err, <-digest); err != nil {
-		if c != nil {
-			_ = c.Close()
-		}
-		return nil, err
-	}
-	g.Classifier = c
-	defer func() {
-		if err != nil {
-			_ = c.Close()
-		}
-	}()
-	c.SetBatching(s.options.Batching)
-	c.Decoding.MaxPixels, c.Memory = s.options.MaxPixels, s.memory
-	if err := c.TakesImages(); err != nil {
-		return nil, err
-	}
-	if warm {
-		if err := c.Warm(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := rehearsed(ctx, c); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	g.card, g.took = cardOf(c.Info()), time.Since(start)
-	return g, nil
 }
 
 // rehearsed computes an image and returns an error if the answer cannot be right.

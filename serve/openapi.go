@@ -12,7 +12,7 @@ import (
 var description []byte
 
 // openAPI answers GET /openapi.json.
-func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(description)))
 	_, _ = w.Write(description)

@@ -18,7 +18,7 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // page adds the paths of the page.
-func (s *Server) page(open func(pattern string, h handler)) {
+func page(open func(pattern string, h handler)) {
 	for path, file := range map[string]struct{ name, kind string }{
 		"/{$}":         {"index.html", "text/html; charset=utf-8"},
 		"/page.js":     {"page.js", "text/javascript; charset=utf-8"},

@@ -14,21 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/task"
-	"github.com/residual-ml/residual/tensor"
 )
-
-// upload is an image of a request.
-type upload struct {
-	name    string // of the file, if the request gives one
-	content []byte
-}
 
 // verdict is what a model answers for an image.
 type verdict struct {
@@ -60,7 +51,7 @@ type verdicts struct {
 func milliseconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / 1e6 }
 
 // predict answers POST and PUT /predict: the body is an image file, or a form with several.
-func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
+func (s *core) predict(w http.ResponseWriter, r *http.Request) error {
 	begun := time.Now()
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -138,71 +129,6 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a)
 }
 
-// computed is an image that went through the network.
-type computed struct {
-	inference.Output
-	decoded time.Duration
-	err     error // about the image
-}
-
-// compute decodes images side by side and computes them in the batches of the model. An image that
-// cannot be used does not spoil the others.
-func (s *Server) compute(ctx context.Context, m *served, g *generation, images []upload) ([]computed, error) {
-	done := make([]computed, len(images))
-	return done, s.inLine(len(images), func() error {
-		all, ctx := errgroup.WithContext(ctx)
-		for i, image := range images {
-			all.Go(safely(func() error {
-				out, err := s.one(ctx, m, g, image.content)
-				if errors.As(err, new(*inference.ImageError)) {
-					done[i].err = err
-					return nil
-				}
-				done[i] = out
-				return err
-			}))
-		}
-		return all.Wait()
-	})
-}
-
-// one decodes and computes an image.
-func (s *Server) one(ctx context.Context, m *served, g *generation, content []byte) (done computed, err error) {
-	release, err := s.acquire(ctx)
-	if err != nil {
-		return done, err
-	}
-	begun := time.Now()
-	x, err := func() (*tensor.Tensor, error) {
-		defer release()
-		return g.PrepareBytes(ctx, content)
-	}()
-	if err != nil {
-		return done, err
-	}
-	done.decoded = time.Since(begun)
-	out, err := g.Infer(ctx, x)
-	if err != nil {
-		return done, err
-	}
-	done.Output = out[0]
-	s.meter.computed(m.Name, done)
-	return done, nil
-}
-
-// inLine runs f with n places in the queue.
-func (s *Server) inLine(n int, f func() error) error {
-	if err := s.line.enter(n); err != nil {
-		s.meter.refused("full")
-		return err
-	}
-	done := false
-	defer func() { s.line.leave(n, done) }()
-	err := f()
-	done = err == nil
-	return err
-}
-
 // verdict says what the outputs of an image stand for.
 func (g *generation) verdict(d computed, k int) (v verdict, err error) {
 	if d.err != nil {
@@ -223,7 +149,7 @@ func (g *generation) verdict(d computed, k int) (v verdict, err error) {
 const largestMap = 1024
 
 // gradCAM answers with the image, and over it what speaks for a class.
-func (s *Server) gradCAM(ctx context.Context, w http.ResponseWriter, m *served, content []byte, class int) error {
+func (s *core) gradCAM(ctx context.Context, w http.ResponseWriter, m *served, content []byte, class int) error {
 	g, leave := m.use()
 	defer leave()
 	if of := g.Info().Task.Named(); of != task.Classes && of != task.Labels {
@@ -267,7 +193,7 @@ func (s *Server) gradCAM(ctx context.Context, w http.ResponseWriter, m *served, 
 }
 
 // uploads returns the images of a request, and whether they came in a form.
-func (s *Server) uploads(r *http.Request, content []byte) (images []upload, form bool, err error) {
+func (s *core) uploads(r *http.Request, content []byte) (images []upload, form bool, err error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !strings.HasPrefix(kind, "multipart/") {
 		if len(content) == 0 {

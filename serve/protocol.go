@@ -6,14 +6,6 @@ import (
 	"github.com/residual-ml/residual/task"
 )
 
-// The names of the tensors of every model.
-const (
-	inputName       = "input"
-	logitsName      = "logits"
-	probabilityName = "probabilities"
-	valuesName      = "values"
-)
-
 // extensions are those of Triton that the server has, as
 // https://github.com/triton-inference-server/server/tree/main/docs/protocol names them.
 var extensions = []string{"binary_tensor_data", "classification", "statistics", "model_configuration"}
@@ -25,49 +17,12 @@ type tensorInfo struct {
 	Shape    []int  `json:"shape"` // -1 for any
 }
 
-type handler = func(http.ResponseWriter, *http.Request) error
-
-// protocol adds the paths of the Open Inference Protocol, version 2.
-func (s *Server) protocol(handle, open func(pattern string, h handler)) {
-	handle("GET /v2", s.serverMetadata)
-	handle("GET /v2/{$}", s.serverMetadata)
-	open("GET /v2/health/live", s.healthy)
-	open("GET /v2/health/ready", s.ready)
-	handle("GET /v2/models/stats", s.allStatistics)
-	for _, path := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
-		handle("GET "+path, s.modelMetadata)
-		open("GET "+path+"/ready", s.modelReady)
-		handle("POST "+path+"/infer", s.infer)
-		handle("GET "+path+"/config", s.modelConfig)
-		handle("GET "+path+"/stats", s.modelStatistics)
-	}
-	handle("POST /v2/repository/index", s.repositoryIndex)
-	// What Triton has besides, and this server on purpose has not: no request names a file or
-	// changes the server.
-	for pattern, why := range map[string]string{
-		"POST /v2/repository/models/{model}/load":   "explicit model load / unload is not allowed; replace the model's file, and it is loaded",
-		"POST /v2/repository/models/{model}/unload": "explicit model load / unload is not allowed; stop the server, or serve other files",
-		"GET /v2/trace/setting":                     "the server does not support tracing; GET /metrics has the times of the stages",
-		"POST /v2/trace/setting":                    "the server does not support tracing; GET /metrics has the times of the stages",
-		"GET /v2/models/{model}/trace/setting":      "the server does not support tracing; GET /metrics has the times of the stages",
-		"POST /v2/models/{model}/trace/setting":     "the server does not support tracing; GET /metrics has the times of the stages",
-		"GET /v2/logging":                           "the server does not support log settings over HTTP",
-		"POST /v2/logging":                          "the server does not support log settings over HTTP",
-		"/v2/systemsharedmemory/":                   "the server does not support system shared memory; send tensors in the request",
-		"/v2/cudasharedmemory/":                     "the server does not support CUDA shared memory; send tensors in the request",
-		"POST /v2/models/{model}/generate":          "the server does not generate text; POST /v2/models/MODEL/infer classifies images",
-		"POST /v2/models/{model}/generate_stream":   "the server does not generate text; POST /v2/models/MODEL/infer classifies images",
-	} {
-		handle(pattern, func(http.ResponseWriter, *http.Request) error { return failure(http.StatusBadRequest, "%s", why) })
-	}
-}
-
-func (s *Server) serverMetadata(w http.ResponseWriter, _ *http.Request) error {
+func (s *core) serverMetadata(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, map[string]any{"name": "residual", "version": s.options.Version, "extensions": extensions})
 }
 
 // asked returns the model and the generation that the path names.
-func (s *Server) asked(r *http.Request) (*served, *generation, func(), error) {
+func (s *core) asked(r *http.Request) (*served, *generation, func(), error) {
 	m, err := s.model(r.PathValue("model"))
 	if err != nil {
 		return nil, nil, nil, err
@@ -101,7 +56,7 @@ func (g *generation) outputs() []tensorInfo {
 	return []tensorInfo{{logitsName, "FP32", []int{-1, n}}, {probabilityName, "FP32", []int{-1, n}}}
 }
 
-func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) error {
+func (s *core) modelMetadata(w http.ResponseWriter, r *http.Request) error {
 	m, g, leave, err := s.asked(r)
 	if err != nil {
 		return err
@@ -113,7 +68,7 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
+func (s *core) modelReady(w http.ResponseWriter, r *http.Request) error {
 	m, _, leave, err := s.asked(r)
 	if err != nil {
 		return err
@@ -127,7 +82,7 @@ func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
 }
 
 // modelConfig answers with Triton's description of a model.
-func (s *Server) modelConfig(w http.ResponseWriter, r *http.Request) error {
+func (s *core) modelConfig(w http.ResponseWriter, r *http.Request) error {
 	m, g, leave, err := s.asked(r)
 	if err != nil {
 		return err
@@ -152,7 +107,7 @@ func (s *Server) modelConfig(w http.ResponseWriter, r *http.Request) error {
 }
 
 // repositoryIndex answers with the models, as Triton does.
-func (s *Server) repositoryIndex(w http.ResponseWriter, _ *http.Request) error {
+func (s *core) repositoryIndex(w http.ResponseWriter, _ *http.Request) error {
 	type entry struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
@@ -168,4 +123,48 @@ func (s *Server) repositoryIndex(w http.ResponseWriter, _ *http.Request) error {
 		all = append(all, e)
 	}
 	return answer(w, http.StatusOK, all)
+}
+
+func (s *core) statisticsOf(m *served) map[string]any {
+	st := &s.meter.stats
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	c := st.get(m.Name)
+	type batch struct {
+		Size  int   `json:"batch_size"`
+		Infer spent `json:"compute_infer"`
+	}
+	batches := []batch{}
+	for size := 1; size <= s.options.MaxImages || size <= 256; size++ {
+		if c.sizes[size] != nil {
+			batches = append(batches, batch{size, *c.sizes[size]})
+		}
+	}
+	none := spent{}
+	return map[string]any{
+		"name": m.Name, "version": m.current().version, "last_inference": c.last,
+		"inference_count": c.images, "execution_count": int64(c.batches + 0.5),
+		"inference_stats": map[string]spent{
+			"success": c.success, "fail": c.fail, "queue": c.queue, "compute_input": c.input, "compute_infer": c.compute,
+			"compute_output": none, "cache_hit": none, "cache_miss": none,
+		},
+		"batch_stats": batches,
+	}
+}
+
+func (s *core) modelStatistics(w http.ResponseWriter, r *http.Request) error {
+	m, _, leave, err := s.asked(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return answer(w, http.StatusOK, map[string]any{"model_stats": []any{s.statisticsOf(m)}})
+}
+
+func (s *core) allStatistics(w http.ResponseWriter, _ *http.Request) error {
+	var all []any
+	for _, m := range s.models {
+		all = append(all, s.statisticsOf(m))
+	}
+	return answer(w, http.StatusOK, map[string]any{"model_stats": all})
 }

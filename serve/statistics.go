@@ -1,9 +1,10 @@
 package serve
 
 import (
-	"net/http"
 	"sync"
 	"time"
+
+	"github.com/residual-ml/residual/inference"
 )
 
 // statistics are the counts of Triton's statistics extension.
@@ -41,16 +42,16 @@ func (s *statistics) get(model string) *counts {
 	return c
 }
 
-func (s *statistics) add(model string, d computed) {
+func (s *statistics) add(model string, decoded time.Duration, d inference.Output) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.get(model)
 	c.last = time.Now().UnixMilli()
 	c.images++
 	c.batches += 1 / float64(max(d.Batch, 1))
-	c.success.add(d.decoded + d.Queued + d.Computed)
+	c.success.add(decoded + d.Queued + d.Computed)
 	c.queue.add(d.Queued)
-	c.input.add(d.decoded)
+	c.input.add(decoded)
 	c.compute.add(d.Computed)
 	size := c.sizes[d.Batch]
 	if size == nil {
@@ -65,48 +66,4 @@ func (s *statistics) failed(model string, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.get(model).fail.add(took)
-}
-
-func (s *Server) statisticsOf(m *served) map[string]any {
-	st := &s.meter.stats
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	c := st.get(m.Name)
-	type batch struct {
-		Size  int   `json:"batch_size"`
-		Infer spent `json:"compute_infer"`
-	}
-	batches := []batch{}
-	for size := 1; size <= s.options.MaxImages || size <= 256; size++ {
-		if c.sizes[size] != nil {
-			batches = append(batches, batch{size, *c.sizes[size]})
-		}
-	}
-	none := spent{}
-	return map[string]any{
-		"name": m.Name, "version": m.current().version, "last_inference": c.last,
-		"inference_count": c.images, "execution_count": int64(c.batches + 0.5),
-		"inference_stats": map[string]spent{
-			"success": c.success, "fail": c.fail, "queue": c.queue, "compute_input": c.input, "compute_infer": c.compute,
-			"compute_output": none, "cache_hit": none, "cache_miss": none,
-		},
-		"batch_stats": batches,
-	}
-}
-
-func (s *Server) modelStatistics(w http.ResponseWriter, r *http.Request) error {
-	m, _, leave, err := s.asked(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return answer(w, http.StatusOK, map[string]any{"model_stats": []any{s.statisticsOf(m)}})
-}
-
-func (s *Server) allStatistics(w http.ResponseWriter, _ *http.Request) error {
-	var all []any
-	for _, m := range s.models {
-		all = append(all, s.statisticsOf(m))
-	}
-	return answer(w, http.StatusOK, map[string]any{"model_stats": all})
 }

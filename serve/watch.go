@@ -1,12 +1,14 @@
 package serve
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // watch looks at the files of the models from time to time.
-func (s *Server) watch() {
+func (s *core) watch() {
 	tick := time.NewTicker(s.options.Watch)
 	defer tick.Stop()
 	last := make([]stamp, len(s.models)) // a file must look the same twice, so that one that is being written is left alone
@@ -33,9 +35,8 @@ func (m *served) lookedAt() stamp {
 	return m.seen
 }
 
-// Reload looks at the files of all models now, and replaces those that have changed. It returns
-// when the new ones serve. A file that cannot be served leaves the model as it is.
-func (s *Server) Reload() {
+// reload is Server.Reload.
+func (s *core) reload() {
 	for _, m := range s.models {
 		if now, err := m.stamp(); err != nil || !now.same(m.lookedAt()) {
 			s.replace(m)
@@ -44,7 +45,7 @@ func (s *Server) Reload() {
 }
 
 // replace loads the file of a model and tells what came of it.
-func (s *Server) replace(m *served) {
+func (s *core) replace(m *served) {
 	if err := s.load(m, true); err != nil && s.ended.Err() == nil {
 		s.meter.swap(m.Name, false)
 		s.options.Log.Error("the new file of a model cannot be served; the old one still is", "model", m.Name, "version", m.current().version, "error", err)
@@ -53,7 +54,7 @@ func (s *Server) replace(m *served) {
 
 // load opens the file of a model beside what serves now, and lets it serve then. What served before is
 // closed when its last request is answered.
-func (s *Server) load(m *served, warm bool) error {
+func (s *core) load(m *served, warm bool) error {
 	m.loading.Lock()
 	defer m.loading.Unlock()
 	before, err := m.stamp()
@@ -82,7 +83,7 @@ func (s *Server) load(m *served, warm bool) error {
 	}
 	m.now, m.seen, m.failed = g, before, nil
 	m.mu.Unlock()
-	s.options.Log.Info("serving", "model", m.Name, "version", g.version, "file", g.path, "network", g.card.Architecture, "precision", g.Precision().String(), "took", g.took.Round(time.Millisecond))
+	s.options.Log.Info("serving", "model", m.Name, "version", g.version, "file", g.path, "network", titleOf(g.Info()), "precision", g.Precision().String(), "took", g.took.Round(time.Millisecond))
 	if old != nil {
 		s.meter.swap(m.Name, true)
 		s.work.Go(func() {
@@ -91,4 +92,44 @@ func (s *Server) load(m *served, warm bool) error {
 		})
 	}
 	return nil
+}
+
+// open reads the file and computes an image with it.
+func (s *core) open(ctx context.Context, m *served, path string, warm bool) (g *generation, err error) {
+	start := time.Now()
+	g = &generation{path: path, loaded: start}
+	digest := make(chan error, 1)
+	go func() { // beside the loading, which takes longer
+		var err error
+		g.version, g.bytes, err = digestOf(path)
+		digest <- err
+	}()
+	c, err := m.Open(path)
+	if err := errors.Join(err, <-digest); err != nil {
+		if c != nil {
+			_ = c.Close()
+		}
+		return nil, err
+	}
+	g.Classifier = c
+	defer func() {
+		if err != nil {
+			_ = c.Close()
+		}
+	}()
+	c.SetBatching(s.options.Batching)
+	c.Decoding.MaxPixels, c.Memory = s.options.MaxPixels, s.memory
+	if err := c.TakesImages(); err != nil {
+		return nil, err
+	}
+	if warm {
+		if err := c.Warm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := rehearsed(ctx, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	g.took = time.Since(start)
+	return g, nil
 }

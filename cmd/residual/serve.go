@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/serve"
@@ -72,7 +71,7 @@ Authorization: Bearer TOKEN, or else --insecure.
 		Example: `  residual serve last
   residual serve runs/train-1 --addr 127.0.0.1:9000
   residual serve shoes=runs/train-1 birds=birds.onnx --queue 256
-  RESIDUAL_TOKEN=secret residual serve last --addr :8000`,
+  residual serve last --addr :8000 --token-file token`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 {
 				return usagef("serve takes at least one model file or run folder; `%s --help` has examples", cmd.CommandPath())
@@ -180,11 +179,18 @@ func (f *serveFlags) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	models, err := f.models(args)
+	if err != nil {
+		return err
+	}
 	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
+	for i := range models {
+		models[i].Open = func(file string) (*inference.Classifier, error) { return f.images.load(cmd, file, &f.device, dev) }
+	}
 	l, err := net.Listen("tcp", f.addr) // before the models are read, so that a port in use is told at once
 	if err != nil {
 		return usagef("--addr %s: %v; choose another port", f.addr, err)
@@ -192,7 +198,7 @@ func (f *serveFlags) run(cmd *cobra.Command, args []string) (err error) {
 	defer l.Close()
 	f.options.Log, f.options.MaxBody = f.logger(cmd), f.maxBody<<20
 	f.options.Version, _ = checkpoint.Versions()
-	s, err := serve.New(f.models(cmd, args, dev), f.options)
+	s, err := serve.New(models, f.options)
 	if err != nil {
 		return err
 	}
@@ -215,27 +221,19 @@ func (f *serveFlags) run(cmd *cobra.Command, args []string) (err error) {
 	return s.Serve(ctx, l, f.grace)
 }
 
-// models returns the models of the command line.
-func (f *serveFlags) models(cmd *cobra.Command, args []string, dev engine.Device) (all []serve.Model) {
+// models returns the models of the command line, and finds each of them.
+func (f *serveFlags) models(args []string) (all []serve.Model, err error) {
 	for _, arg := range args {
 		name, path, named := strings.Cut(arg, "=")
 		if _, err := os.Stat(arg); !named || err == nil { // a file may have the sign in its name
 			name, path = serve.NameOf(arg), arg
 		}
-		all = append(all, serve.Model{Name: name, Path: path, Open: func(file string) (*inference.Classifier, error) {
-			return f.open(cmd, file, dev)
-		}})
+		if _, err := modelPath(path); err != nil {
+			return nil, err
+		}
+		all = append(all, serve.Model{Name: name, Path: path})
 	}
-	return all
-}
-
-// open opens a model on the device of the server.
-func (f *serveFlags) open(cmd *cobra.Command, file string, dev engine.Device) (*inference.Classifier, error) {
-	path, err := modelPath(file)
-	if err != nil {
-		return nil, err
-	}
-	return f.images.load(cmd, path, &f.device, dev)
+	return all, nil
 }
 
 func (f *serveFlags) logger(cmd *cobra.Command) *slog.Logger {
