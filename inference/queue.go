@@ -3,15 +3,40 @@ package inference
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/residual-ml/residual/tensor"
 )
 
-// largestBatch is the largest batch in which concurrent calls are computed. The sizes are the
+// largestBatch is the largest batch in which concurrent calls are computed, unless Batching says
+// otherwise. The sizes are the
 // powers of two up to it, so that few programs serve any number of calls.
 const largestBatch = 32
+
+// Batching says how concurrent calls share batches. The zero value suits most uses.
+type Batching struct {
+	// MaxBatch is the largest batch, a power of two up to MostBatch; 0 means 32. Other numbers
+	// stand for the next smaller power of two.
+	MaxBatch int
+
+	// MaxDelay is the time for which the first image of a batch waits for others while nothing
+	// is computed. 0 computes at once whatever waits, which is best unless the network is much
+	// faster in large batches.
+	MaxDelay time.Duration
+}
+
+// MostBatch is the largest number of images that a batch of concurrent calls can have.
+const MostBatch = 256
+
+func (b Batching) most() int {
+	if b.MaxBatch < 1 {
+		return largestBatch
+	}
+	return 1 << (bits.Len(uint(min(b.MaxBatch, MostBatch))) - 1)
+}
 
 // batchSize returns the size of the batch in which the first of n waiting images, at most most,
 // are computed. Up to a quarter of it may be padding; otherwise the next smaller size is taken
@@ -32,8 +57,12 @@ type query struct {
 	x        *tensor.Tensor // [1, C, H, W]
 	done     chan struct{}  // closed when the fields below are set
 	outputs  []float32
+	shape    tensor.Shape // of outputs
 	err      error
 	panicked any // what the computation panicked with
+
+	asked, begun, ended time.Time // the call, and its batch
+	batch               int       // images of the batch
 }
 
 // queue computes the images of concurrent calls in batches. An image is computed at once if
@@ -47,6 +76,8 @@ type queue struct {
 	waiting []*query
 	running bool // a goroutine computes
 	most    int  // largest batch that the model and the memory allow
+	delay   time.Duration
+	full    chan struct{} // while images are awaited: closed when there are most of them
 
 	buffer []float32 // of the batch that is computed; guarded by turn
 }
@@ -59,10 +90,14 @@ func (q *queue) ask(ctx context.Context, images ...*tensor.Tensor) ([]*query, er
 	}
 	asked := make([]*query, len(images))
 	for i, x := range images {
-		asked[i] = &query{x: x, done: make(chan struct{})}
+		asked[i] = &query{x: x, done: make(chan struct{}), asked: time.Now()}
 	}
 	q.mu.Lock()
 	q.waiting = append(q.waiting, asked...)
+	if q.full != nil && len(q.waiting) >= q.most {
+		close(q.full)
+		q.full = nil
+	}
 	if !q.running && len(asked) > 0 {
 		q.running = true
 		go q.run()
@@ -87,6 +122,7 @@ func (q *queue) ask(ctx context.Context, images ...*tensor.Tensor) ([]*query, er
 // run computes batches until no image waits.
 func (q *queue) run() {
 	for {
+		q.gather()
 		q.turn.Lock()
 		batch := q.take() // only now, so that images that arrived during another computation take part
 		q.answer(batch)
@@ -97,6 +133,27 @@ func (q *queue) run() {
 		for _, a := range batch {
 			close(a.done)
 		}
+	}
+}
+
+// gather waits until a batch is full, or the image that waits longest has waited for the delay.
+func (q *queue) gather() {
+	q.mu.Lock()
+	if q.delay <= 0 || len(q.waiting) == 0 || len(q.waiting) >= q.most {
+		q.mu.Unlock()
+		return
+	}
+	full, left := make(chan struct{}), q.delay-time.Since(q.waiting[0].asked)
+	q.full = full
+	q.mu.Unlock()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-full:
+	case <-timer.C:
+		q.mu.Lock()
+		q.full = nil
+		q.mu.Unlock()
 	}
 }
 
@@ -127,7 +184,11 @@ func (q *queue) answer(batch []*query) {
 	if len(batch) == 0 {
 		return
 	}
+	begun := time.Now()
 	err := q.computeAlike(batch)
+	for ended, i := time.Now(), 0; i < len(batch); i++ {
+		batch[i].begun, batch[i].ended, batch[i].batch = begun, ended, len(batch)
+	}
 	if err == nil {
 		return
 	}
@@ -135,12 +196,19 @@ func (q *queue) answer(batch []*query) {
 		batch[0].err = err
 		return
 	}
-	half := batchSize(len(batch), largestBatch) / 2
+	half := batchSize(len(batch), MostBatch) / 2
 	q.answer(batch[:half])
 	q.answer(batch[half:])
 	if batch[0].err == nil && batch[0].panicked == nil {
 		q.limit(half)
 	}
+}
+
+// largest returns the size of the largest batch.
+func (q *queue) largest() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.most
 }
 
 // limit makes later batches no larger than n.
@@ -159,7 +227,7 @@ func (q *queue) computeAlike(batch []*query) (err error) {
 		}
 	}()
 	size := batch[0].x.Shape()
-	n, each := max(len(batch), batchSize(len(batch), largestBatch)), size.Numel()
+	n, each := max(len(batch), batchSize(len(batch), MostBatch)), size.Numel()
 	if len(q.buffer) < n*each {
 		q.buffer = make([]float32, n*each)
 	}
@@ -175,9 +243,10 @@ func (q *queue) computeAlike(batch []*query) (err error) {
 	if y.Shape()[0] != n {
 		return fmt.Errorf("the network gives %v for %d images", y.Shape(), n)
 	}
-	each = y.Shape()[1:].Numel()
+	shape := y.Shape()[1:]
+	each = shape.Numel()
 	for i, a := range batch {
-		a.outputs = slices.Clone(y.Data()[i*each:][:each])
+		a.shape, a.outputs = slices.Clone(shape), slices.Clone(y.Data()[i*each:][:each])
 	}
 	return nil
 }

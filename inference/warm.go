@@ -20,7 +20,7 @@ func (c *Classifier) Warm(ctx context.Context) error {
 	}
 	return c.exclusively(func() error {
 		s := x.Shape()
-		for n := largestBatch; n >= 1; n /= 2 { // the largest first, whose workspace suits all
+		for n := c.queue.largest(); n >= 1; n /= 2 { // the largest first, whose workspace suits all
 			if err := ctx.Err(); err != nil {
 				return err
 			}

@@ -127,17 +127,24 @@ func (f *imageFlags) open(cmd *cobra.Command, name string, d *deviceFlags) (path
 	if dev, err = d.open(); err != nil {
 		return "", nil, nil, err
 	}
+	if c, err = f.load(cmd, path, d, dev); err != nil {
+		dev.Close()
+		return "", nil, nil, err
+	}
+	return path, dev, c, nil
+}
+
+// load is open for a model's file and a device that is open.
+func (f *imageFlags) load(cmd *cobra.Command, path string, d *deviceFlags, dev engine.Device) (*inference.Classifier, error) {
 	c, notes, err := inference.LoadAs(path, f.config, dev, d.forModel(dev))
 	if err != nil {
-		dev.Close()
-		return "", nil, nil, asked(cmd, err)
+		return nil, asked(cmd, err)
 	}
 	if c.Precision() == engine.INT8 && inference.PreferredFor(c.Module(), dev) != engine.INT8 {
-		dev.Close()
-		return "", nil, nil, usagef("--precision int8: %s is not quantised; `residual quantize` makes a model that is", path)
+		return nil, usagef("--precision int8: %s is not quantised; `residual quantize` makes a model that is", path)
 	}
 	sayChosen(cmd, path, chosen(c.Info(), notes))
-	return path, dev, c, nil
+	return c, nil
 }
 
 // chosen describes the network and the preparation that were chosen for a file of another

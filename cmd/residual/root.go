@@ -28,6 +28,7 @@ func newRoot() *cobra.Command {
 		lrFindCommand(),
 		evalCommand(),
 		predictCommand(),
+		serveCommand(),
 		embedCommand(),
 		importCommand(),
 		exportCommand(),

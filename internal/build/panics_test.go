@@ -18,6 +18,8 @@ var ownRecovers = map[string]string{
 	"internal/promptly/promptly.go": "panics again with the same value, on the caller's goroutine",
 	"nn/cut.go":                     "leaves a Forward at the cut, and panics again with any other value",
 	"data/photo/inspect.go":         "makes an error of a decoder's panic over a damaged file",
+	"serve/core.go":                 "carries a panic from a goroutine of a request to its handler, as an error that is logged with its stack",
+	"serve/guard.go":                "answers the request with status 500 and logs the stack, so that other requests go on",
 }
 
 // TestRecovers checks that only a tensor.Misuse becomes an error, by tensor.Recovered, so that
