@@ -1,7 +1,7 @@
 package cpu
 
-// bandIntegers is the number of rows whose products are summed as integers.
-const bandIntegers = 128
+// bandIntegers is the number of rows whose products are summed as integers, at most.
+const bandIntegers = 256
 
 // integerBands reports whether the gradient of a weight is computed by products of 16-bit
 // integers, of which a processor with instructions for them does twice as many. Rows are
@@ -39,9 +39,10 @@ func (w *bandWeight) multiplyIntegers(s *bandShare, rows int, accumulate bool) {
 	a, rest := rest[:bandIntegers/2*w.in], rest[bandIntegers/2*w.in:]
 	panel, pairs := rest[:bandIntegers/2*cols], rest[bandIntegers/2*cols:]
 	quantise, ints := w.set.Int16.Tiles.QuantiseColumns, &w.set.Int16
+	most := (ceil(rows, ceil(rows, bandIntegers)) + 1) &^ 1
 	for j := range w.f.t {
-		for lo := 0; lo < rows; lo += bandIntegers {
-			n := min(bandIntegers, rows-lo)
+		for lo := 0; lo < rows; lo += most {
+			n := min(most, rows-lo)
 			for q := range ins {
 				quantise(pairs.int16s(), rowScale[q*cols:], s.inputs[((j*ins+q)*rows+lo)*cols:], n)
 				w.set.PackTransposed(a[q*cols*n/2:], pairs, n/2, cols, cols, n/2)
