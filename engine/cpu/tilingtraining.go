@@ -12,8 +12,9 @@ import (
 type stepCosts struct{ value, weight, once float64 }
 
 var (
-	costs16    = stepCosts{36, 83, 45} // of products of 16-bit integers
-	bandsCosts = stepCosts{20, 20, 20} // of the gradient of a weight in float32
+	costs16      = stepCosts{36, 83, 45}   // of products of 16-bit integers
+	bandsCosts   = stepCosts{20, 20, 20}   // of the gradient of a weight in float32
+	bandsCosts16 = stepCosts{60, 108, 108} // of the gradient of a weight by products of 16-bit integers
 )
 
 // choose returns the tiling that costs least for n images with outputs of outH by outW, or

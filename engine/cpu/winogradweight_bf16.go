@@ -38,6 +38,7 @@ type bandWeight struct {
 	dw           memory
 	sums         func() memory // [part][point][input channel][output channel]
 	areas        *areas
+	integers     bool // products are those of 16-bit integers
 }
 
 // bf16Image is an activation [h][w][batch][channels] in bfloat16.
@@ -88,9 +89,12 @@ func (b *binder) weightTiling(s *engine.ConvGradWeight) (tiling, bool) {
 	if b.forced != nil {
 		return *b.forced, true
 	}
+	direct := float64(n * insideTaps(s.Window, h, w, oh, ow) * cin * cout)
+	if b.integerBands(n, cin, cout) {
+		return bandsCosts16.choose(n, cin, cout, oh, ow, direct)
+	}
 	const rate = 2 // multiply-adds of bfloat16 in the time of one in float32
-	direct := float64(n*insideTaps(s.Window, h, w, oh, ow)*cin*cout) / rate
-	return bandsCosts.choose(n, cin, cout, oh, ow, direct)
+	return bandsCosts.choose(n, cin, cout, oh, ow, direct/rate)
 }
 
 // bandWeight binds the gradient of a weight by a tiling.
@@ -101,6 +105,7 @@ func (b *binder) bandWeight(f tiling, s *engine.ConvGradWeight) func() {
 	w.x, w.dy = bf16Image{h, wide, n, cin, b.act(s.X).bf16}, bf16Image{oh, ow, n, cout, b.act(s.DY).bf16}
 	w.across, w.down = ceil(ow, f.m), ceil(oh, f.m)
 	w.input, w.grad = w.x.factorsOf(f.input), w.dy.factorsOf(f.outputGrad)
+	w.integers = b.integerBands(n, cin, cout)
 	w.divide(b.pool.threads)
 	product := cin * cout
 	w.sums = b.borrow(w.parts * f.points() * product)
@@ -145,6 +150,9 @@ func (w *bandWeight) divide(threads int) {
 	image := 4 * w.f.t * w.across * (w.in + w.out)
 	w.chunks = ceil(w.x.batch, max(1, bandRows/image))
 	w.images = ceil(w.x.batch, w.chunks)
+	if w.integers {
+		w.images = (w.images + 1) &^ 1 // rows are multiplied in pairs
+	}
 	w.chunks = ceil(w.x.batch, w.images)
 	w.parts = min(ceil(bandTasks, w.f.t*w.sets()), w.down*w.chunks)
 	for w.parts*w.f.t*w.sets() < 4*threads && narrow() { // which changes no sum
@@ -158,7 +166,11 @@ func (w *bandWeight) sets() int { return ceil(w.x.channels, w.in) * ceil(w.dy.ch
 // transformed inputs and gradients.
 func (w *bandWeight) area() int {
 	rows, out := w.across*w.images, ceil(w.out, w.set.Cols)*w.set.Cols
-	return max(w.columns()*w.images*w.in, w.across*w.f.m*w.images*out) + w.f.t*rows*(w.in+out)
+	size := max(w.columns()*w.images*w.in, w.across*w.f.m*w.images*out) + w.f.t*rows*(w.in+out)
+	if w.integers {
+		size += w.integersSize()
+	}
+	return size
 }
 
 // columns returns how many columns of the inputs a row of tiles reads.
@@ -170,6 +182,7 @@ type bandShare struct {
 	part, band                 int
 	ci, in, co, out            int
 	columns, inputs, gradients []float32
+	integers                   memory
 }
 
 // share returns the share of task i.
@@ -181,6 +194,9 @@ func (w *bandWeight) share(i int, area memory) (s bandShare) {
 	values := w.f.t * w.across * w.images
 	s.inputs, s.gradients = area[:values*s.in], area[values*s.in:]
 	s.columns = s.gradients[values*ceil(s.out, w.set.Cols)*w.set.Cols:]
+	if w.integers {
+		s.integers = area[len(area)-w.integersSize():]
+	}
 	return s
 }
 
@@ -193,8 +209,13 @@ func (w *bandWeight) task(i, thread int) {
 	for piece := first; piece < last; piece++ {
 		y, image := piece/w.chunks*w.f.m, piece%w.chunks*w.images
 		images := min(w.images, w.x.batch-image)
-		w.transformInputs(&s, y-w.padH, image, images)
 		w.transformGradients(&s, y, image, images)
+		if w.integers {
+			w.transformInputPanels(&s, y-w.padH, image, images)
+			w.multiplyIntegers(&s, w.across*images, piece > first)
+			continue
+		}
+		w.transformInputs(&s, y-w.padH, image, images)
 		w.multiply(&s, w.across*images, piece > first)
 	}
 }

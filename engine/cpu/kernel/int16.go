@@ -46,6 +46,10 @@ type Int16 struct {
 	// for bfloat16.
 	ForBF16 bool
 
+	// Fast says that the processor multiplies pairs of 16-bit integers in the time of one
+	// float32.
+	Fast bool
+
 	// Fetches says that DotFetch does prefetch; otherwise it is the same as Dot.
 	Fetches bool
 

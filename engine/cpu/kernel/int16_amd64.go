@@ -7,6 +7,7 @@ import "unsafe"
 var int16AVX512VNNI = Int16{
 	Unit: "VPDPWSSD", Rows: 14, Cols: 32,
 	ForBF16:        true,
+	Fast:           true,
 	Dot:            dotInt16AVX512VNNI,
 	DotFetch:       dotFetchInt16AVX512VNNI,
 	DotSums:        dotSumsAVX512VNNI,

@@ -14,6 +14,8 @@ var portableTiles = Tiles{
 	SignedInput:    tileSignedInputPortable,
 	SignedQuantise: tileSignedQuantisePortable,
 
+	QuantiseColumns: quantiseColumnsPortable,
+
 	Fetch: func([]uint16, int, int) {},
 }
 
@@ -261,5 +263,24 @@ func (l *tileLimits) quantise(m, point int, dst []int16, scale, u []float32, cha
 			dst[c/2*2*cols+2*j+c%2] = nearestWord(u[c*cols+j], by)
 		}
 		scale[j] = 1 / (by * l.factors[m-2][point])
+	}
+}
+
+func quantiseColumnsPortable(dst []int16, scale, u []float32, rows int) {
+	const cols = portableCols
+	for j := range cols {
+		var squares, most float32
+		for r := range rows {
+			v := u[r*cols+j]
+			squares += float32(v * v)
+			if v = math.Float32frombits(math.Float32bits(v) &^ (1 << 31)); v > most {
+				most = v
+			}
+		}
+		by := columnFactor(rows, squares, most)
+		for r := range rows {
+			dst[r/2*2*cols+2*j+r%2] = nearestWord(u[r*cols+j], by)
+		}
+		scale[j] = 1 / by
 	}
 }

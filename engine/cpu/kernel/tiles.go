@@ -68,6 +68,14 @@ type Tiles struct {
 	SignedInput    func(m int, dst []int16, step int, inverse []float32, src []uint16, srcRow, srcCol, channels, images, k0, k1, p0, p1 int, scratch []float32)
 	SignedQuantise func(m, point int, dst []int16, scale, u []float32, channels int)
 
+	// QuantiseColumns rounds the columns j < Cols of u[r*Cols + j], for an even number of
+	// rows r, to integers, and writes them to a panel for Int16.Dot. scale[j] times these
+	// is about u. The root of the sum of the squares of a column's integers is less than
+	// 2^15.5: so the products of any two columns sum to less than 2^31 (Cauchy-Schwarz).
+	// There may be up to 2^16 rows. A column with a number that is not finite has a scale
+	// that is not.
+	QuantiseColumns func(dst []int16, scale, u []float32, rows int)
+
 	// Fetch prefetches a line of each of some rows, which lie ld elements apart, into
 	// the second-level cache.
 	Fetch func(x []uint16, rows, ld int)
@@ -193,4 +201,16 @@ func (l *tileLimits) rowScale(m int, rows *rowPeaks) (scale, inverse float32) {
 // weight returns the scale of a column of weights with a sum and a maximum of magnitudes.
 func (l *tileLimits) weight(sum, most float32) float32 {
 	return min(l.weights/max(sum, tileLeast), tileWeight/max(most, tileLeast))
+}
+
+// columnFactor returns what multiplies a column with a sum of squares and a largest magnitude
+// before it is rounded. Squares of very large and very small numbers are not summed exactly;
+// for these the bound is that of a column of equal numbers.
+func columnFactor(rows int, squares, most float32) float32 {
+	const limit, small, large = 46000, 0x1p-40, 0x1p40 // rounding adds up to 128 to a norm, of 2^31 less than 46340
+	norm := math.Sqrt(float64(squares))
+	if most < small || most > large {
+		norm = math.Sqrt(float64(rows)) * float64(most)
+	}
+	return float32(min(limit/max(norm, tileLeast), tileWeight/float64(max(most, tileLeast))))
 }

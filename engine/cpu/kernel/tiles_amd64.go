@@ -293,6 +293,28 @@ func quantiseTileByAVX2(l *tileLimits, m, point int, dst []int16, scale, u []flo
 	tileQuantiseAVX2(&dst[0], &u[0], &by[0], channels/2)
 }
 
+func quantiseColumnsAVX512(dst []int16, scale, u []float32, rows int) {
+	var squares, most, by [32]float32
+	tileSquaresAVX512(&squares[0], &most[0], &u[0], rows)
+	columnScales(rows, scale[:32], squares[:], most[:], by[:])
+	tileQuantiseAVX512(&dst[0], &u[0], &by[0], rows/2)
+}
+
+func quantiseColumnsAVX2(dst []int16, scale, u []float32, rows int) {
+	var squares, most, by [16]float32
+	tileSquaresAVX2(&squares[0], &most[0], &u[0], rows)
+	columnScales(rows, scale[:16], squares[:], most[:], by[:])
+	tileQuantiseAVX2(&dst[0], &u[0], &by[0], rows/2)
+}
+
+// columnScales computes the scales of columns and their inverses.
+func columnScales(rows int, scale, squares, most, by []float32) {
+	for j := range scale {
+		by[j] = columnFactor(rows, squares[j], most[j])
+		scale[j] = 1 / by[j]
+	}
+}
+
 // quantiseScales computes the scales of columns and what multiplies their products.
 func (l *tileLimits) quantiseScales(m, point int, scale, sum, most, by []float32) {
 	for j := range scale {
@@ -324,6 +346,8 @@ var tilesAVX512 = Tiles{
 	SignedInput:    signedInputTileAVX512,
 	SignedQuantise: signedQuantiseTileAVX512,
 
+	QuantiseColumns: quantiseColumnsAVX512,
+
 	Fetch: fetchLinesAVX512,
 }
 
@@ -337,6 +361,8 @@ var tilesAVX2 = Tiles{
 
 	SignedInput:    signedInputTileAVX2,
 	SignedQuantise: signedQuantiseTileAVX2,
+
+	QuantiseColumns: quantiseColumnsAVX2,
 
 	Fetch: fetchLinesAVX512,
 }

@@ -29,6 +29,11 @@ func tileFetchAVX2(x *uint16, rows int, ld int)
 //go:noescape
 func tileSizesAVX2(sum *float32, most *float32, u *float32, rows int)
 
+// tileSquaresAVX2 computes the sum of squares and the maximum of the magnitudes of every column of u, which is as wide as a panel.
+//
+//go:noescape
+func tileSquaresAVX2(sum *float32, most *float32, u *float32, rows int)
+
 // tileQuantiseAVX2 rounds u times the scale of its column to integers and interleaves pairs of rows. u is as wide as a panel.
 //
 //go:noescape

@@ -707,11 +707,53 @@ TEXT ·tileSizesAVX2(SB), NOSPLIT, $0-32
 
 row:
 	VPAND   (AX), Y5, Y4
-	VADDPS  Y4, Y0, Y0
 	VMAXPS  Y2, Y4, Y2
+	VADDPS  Y4, Y0, Y0
 	VPAND   32(AX), Y5, Y4
-	VADDPS  Y4, Y1, Y1
 	VMAXPS  Y3, Y4, Y3
+	VADDPS  Y4, Y1, Y1
+	ADDQ    $0x00000040, AX
+	DECQ    CX
+	JNZ     row
+	MOVQ    sum+0(FP), AX
+	MOVQ    most+8(FP), CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y3, 32(CX)
+	VZEROUPPER
+	RET
+
+DATA withoutSignOfSquares<>+0(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+4(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+8(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+12(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+16(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+20(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+24(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+28(SB)/4, $0x7fffffff
+GLOBL withoutSignOfSquares<>(SB), RODATA|NOPTR, $32
+
+// func tileSquaresAVX2(sum *float32, most *float32, u *float32, rows int)
+// Requires: AVX, AVX2
+TEXT ·tileSquaresAVX2(SB), NOSPLIT, $0-32
+	MOVQ    u+16(FP), AX
+	MOVQ    rows+24(FP), CX
+	VMOVUPS withoutSignOfSquares<>+0(SB), Y5
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y3, Y3, Y3
+
+row:
+	VPAND   (AX), Y5, Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  Y4, Y4, Y4
+	VADDPS  Y4, Y0, Y0
+	VPAND   32(AX), Y5, Y4
+	VMAXPS  Y3, Y4, Y3
+	VMULPS  Y4, Y4, Y4
+	VADDPS  Y4, Y1, Y1
 	ADDQ    $0x00000040, AX
 	DECQ    CX
 	JNZ     row

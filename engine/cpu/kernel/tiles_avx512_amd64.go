@@ -29,6 +29,11 @@ func tileFetchAVX512(x *uint16, rows int, ld int)
 //go:noescape
 func tileSizesAVX512(sum *float32, most *float32, u *float32, rows int)
 
+// tileSquaresAVX512 computes the sum of squares and the maximum of the magnitudes of every column of u, which is as wide as a panel.
+//
+//go:noescape
+func tileSquaresAVX512(sum *float32, most *float32, u *float32, rows int)
+
 // tileQuantiseAVX512 rounds u times the scale of its column to integers and interleaves pairs of rows. u is as wide as a panel.
 //
 //go:noescape

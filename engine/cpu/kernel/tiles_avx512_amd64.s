@@ -367,11 +367,61 @@ TEXT ·tileSizesAVX512(SB), NOSPLIT, $0-32
 
 row:
 	VPANDD  (AX), Z5, Z4
-	VADDPS  Z4, Z0, Z0
 	VMAXPS  Z2, Z4, Z2
+	VADDPS  Z4, Z0, Z0
 	VPANDD  64(AX), Z5, Z4
-	VADDPS  Z4, Z1, Z1
 	VMAXPS  Z3, Z4, Z3
+	VADDPS  Z4, Z1, Z1
+	ADDQ    $0x00000080, AX
+	DECQ    CX
+	JNZ     row
+	MOVQ    sum+0(FP), AX
+	MOVQ    most+8(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z3, 64(CX)
+	VZEROUPPER
+	RET
+
+DATA withoutSignOfSquares<>+0(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+4(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+8(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+12(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+16(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+20(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+24(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+28(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+32(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+36(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+40(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+44(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+48(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+52(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+56(SB)/4, $0x7fffffff
+DATA withoutSignOfSquares<>+60(SB)/4, $0x7fffffff
+GLOBL withoutSignOfSquares<>(SB), RODATA|NOPTR, $64
+
+// func tileSquaresAVX512(sum *float32, most *float32, u *float32, rows int)
+// Requires: AVX, AVX512F
+TEXT ·tileSquaresAVX512(SB), NOSPLIT, $0-32
+	MOVQ    u+16(FP), AX
+	MOVQ    rows+24(FP), CX
+	VMOVUPS withoutSignOfSquares<>+0(SB), Z5
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z3, Z3, Z3
+
+row:
+	VPANDD  (AX), Z5, Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	VPANDD  64(AX), Z5, Z4
+	VMAXPS  Z3, Z4, Z3
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z1, Z1
 	ADDQ    $0x00000080, AX
 	DECQ    CX
 	JNZ     row

@@ -22,7 +22,8 @@ func tilesFile(e *emitter) {
 		tileMaxima(e, true)
 		tilePeaks(e)
 		tileFetch(e)
-		tileSizes(e)
+		tileSizes(e, false)
+		tileSizes(e, true)
 		tileQuantise(e)
 	}
 	for _, k := range kinds {
@@ -207,10 +208,15 @@ func tileFetch(e *emitter) {
 	e.RET()
 }
 
-// tileSizes writes the sums and the maxima of the magnitudes of columns.
-func tileSizes(e *emitter) {
-	signs := e.constantTable("withoutSign", 0x7fffffff)
-	e.function("tileSizes", "computes the sum and the maximum of the magnitudes of every column of u, which is as wide as a panel.",
+// tileSizes writes the sums and the maxima of the magnitudes of columns, or with squares the
+// sums of the squares.
+func tileSizes(e *emitter, squares bool) {
+	name, what, table := "tileSizes", "sum", "withoutSign"
+	if squares {
+		name, what, table = "tileSquares", "sum of squares", "withoutSignOfSquares"
+	}
+	signs := e.constantTable(table, 0x7fffffff)
+	e.function(name, "computes the "+what+" and the maximum of the magnitudes of every column of u, which is as wide as a panel.",
 		"sum, most, u *float32, rows int")
 	u, rows := e.arg("u"), e.arg("rows")
 	sum, most, x, mask := e.regs[0:2], e.regs[2:4], e.regs[4], e.regs[5]
@@ -223,8 +229,11 @@ func tileSizes(e *emitter) {
 	for v := range 2 {
 		m := operand.Mem{Base: u, Disp: v * e.bytes()}
 		e.and(m, mask, x)
-		e.VADDPS(x, sum[v], sum[v])
 		e.VMAXPS(most[v], x, most[v])
+		if squares {
+			e.VMULPS(x, x, x)
+		}
+		e.VADDPS(x, sum[v], sum[v])
 	}
 	e.ADDQ(operand.U32(uint32(2*e.bytes())), u)
 	e.DECQ(rows)
