@@ -32,13 +32,16 @@ type Lines struct {
 }
 
 const (
-	// LineDepth is the number of lanes of a value, and LinePoints that of points.
-	LineDepth  = 8
+	// LineDepth is the number of lanes of a value.
+	LineDepth = 8
+
+	// LinePoints is the number of points.
 	LinePoints = 7
 
-	// LineTile is the number of pixels of a tile, LineTaps that of taps of its filter, in
-	// values.
+	// LineTile is the number of pixels of a tile.
 	LineTile = 4
+
+	// LineTaps is the number of taps of the filter of a tile, each of which is a value.
 	LineTaps = 4
 
 	// MostLines is the most lines that Input transforms at once.
