@@ -76,6 +76,9 @@ func (b *binder) convBF16(s *engine.Conv) func() {
 		}
 		return inOrder(prepare, b.winograd16(p, b.forward(s.W, 1, s.KH*s.KW, cin, cout)), finish)
 	}
+	if b.byLineTiles(s) {
+		return inOrder(prepare, b.lineTiles(s, after), finish)
+	}
 	if b.byInt16(s) {
 		return inOrder(prepare, b.convInt16(s, runs, after), finish)
 	}

@@ -72,11 +72,11 @@ func (w *tiledWork) bind(b *binder, parts tiledParts, borrowed int) func() {
 
 // apart reports whether all inputs are transformed before any products are computed, so
 // that the panels of a group are tasks of their own. That pays where there are few groups,
-// and where the weights are so large that they should be read only once. For one image of few
-// channels it does not: threads would read what others have just transformed.
+// and where the weights are so large that they should be read only once. For one image of up to
+// 128 channels it does not: threads would read what others have just transformed.
 func (w *tiledWork) apart(threads int) bool {
 	if w.to.batch == 1 {
-		return len(w.groups) < threads || w.from.channels >= 128
+		return len(w.groups) < threads || w.from.channels > 128
 	}
 	return len(w.groups) < 2*threads
 }

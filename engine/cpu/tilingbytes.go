@@ -22,7 +22,7 @@ func (b *binder) byteTiling(s *engine.Conv) (tiling, bool) {
 // transformed value, and the costs of a weight of 16 bits that is read once for all images,
 // from the cache if those of the layer take at most so many bytes there, were measured.
 func chooseByteTiling(n, cin, cout, outH, outW, taps int) (tiling, bool) {
-	const valueCost, cacheCost, memoryCost, cacheBytes = 20, 4, 32, 8 << 20
+	const valueCost, cacheCost, memoryCost, cacheBytes = 20, 6, 32, 2 << 20
 	if cin < 32 || cout < 32 || cin%16 != 0 || cout%16 != 0 {
 		return tiling{}, false
 	}

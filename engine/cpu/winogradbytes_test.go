@@ -85,8 +85,8 @@ func TestWinogradBytesExtremes(t *testing.T) {
 // TestChooseByteTiling checks the choice for the shapes of common networks.
 func TestChooseByteTiling(t *testing.T) {
 	for _, c := range []struct{ n, channels, size, want int }{
-		{64, 64, 24, 4}, {64, 128, 12, 4}, {64, 512, 3, 0}, {1, 64, 24, 4}, {1, 64, 12, 0}, {1, 128, 12, 4}, {1, 256, 6, 0},
-		{1, 64, 56, 4}, {1, 128, 28, 4}, {1, 256, 14, 4}, {1, 512, 7, 0},
+		{64, 64, 24, 4}, {64, 128, 12, 4}, {64, 512, 3, 0}, {1, 64, 24, 4}, {1, 64, 12, 0}, {1, 128, 12, 0}, {1, 256, 6, 0},
+		{1, 64, 56, 4}, {1, 128, 28, 4}, {1, 256, 14, 0}, {1, 512, 7, 0},
 		{16, 64, 56, 4}, {16, 256, 14, 4}, {64, 16, 32, 0}, {64, 33, 24, 0}, {64, 64, 1, 0},
 	} {
 		taps := 9*c.size*c.size - 4*3*c.size + 4 // those inside the image

@@ -47,7 +47,7 @@ var setAVX512BF16 = func() Set {
 	if cpu.X86.HasAVX512VNNI {
 		s = setAVX512VNNI
 	}
-	s.ISA, s.BF16, s.Int16.Tiles = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16
+	s.ISA, s.BF16, s.Int16.Tiles, s.Int16.Lines = AVX512BF16, bf16AVX512BF16, tilesAVX512BF16, linesAVX512BF16
 	s.Int16.ForBF16 = false // it has instructions of its own for that
 	return s
 }()

@@ -26,6 +26,10 @@ type Int16 struct {
 	// those of Dot. If next is empty, nothing is prefetched.
 	DotFetch func(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int)
 
+	// DotSegs is Dot of sums of several parts: Σ over segs s, over i < k of
+	// a[s.A + r*ars + i] * b[s.B + i/2*2*Cols + 2*j + i%2]. There is at least one seg.
+	DotSegs func(c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale []float32, k, rows, cols int)
+
 	// DotSums computes the sums alone, in c[r*crs+j], modulo 2^32: they need not fit
 	// int32. It prefetches as DotFetch does.
 	DotSums func(c []int32, crs int, a []int16, ars int, b []int16, k, rows, cols int, next []int16, pace int)
@@ -68,4 +72,7 @@ type Int16 struct {
 
 	// Tiles has the transforms of Winograd's convolution around the products.
 	Tiles Tiles
+
+	// Lines has those for convolutions of few channels with stride 2.
+	Lines Lines
 }

@@ -10,6 +10,7 @@ var int16AVX512VNNI = Int16{
 	Fast:           true,
 	Dot:            dotInt16AVX512VNNI,
 	DotFetch:       dotFetchInt16AVX512VNNI,
+	DotSegs:        dotSegsAVX512VNNI,
 	DotSums:        dotSumsAVX512VNNI,
 	DotRows:        dotRowsInt16AVX512VNNI,
 	ScaleRows:      scaleRowsAVX512,
@@ -18,12 +19,14 @@ var int16AVX512VNNI = Int16{
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX512VNNI,
 	Tiles:          tilesAVX512,
+	Lines:          linesAVX512,
 }
 
 var int16AVX512 = Int16{
 	Unit: "AVX-512 VPMADDWD", Rows: 14, Cols: 32,
 	Dot:            dotInt16AVX512,
 	DotFetch:       dotFetchInt16AVX512,
+	DotSegs:        dotSegsAVX512,
 	DotSums:        dotSumsAVX512,
 	DotRows:        dotRowsInt16AVX512,
 	ScaleRows:      scaleRowsPortable,
@@ -32,12 +35,14 @@ var int16AVX512 = Int16{
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX512,
 	Tiles:          tilesAVX512,
+	Lines:          linesAVX512,
 }
 
 var int16AVX2 = Int16{
 	Unit: "AVX2 VPMADDWD", Rows: 6, Cols: 16,
 	Dot:            dotInt16AVX2,
 	DotFetch:       dotFetchInt16AVX2,
+	DotSegs:        dotSegsAVX2,
 	DotSums:        dotSumsAVX2,
 	DotRows:        dotRowsInt16AVX2,
 	ScaleRows:      scaleRowsPortable,
@@ -46,30 +51,31 @@ var int16AVX2 = Int16{
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakDotInt16AVX2,
 	Tiles:          tilesAVX2,
+	Lines:          linesAVX2,
 }
 
 func dotInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
 func dotInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX512, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX512, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX512, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX512, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
 func dotInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool) {
-	dotInt16(AVX2, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX2, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotFetchInt16AVX2(c []float32, crs int, a []int16, ars int, b []int16, scale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
-	dotInt16(AVX2, c, crs, a, ars, b, scale, nil, k, rows, cols, accumulate, next, pace)
+	dotInt16(AVX2, c, crs, a, ars, b, oneSeg[:], scale, nil, k, rows, cols, accumulate, next, pace)
 }
 
 func dotRowsInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
@@ -77,7 +83,7 @@ func dotRowsInt16AVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16,
 		dotRowsInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate)
 		return
 	}
-	dotInt16(AVX512VNNI, c, crs, a, ars, b, scale, rowScale, k, rows, cols, accumulate, nil, 0)
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, oneSeg[:], scale, rowScale, k, rows, cols, accumulate, nil, 0)
 }
 
 func dotRowsInt16AVX512(c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool) {
@@ -98,7 +104,7 @@ func dotRowsInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, 
 		if k > 0 {
 			part = a[r*ars:]
 		}
-		dotInt16(isa, sums[:], cols, part, ars, b, scale, nil, k, n, cols, false, nil, 0)
+		dotInt16(isa, sums[:], cols, part, ars, b, oneSeg[:], scale, nil, k, n, cols, false, nil, 0)
 		for i := range n {
 			scaleRow(c[(r+i)*crs:][:cols], sums[i*cols:][:cols], rowScale[r+i], accumulate)
 		}
@@ -129,9 +135,24 @@ func scaleRowsAVX512(dst []int16, rowScale []float32, src []uint16, rows, n, ld 
 	}
 }
 
+// oneSeg is a sum without parts elsewhere.
+var oneSeg [1]Seg
+
+func dotSegsAVX512VNNI(c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale []float32, k, rows, cols int) {
+	dotInt16(AVX512VNNI, c, crs, a, ars, b, segs, scale, nil, k, rows, cols, false, nil, 0)
+}
+
+func dotSegsAVX512(c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale []float32, k, rows, cols int) {
+	dotInt16(AVX512, c, crs, a, ars, b, segs, scale, nil, k, rows, cols, false, nil, 0)
+}
+
+func dotSegsAVX2(c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale []float32, k, rows, cols int) {
+	dotInt16(AVX2, c, crs, a, ars, b, segs, scale, nil, k, rows, cols, false, nil, 0)
+}
+
 // dotInt16 computes register blocks of rows, one after the other. Only AVX512VNNI takes
 // scales of rows.
-func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scale, rowScale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
+func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale, rowScale []float32, k, rows, cols int, accumulate bool, next []int16, pace int) {
 	if k <= 0 {
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
@@ -139,8 +160,7 @@ func dotInt16(isa ISA, c []float32, crs int, a []int16, ars int, b []int16, scal
 	if len(next) == 0 {
 		next, pace = a, 0
 	}
-	seg := Seg{}
-	p := block[int16]{a: &a[0], b: &b[0], segs: &seg.A, nsegs: 1, k: k / 2, crs: crs, ars: ars}
+	p := block[int16]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k / 2, crs: crs, ars: ars}
 	if accumulate {
 		p.acc = 1
 	}

@@ -7,6 +7,7 @@ var portableInt16 = Int16{
 	Unit: "plain Go", Rows: 4, Cols: 16,
 	Dot:            dotInt16Portable,
 	DotFetch:       dotFetchInt16Portable,
+	DotSegs:        dotSegsPortable,
 	DotSums:        dotSumsPortable,
 	DotRows:        dotRowsInt16Portable,
 	ScaleRows:      scaleRowsPortable,
@@ -14,6 +15,7 @@ var portableInt16 = Int16{
 	PackPairsFloat: packPairsScaledPortable,
 	PeakDot:        peakInt16Portable,
 	Tiles:          portableTiles,
+	Lines:          portableLines,
 }
 
 // dotInt16Portable computes 4 columns at a time, whose sums stay in registers.
@@ -32,6 +34,20 @@ func dotInt16Portable(c []float32, crs int, a []int16, ars int, b []int16, scale
 					v += out[i]
 				}
 				out[i] = v
+			}
+		}
+	}
+}
+
+func dotSegsPortable(c []float32, crs int, a []int16, ars int, b []int16, segs []Seg, scale []float32, k, rows, cols int) {
+	for r := range rows {
+		for j := 0; j < cols; j += 4 {
+			var sum [4]int32
+			for _, s := range segs {
+				dotInt16x4(&sum, a[s.A+r*ars:][:k], b[s.B+2*j:])
+			}
+			for i := range min(4, cols-j) {
+				c[r*crs+j+i] = float32(sum[i]) * scale[j+i]
 			}
 		}
 	}

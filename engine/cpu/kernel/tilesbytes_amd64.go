@@ -33,12 +33,19 @@ var tileZeroBytes = (*uint8)(unsafe.Pointer(&tileZeros[0]))
 // fill points to the pixels of x that are inside the image, and to zeros for the others.
 func (b *bytePixels) fill(m int, x []uint8, row, col, k0, k1, p0, p1 int) {
 	side := m + 2
-	for i := range side * side {
-		b[i] = tileZeroBytes
+	if k1-k0 < side || p1-p0 < side {
+		for i := range side * side {
+			b[i] = tileZeroBytes
+		}
 	}
+	if k0 >= k1 || p0 >= p1 {
+		return
+	}
+	first, _ := unsafe.Pointer(&x[0]), x[(k1-k0-1)*row+(p1-p0-1)*col] // which is the last
 	for k := k0; k < k1; k++ {
-		for p := p0; p < p1; p++ {
-			b[k*side+p] = &x[(k-k0)*row+(p-p0)*col]
+		line := b[k*side+p0 : k*side+p1]
+		for p := range line {
+			line[p] = (*uint8)(unsafe.Add(first, (k-k0)*row+p*col))
 		}
 	}
 }
@@ -129,6 +136,9 @@ type exactOutputs struct {
 // vectors.
 func exactOutputBy[T uint8 | uint16 | float32](isa ISA, m int, dst []T, dstRow, dstCol, ld int, src []int32, step, panel int, e Epilogue, images, i1, j1, cols int, scratch []float32) bool {
 	width := exactWidth(isa)
+	if cols <= width {
+		return exactPanel(isa, m, dst, dstRow, dstCol, ld, src, step, e, images, i1, j1, cols, scratch)
+	}
 	for q := 0; q*width < cols; q++ {
 		lo := q * width
 		part := e.from(lo)
@@ -194,26 +204,31 @@ func exactPanel[T uint8 | uint16 | float32](isa ISA, m int, dst []T, dstRow, dst
 	if cols%(exactWidth(isa)/2) != 0 {
 		return false
 	}
-	if images == 0 {
+	if images == 0 || i1 <= 0 || j1 <= 0 {
 		return true
 	}
 	var t exactOutputs
 	var res **uint8
 	var halves **uint16
+	last := (i1-1)*dstRow + (j1-1)*dstCol
+	results, size := unsafe.Pointer(&dst[0]), int(unsafe.Sizeof(dst[0]))
+	_ = dst[last]
 	for i := range i1 {
-		for j := range j1 {
-			at := i*dstRow + j*dstCol
-			t.dst[i*m+j] = unsafe.Pointer(&dst[at])
-			if e.Bytes != nil {
-				t.res[i*m+j], res = &e.Bytes[at], &t.res[0]
-			}
-			if e.BF16 != nil {
-				t.halves[i*m+j], halves = &e.BF16[at], &t.halves[0]
-			}
+		line := t.dst[i*m : i*m+j1]
+		for j := range line {
+			line[j] = unsafe.Add(results, size*(i*dstRow+j*dstCol))
 		}
 	}
+	if e.Bytes != nil {
+		res = &t.res[0]
+		tablePixels(&t.res, e.Bytes, m, i1, j1, dstRow, dstCol)
+	}
+	if e.BF16 != nil {
+		halves = &t.halves[0]
+		tablePixels(&t.halves, e.BF16, m, i1, j1, dstRow, dstCol)
+	}
 	to, gap, spill, wide := unsafe.Pointer(&t.dst[0]), ld-cols, &newTileArea(scratch).spill[0], 4*cols
-	switch size := unsafe.Sizeof(dst[0]); {
+	switch {
 	case size == 1 && isa == AVX2:
 		exactOutputBytesAVX2(m, (**uint8)(to), res, halves, gap, &src[0], 4*step, &e.Scale[0], &e.Shift[0], e.BytesScale, uint32(e.Least), spill, wide, images, i1, j1)
 	case size == 1:
@@ -228,6 +243,15 @@ func exactPanel[T uint8 | uint16 | float32](isa ISA, m int, dst []T, dstRow, dst
 		exactOutputFloatAVX512(m, (**float32)(to), res, halves, gap, &src[0], 4*step, &e.Scale[0], &e.Shift[0], e.BytesScale, e.floor(), spill, wide, images, i1, j1)
 	}
 	return true
+}
+
+// tablePixels points to the pixels of a residual.
+func tablePixels[T uint8 | uint16](table *[16]*T, x []T, m, i1, j1, row, col int) {
+	for i := range i1 {
+		for j := range j1 {
+			table[i*m+j] = &x[i*row+j*col]
+		}
+	}
 }
 
 // exactWidth is the number of columns of a panel.

@@ -77,10 +77,13 @@ func (w winograd) output() matrix {
 	return m
 }
 
-// filter returns the transpose of output for three powers, with each row divided by the
-// product of the distances of its point to the others.
-func (w winograd) filter() matrix {
-	m := newMatrix(len(w.points)+1, 3)
+// filter is filterOf for three taps.
+func (w winograd) filter() matrix { return w.filterOf(3) }
+
+// filterOf returns the transpose of output for as many powers as there are taps, with each row
+// divided by the product of the distances of its point to the others.
+func (w winograd) filterOf(taps int) matrix {
+	m := newMatrix(len(w.points)+1, taps)
 	for j, a := range w.points {
 		distance := big.NewRat(1, 1)
 		for l, b := range w.points {
@@ -88,11 +91,11 @@ func (w winograd) filter() matrix {
 				distance.Mul(distance, new(big.Rat).Sub(a, b))
 			}
 		}
-		for k := range 3 {
+		for k := range taps {
 			m[j][k].Quo(power(a, k), distance)
 		}
 	}
-	m[len(w.points)][2].SetInt64(1)
+	m[len(w.points)][taps-1].SetInt64(1)
 	return m
 }
 

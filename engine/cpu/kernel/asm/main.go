@@ -37,6 +37,7 @@ func generate(dir string) {
 		write(dir, "sums_"+isa.name+"_amd64", isa, sumsFile, sumsSwitch(isa))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 		write(dir, "tiles_"+isa.name+"_amd64", isa, tilesFile, tileSwitch(isa))
+		write(dir, "lines_"+isa.name+"_amd64", isa, linesFile, "")
 	}
 	for _, isa := range []isa{avx512vnni, avx512, avx2} {
 		write(dir, "dotint16_"+isa.name+"_amd64", isa, dotInt16File, productSwitch(isa, "dotInt16", int16Pairs, ""))
@@ -44,7 +45,8 @@ func generate(dir string) {
 		write(dir, "dotint8_"+isa.name+"_amd64", isa, dotInt8File, quadSwitch(isa))
 	}
 	write(dir, "words_avx512_amd64", avx512, wordsFile, "")
-	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile(), "exact_tilings.go": exactFile()} {
+	for name, text := range map[string][]byte{"mix_matrices.go": matricesFile(), "mix_operations.go": operationsFile(), "exact_tilings.go": exactFile(),
+		"line_tiling.go": linesText()} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			log.Fatal(err)
 		}

@@ -328,17 +328,7 @@ func operationsFile() []byte {
 	for _, w := range algorithms {
 		s.WriteString("{\n")
 		for _, m := range []matrix{w.input(), w.output(), w.filter()} {
-			l := newLinear(m)
-			fmt.Fprintf(&s, "{ins: %d, outs: []int{", l.ins)
-			for _, o := range l.outs {
-				fmt.Fprintf(&s, "%d, ", o)
-			}
-			s.WriteString("}, ops: []mixOperation{\n")
-			for _, op := range l.ops {
-				c, _ := op.c.Float32()
-				fmt.Fprintf(&s, "{%d, %d, %v},\n", op.a, op.b, c)
-			}
-			s.WriteString("}},\n")
+			writeSequence(&s, newLinear(m))
 		}
 		s.WriteString("},\n")
 	}
@@ -348,4 +338,18 @@ func operationsFile() []byte {
 		panic(err)
 	}
 	return text
+}
+
+// writeSequence writes the Go text of a mixSequence.
+func writeSequence(s *bytes.Buffer, l *linear) {
+	fmt.Fprintf(s, "{ins: %d, outs: []int{", l.ins)
+	for _, o := range l.outs {
+		fmt.Fprintf(s, "%d, ", o)
+	}
+	s.WriteString("}, ops: []mixOperation{\n")
+	for _, op := range l.ops {
+		c, _ := op.c.Float32()
+		fmt.Fprintf(s, "{%d, %d, %v},\n", op.a, op.b, c)
+	}
+	s.WriteString("}},\n")
 }
