@@ -109,22 +109,6 @@ func byteStaging(scratch []float32) []uint8 {
 	return unsafe.Slice((*uint8)(unsafe.Pointer(&scratch[tileScratch-16])), byteCopies)
 }
 
-func gatherLines(isa ISA, far **uint8, near *uint8, step, offset, count, rows, ld, size int) {
-	if isa == AVX2 {
-		gatherLinesAVX2(far, near, step, offset, count, rows, ld, size)
-	} else {
-		gatherLinesAVX512(far, near, step, offset, count, rows, ld, size)
-	}
-}
-
-func spreadLines(isa ISA, far **uint8, near *uint8, step, offset, count, rows, ld, size int) {
-	if isa == AVX2 {
-		spreadLinesAVX2(far, near, step, offset, count, rows, ld, size)
-	} else {
-		spreadLinesAVX512(far, near, step, offset, count, rows, ld, size)
-	}
-}
-
 func exactInput(isa ISA, m int, dst *int16, step int, pixels *bytePixels, spill []float32, steps int) {
 	if isa == AVX2 {
 		exactInputAVX2(m, dst, 2*step, &pixels[0], &spill[0], steps)
