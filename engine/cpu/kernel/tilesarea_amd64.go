@@ -23,19 +23,3 @@ func newTileArea(scratch []float32) tileArea {
 
 // tileZeros stands for the pixels outside the image. Nothing writes to it.
 var tileZeros [tileRun]uint16
-
-func gatherLines(isa ISA, far **uint8, near *uint8, step, offset, count, rows, ld, size int) {
-	if isa == AVX2 {
-		gatherLinesAVX2(far, near, step, offset, count, rows, ld, size)
-	} else {
-		gatherLinesAVX512(far, near, step, offset, count, rows, ld, size)
-	}
-}
-
-func spreadLines(isa ISA, far **uint8, near *uint8, step, offset, count, rows, ld, size int) {
-	if isa == AVX2 {
-		spreadLinesAVX2(far, near, step, offset, count, rows, ld, size)
-	} else {
-		spreadLinesAVX512(far, near, step, offset, count, rows, ld, size)
-	}
-}
