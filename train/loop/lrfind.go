@@ -64,8 +64,9 @@ func (p LRPoint) MarshalJSON() ([]byte, error) { return number.Object(p) }
 type LRCurve struct {
 	Points []LRPoint `json:"points"`
 	// Suggested is the rate where the smoothed loss is at its minimum, and a tenth of it for AdamW.
-	// What comes after the minimum, where the rate is too large, is not looked at.
-	Suggested float32 `json:"suggested"`
+	// What comes after the minimum, where the rate is too large, is not looked at. It is not in the
+	// JSON, where a program says null in place of 0.
+	Suggested float32 `json:"-"`
 	Lowest    float32 `json:"lowest"`   // where the smoothed loss is at its minimum
 	Steepest  float32 `json:"steepest"` // where it falls fastest before
 	Diverged  bool    `json:"diverged"` // the test ended early, since the loss rose too far or was not finite
