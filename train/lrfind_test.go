@@ -44,7 +44,7 @@ func TestFindLR(t *testing.T) {
 			t.Errorf("step %d: smoothed %v", p.Step, p.Smooth)
 		}
 	}
-	if !(curve.Suggested > 1e-3 && curve.Suggested <= curve.Lowest && curve.Lowest < 10) || curve.Config.EMA != 0 || curve.Config.Model != "d2l-bnlenet" {
+	if !(curve.Suggested > 1e-3 && curve.Suggested == 2*curve.Lowest && curve.Lowest < 10) || curve.Config.EMA != 0 || curve.Config.Model != "d2l-bnlenet" {
 		t.Errorf("suggested %v, settings %+v", curve.Suggested, curve.Config)
 	}
 	again, err := found(t, c, LRFind{Steps: 40})

@@ -44,8 +44,8 @@ The model, the data and what makes a step are given by the same flags as to trai
 the first weights are the same, --weights included. What was trained is thrown away: a
 numbered folder with the curve as PNG, SVG and CSV is all that is left.
 
-The rate suggested is that of the lowest place of the loss, or with adamw a tenth of it;
-what comes after that place is not looked at. The loss is smoothed by a mean over the
+The rate suggested goes by the lowest place of the loss: with sgd it is twice the rate
+there, with adamw a tenth. What comes after that place is not looked at. The loss is smoothed by a mean over the
 steps before and after, which does not lag behind the rate. The rates of the lowest place
 and of the steepest one before it are said beside it. Look at the curve: where it is flat
 or jumps, no rule is of use.`,

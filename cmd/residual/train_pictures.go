@@ -46,10 +46,14 @@ func (v *trainView) firstBatch(s train.Start) {
 	v.write(batchFile, m.WritePNG)
 }
 
-// draw writes the curves and the other pictures into the run folder.
+// draw writes the curves into the run folder.
 func (v *trainView) draw() {
 	v.write("curves.png", v.curves.WritePNG)
 	v.write("curves.svg", v.curves.WriteSVG)
+}
+
+// lastPictures writes the pictures that are drawn once, when the training has ended.
+func (v *trainView) lastPictures() {
 	if len(v.rates) > 1 {
 		line := report.Line{Name: "learning rate", Points: v.rates, Color: 2}
 		v.write(rateFile, report.Figure{Rows: [][]report.Panel{{{Title: "Learning rate", X: "epoch", FromZero: true, Lines: []report.Line{line}}}}}.WritePNG)

@@ -182,6 +182,7 @@ func (v *trainView) interrupted() {
 func (v *trainView) close() {
 	if p := v.progress.Load(); p != nil {
 		v.draw()
+		v.lastPictures()
 		p.Close()
 	}
 }

@@ -63,9 +63,11 @@ func (p LRPoint) MarshalJSON() ([]byte, error) { return number.Object(p) }
 // are 0 if the loss fell no more than by chance.
 type LRCurve struct {
 	Points []LRPoint `json:"points"`
-	// Suggested is the rate where the smoothed loss is at its minimum, and a tenth of it for AdamW.
-	// What comes after the minimum, where the rate is too large, is not looked at.
-	Suggested float32 `json:"suggested"`
+	// Suggested is the rate where the smoothed loss is at its minimum, twice as much for SGD and a
+	// tenth for AdamW.
+	// What comes after the minimum, where the rate is too large, is not looked at. It is not in the
+	// JSON, where a program says null in place of 0.
+	Suggested float32 `json:"-"`
 	Lowest    float32 `json:"lowest"`   // where the smoothed loss is at its minimum
 	Steepest  float32 `json:"steepest"` // where it falls fastest before
 	Diverged  bool    `json:"diverged"` // the test ended early, since the loss rose too far or was not finite
@@ -87,11 +89,7 @@ func (t *Trainer) FindLR(ctx context.Context, o LRFind, onBatch func(BatchEvent)
 		}
 	}
 	r.curve.smooth(o.Steps)
-	share := 1.0
-	if _, adam := t.options.Optimizer.(optim.AdamW); adam {
-		share = adamShare
-	}
-	r.curve.suggest(o.Steps, share)
+	r.curve.suggest(o.Steps, shareFor(t.options.Optimizer))
 	return r.curve, nil
 }
 
@@ -193,10 +191,20 @@ func (c *LRCurve) smooth(steps int) {
 	}
 }
 
-// adamShare is the share of the rate with the lowest loss that suits AdamW. Its steps are about
-// as long as the rate says however small the gradients are, so that a rate at which the loss still
-// falls for some steps is too large for a whole training.
-const adamShare = 0.1
+// shareFor returns how many times the rate with the lowest loss suits an optimiser, by sweeps of
+// whole trainings, which docs/photos.md has. The rate of a training by SGD rises to its largest
+// value more slowly than that of the test, and falls in the end, so that it may be larger. A step
+// of AdamW is about as long as the rate says however small the gradients are, so that a rate at
+// which the loss still falls for some steps is too large for a whole training.
+func shareFor(o optim.Optimizer) float64 {
+	switch o.(type) {
+	case optim.SGD:
+		return 2
+	case optim.AdamW:
+		return 0.1
+	}
+	return 1
+}
 
 // suggest finds the rates at the minimum of the smoothed loss and left of it. share is the share of
 // the rate at the minimum that suits the optimiser.
