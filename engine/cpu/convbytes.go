@@ -19,12 +19,12 @@ type byteProduct struct {
 	chunks  []chunk
 	threads int
 
-	panels   int
-	together int          // panels that one task computes
-	each     int          // chunks that one task computes
-	fetches  bool         // prefetch weights: there are few rows for each
-	lines    *paddedBytes // the padded copies of a single image, or nil
-	packed   func() memory
+	panels  int
+	sets    int          // of about as many panels, of which a task computes one
+	pieces  int          // of about as many chunks, of which a task computes one
+	fetches bool         // prefetch weights: there are few rows for each
+	lines   *paddedBytes // the padded copies of a single image, or nil
+	packed  func() memory
 }
 
 // convBytes binds a convolution of integers and what is fused behind it.
@@ -36,20 +36,20 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 		src: b.act(s.X).bytes, dst: b.act(s.Y), after: b.byteEpilogue(s, cout),
 	}
 	p.panels = ceil(p.n, p.bytes.Cols)
-	p.together = min(p.panels, max(1, panelBudget/p.panelSize()))
+	p.sets = ceil(p.panels, max(1, panelBudget/p.panelSize()))
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	p.chunks = chunks(runs, n, p.k, p.tapSize(), chunkRows)
 	b.byteLines(p, s)
-	p.each = 1
 	if s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0 {
 		p.cutPixels(oh * ow * n)
-	} else if n == 1 { // a thread computes all lines with the same weights, so that it loads these once
-		sets := ceil(p.panels, p.together)
-		p.each, p.fetches = ceil(len(p.chunks), ceil(4*p.threads, sets)), true
+	} else if n == 1 {
+		p.cutLines()
+	} else {
+		p.pieces = len(p.chunks)
 	}
 	weights := b.packBytes(p, s)
 	task := p.task // a method value in the function would be allocated at every call
-	tasks := ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
+	tasks := p.sets * p.pieces
 	return inOrder(p.after.prepare, weights, func() {
 		if p.lines != nil {
 			p.lines.begin()
@@ -64,14 +64,29 @@ func (b *binder) convBytes(s *engine.Conv) func() {
 func (p *byteProduct) cutPixels(rows int) {
 	tasks := 4 * p.threads
 	if rows <= min(p.n, chunkRows) {
-		p.together, p.fetches = min(p.together, ceil(p.panels, tasks)), true
+		p.sets, p.fetches = max(p.sets, min(p.panels, tasks)), true
 	}
-	p.together = ceil(p.panels, ceil(p.panels, p.together)) // sets of about one size
-	pieces := max(ceil(rows, chunkRows), ceil(tasks, ceil(p.panels, p.together)))
+	pieces := max(ceil(rows, chunkRows), ceil(tasks, p.sets))
 	most := ceil(ceil(rows, pieces), p.bytes.Rows) * p.bytes.Rows
 	p.chunks = nil
 	for row := 0; row < rows; row += most {
 		p.chunks = append(p.chunks, chunk{row: row, rows: min(most, rows-row), source: row * p.k, ars: p.k, segs: oneSeg})
+	}
+	p.pieces = len(p.chunks)
+}
+
+// cutLines divides the lines of a single image and the panels into tasks. A task computes several
+// lines with the same weights, so that it loads these once. If there are few lines, the threads
+// share the panels.
+func (p *byteProduct) cutLines() {
+	tasks := 4 * p.threads
+	if len(p.chunks) < tasks {
+		p.sets = max(p.sets, min(p.panels, p.threads))
+	}
+	each := ceil(len(p.chunks), ceil(tasks, p.sets))
+	p.pieces, p.fetches = ceil(len(p.chunks), each), true
+	for p.pieces < len(p.chunks) && p.sets*p.pieces%p.threads != 0 { // as many tasks for every thread
+		p.pieces++
 	}
 }
 
@@ -120,22 +135,23 @@ func roundWeights(dst []int8, src []float32, round *graph.FakeQuantize, lo, k, n
 	}
 }
 
+// set returns the panels first <= q < last of a set.
+func (p *byteProduct) set(i int) (first, last int) {
+	return p.panels * i / p.sets, p.panels * (i + 1) / p.sets
+}
+
+// piece returns the chunks from <= at < end of a piece.
+func (p *byteProduct) piece(i int) (from, end int) {
+	return len(p.chunks) * i / p.pieces, len(p.chunks) * (i + 1) / p.pieces
+}
+
 // task computes some chunks of rows for as many panels as fit the cache.
 func (p *byteProduct) task(i, thread int) {
-	pieces := ceil(len(p.chunks), p.each)
-	from := i % pieces * p.each
-	first := i / pieces * p.together
-	last := min(first+p.together, p.panels)
-	end := min(from+p.each, len(p.chunks))
-	ahead, src := p.ahead(first, from), p.src
+	first, last := p.set(i / p.pieces)
+	from, end := p.piece(i % p.pieces)
+	ahead, src := p.ahead(i), p.src
 	if p.lines != nil {
 		src = p.lines.copied(thread, from, end)
-	}
-	if p.each == 1 { // the rows stay in the cache while panels change
-		for q := first; q < last; q++ {
-			p.multiply(src, &p.chunks[from], q, q == first, &ahead)
-		}
-		return
 	}
 	for q := first; q < last; q++ {
 		for at := from; at < end; at++ {
@@ -181,15 +197,17 @@ func (f *bytePrefetch) take(steps int) (next []uint8, pace int) {
 
 // ahead returns the prefetching of the weights that this thread probably needs in its
 // next task, if each weight is read for few rows only.
-func (p *byteProduct) ahead(first, from int) (f bytePrefetch) {
-	next := first + p.together
-	if !p.fetches || from > 0 || next >= p.panels {
+func (p *byteProduct) ahead(task int) (f bytePrefetch) {
+	next := task/p.pieces + 1
+	if !p.fetches || task%p.pieces > 0 || next >= p.sets {
 		return f
 	}
-	f.data = p.packed().bytes()[next*p.panelSize() : min(next+p.together, p.panels)*p.panelSize()]
+	first, last := p.set(next)
+	f.data = p.packed().bytes()[first*p.panelSize() : last*p.panelSize()]
+	from, end := p.piece(0)
 	steps := 0
-	for _, c := range p.chunks[:min(p.each, len(p.chunks))] {
-		steps += len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows) * p.together
+	for _, c := range p.chunks[from:end] {
+		steps += len(c.segs) * p.k / 4 * ceil(c.rows, p.bytes.Rows) * (last - first)
 	}
 	f.pace = min(64, ceil(len(f.data), max(steps, 1))) // a line at most
 	return f

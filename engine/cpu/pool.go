@@ -18,6 +18,7 @@ type pool struct {
 	threads int
 	mu      sync.Mutex // held while a step runs
 	closed  atomic.Bool
+	running atomic.Bool            // a step is
 	failure atomic.Pointer[any]    // what a task panicked with
 	f       func(task int)         // of the step, or
 	on      func(task, thread int) // of tasks that ask for their thread
@@ -50,14 +51,24 @@ type signal struct {
 }
 
 // looks is how often a waiting goroutine polls before it sleeps, which takes some tens of
-// microseconds.
-const looks = 1 << 14
+// microseconds. While a step is running it does so at most stretches times, since another step
+// probably follows, and waking up takes as long.
+const (
+	looks     = 1 << 14
+	stretches = 16
+)
 
-// await returns when ready is true of the number. It polls first if spin is set.
-func (s *signal) await(spin bool, ready func(n int64) bool) {
-	for i := 0; spin && i < looks; i++ {
-		if ready(s.n.Load()) {
-			return
+// await returns when ready is true of the number. It polls first if spin is set, and goes on for
+// a while if running is.
+func (s *signal) await(spin bool, running *atomic.Bool, ready func(n int64) bool) {
+	for range stretches {
+		for i := 0; spin && i < looks; i++ {
+			if ready(s.n.Load()) {
+				return
+			}
+		}
+		if !spin || !running.Load() {
+			break
 		}
 	}
 	for {
@@ -99,7 +110,7 @@ func newPool(threads int) *pool {
 func (p *pool) help(own int) {
 	taken := func(n int64) bool { return p.closed.Load() || n > 0 && p.tickets.n.CompareAndSwap(n, n-1) }
 	for {
-		p.tickets.await(p.spins(), taken)
+		p.tickets.await(p.spins(), &p.running, taken)
 		if p.closed.Load() {
 			return
 		}
@@ -153,6 +164,7 @@ func (p *pool) step(n int, f func(task int), on func(task, thread int)) {
 		p.finish()
 		return
 	}
+	p.running.Store(true)
 	helpers := int64(min(p.threads, n) - 1)
 	p.busy.n.Store(helpers)
 	p.tickets.n.Store(helpers)
@@ -162,12 +174,13 @@ func (p *pool) step(n int, f func(task int), on func(task, thread int)) {
 	if late := p.tickets.n.Swap(0); late > 0 {
 		p.busy.n.Add(-late)
 	}
-	p.busy.await(p.spins(), over)
+	p.busy.await(p.spins(), &p.running, over)
 	p.finish()
 }
 
 // finish releases the memory that the step refers to, and raises what a task panicked with.
 func (p *pool) finish() {
+	p.running.Store(false)
 	p.f, p.on = nil, nil
 	if f := p.failure.Swap(nil); f != nil {
 		panic(*f)

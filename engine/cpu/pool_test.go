@@ -129,3 +129,36 @@ func TestClosedDevice(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A step tells its tasks which thread computes them, and no two run on one thread at once.
+func TestPoolNamesThreads(t *testing.T) {
+	for threads := 1; threads <= 4; threads++ {
+		p := newPool(threads)
+		computing := make([]atomic.Int32, threads)
+		for range 100 {
+			p.runOn(20, func(_, thread int) {
+				if computing[thread].Add(1) != 1 {
+					t.Errorf("%d threads: thread %d computes two tasks at once", threads, thread)
+				}
+				computing[thread].Add(-1)
+			})
+		}
+		p.close()
+	}
+}
+
+// Helpers of a pool that has nothing to do sleep, so that an idle device takes no time of the
+// processor.
+func TestPoolSleepsWhenIdle(t *testing.T) {
+	for _, threads := range []int{2, 3, 16} {
+		p := newPool(threads)
+		p.run(100, func(int) {})
+		for deadline := time.Now().Add(time.Minute); p.tickets.asleep.Load() < int64(threads-1); {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of %d helpers sleep", p.tickets.asleep.Load(), threads-1)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		p.close()
+	}
+}
