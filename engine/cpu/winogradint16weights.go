@@ -98,7 +98,7 @@ func (w *winograd16) multiplyParts(g tileGroup, q int, v []int16, products, area
 		if from == last {
 			w.fetchResults(g, p, q)
 		}
-		w.k.Dot(products[p*w.productStep():], cols, v[p*w.inputStep()+from:], w.depth, integers, scales, channels, g.rows(), n, from > 0)
+		w.k.Dot(products[p*w.productStep():], w.pitch, v[p*w.inputStep()+from:], w.depth, integers, scales, channels, g.rows(), n, from > 0)
 	})
 }
 
