@@ -158,10 +158,6 @@ func (s *core) refuse(w *watcher, r *http.Request, err error) {
 	if w.status != 0 { // the answer has begun
 		return
 	}
-	if e.Status == statusClosed {
-		w.status = statusClosed
-		return
-	}
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.retry))
 	}

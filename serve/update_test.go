@@ -386,6 +386,23 @@ func TestLateBody(t *testing.T) {
 	}
 }
 
+// The time for a body does not limit the time for its answer.
+func TestLateAnswer(t *testing.T) {
+	o := quiet()
+	o.ReadTimeout, o.Batching.MaxDelay = 50*time.Millisecond, 400*time.Millisecond
+	s, _ := started(t, about(), o)
+	url, end := serving(t, s, "127.0.0.1:0")
+	defer end()
+	r, err := http.Post(url+"/predict", "image/jpeg", bytes.NewReader(jpegOf(t, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if body, err := io.ReadAll(r.Body); err != nil || r.StatusCode != 200 || !bytes.Contains(body, []byte(`"classes"`)) {
+		t.Errorf("%v: status %d: %s", err, r.StatusCode, body)
+	}
+}
+
 // A panic costs its own request, gets an id, and is logged.
 func TestPanic(t *testing.T) {
 	s, _ := started(t, about(), quiet())
