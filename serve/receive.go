@@ -17,8 +17,7 @@ func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, rel
 	if r.ContentLength > s.options.MaxBody {
 		return nil, nil, tooLarge(s.options.MaxBody)
 	}
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(s.options.ReadTimeout)) // not every ResponseWriter can
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.options.ReadTimeout)) // not every ResponseWriter can
 	body := http.MaxBytesReader(w, r.Body, s.options.MaxBody)
 	held := int64(0)
 	release = func() { s.bodies.give(held) }
@@ -51,7 +50,6 @@ func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, rel
 		n, err := body.Read(content[len(content):cap(content)])
 		content = content[:len(content)+n]
 		if err == io.EOF {
-			_ = connection.SetReadDeadline(time.Time{}) // or the answer would have to come in this time, too
 			return content, release, nil
 		}
 		if err != nil {
