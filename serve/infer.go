@@ -45,10 +45,6 @@ func (s *core) infer(w http.ResponseWriter, r *http.Request) (err error) {
 			s.meter.stats.failed(m.Name, time.Since(begun))
 		}
 	}()
-	if s.line.full() {
-		s.meter.refused("full")
-		return busy(s.line.wait(), "the queue of %d images is full", s.line.most)
-	}
 	content, release, err := s.read(w, r)
 	if err != nil {
 		return err

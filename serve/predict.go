@@ -77,10 +77,6 @@ func (s *core) predict(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer stop()
-	if s.line.full() { // before anything is received
-		s.meter.refused("full")
-		return busy(s.line.wait(), "the queue of %d images is full", s.line.most)
-	}
 	content, release, err := s.read(w, r)
 	if err != nil {
 		return err

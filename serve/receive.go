@@ -11,9 +11,14 @@ import (
 	"time"
 )
 
-// read returns the body of a request and a function to call when it is no longer needed. The
-// memory is taken as the bytes arrive, so a client that announces much and sends nothing holds none.
+// read returns the body of a request with images and a function to call when it is no longer
+// needed. It refuses at once if the queue is full. The memory is taken as the bytes arrive, so a
+// client that announces much and sends nothing holds none.
 func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, release func(), err error) {
+	if s.line.full() {
+		s.meter.refused("full")
+		return nil, nil, busy(s.line.wait(), "the queue of %d images is full", s.line.most)
+	}
 	if r.ContentLength > s.options.MaxBody {
 		return nil, nil, tooLarge(s.options.MaxBody)
 	}

@@ -42,7 +42,7 @@ var precisionCases = []precisionCase{
 // farther off than by direct sums. With -v it prints the table of docs/precision.md.
 func TestPrecisionErrors(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a net is trained, and computed in float64")
+		t.Skip("trains a net and computes it in float64; run without -short")
 	}
 	const batch = 4 // nearly all of the time is for float64
 	net, train, images, others := trainedForErrors(t, batch)

@@ -52,7 +52,7 @@ func TestDotRound(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(9, 41)), &set.BF16
 		if bf16.DotRound == nil {
-			t.Skip("sums go through memory")
+			t.Skip("these kernels (AMX) have no DotRound: their sums go through memory")
 		}
 		for rows := 1; rows <= 2*bf16.Rows+3; rows++ {
 			for _, cols := range roundWidths(bf16) {
@@ -90,7 +90,7 @@ func TestDotRows(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(17, 3)), &set.BF16
 		if bf16.DotRows == nil {
-			t.Skip("sums go through memory")
+			t.Skip("these kernels (AMX) have no DotRows: their sums go through memory")
 		}
 		for rows := 1; rows <= 3*bf16.Rows+2; rows++ {
 			k, segs, at, ld, cols := 2*(1+rng.IntN(9)), 1+rng.IntN(5), rng.IntN(7), rows+rng.IntN(3), bf16.Cols
