@@ -1,5 +1,5 @@
 // Package models contains Residual's networks: ResNet, ResNeXt, Wide ResNet and pre-activation
-// ResNet for ImageNet, the ResNets for CIFAR-10, a ResNet-9, and the networks of "Dive into Deep Learning".
+// ResNet for ImageNet, the ResNets for CIFAR-10, a ResNet-9, a whitened ResNet, and the networks of "Dive into Deep Learning".
 //
 // New makes a network by its name:
 //
@@ -36,7 +36,7 @@ func Title(name string, blocks []int) string {
 }
 
 // entries lists the models in the order of Names.
-var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets(), []Entry{resNet9})
+var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets(), []Entry{resNet9, whitenedResNet8})
 
 // Names lists the names of the models. CIFAR networks of any other depth 6n+2 have names, too.
 func Names() []string {
