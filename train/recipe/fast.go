@@ -51,7 +51,7 @@ func Fast(model, set string, images, channels int) (Quick, error) {
 	}
 	q := Quick{
 		Recipe: Recipe{
-			Resize: 32, Batch: fastBatch, Epochs: 12, Schedule: "onecycle,warmup=0.23,div=5,finaldiv=2.857,linear=1",
+			Resize: 32, Batch: fastBatch, Epochs: 16, Schedule: "onecycle,warmup=0.23,div=5,finaldiv=2.857,linear=1",
 			Optimizer: "sgd", Momentum: 0.85, WeightDecay: 0.00133, Nesterov: true, LabelSmoothing: 0.2,
 			Init: nn.PyTorchDefault, Augment: "shift",
 		},
