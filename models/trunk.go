@@ -1,6 +1,8 @@
 package models
 
 import (
+	"cmp"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 )
@@ -21,12 +23,13 @@ type Trunk struct {
 }
 
 // newTrunk returns a trunk with the stem of He et al. 2015, table 1, which reduces images to a
-// quarter of their size.
+// quarter of their size, unless c has another.
 func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
+	conv, pool := stemLayers(c, cmp.Or(c.stem, 4), 64)
 	t := Trunk{
-		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
+		Conv1:   conv,
 		BN1:     nn.NewBatchNorm2d(64),
-		MaxPool: nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
+		MaxPool: pool,
 		FC:      nn.NewLinear(512*expansion, c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 	s := stages(c, 64, imagenetWidths, expansion, block)

@@ -13,7 +13,7 @@ import (
 )
 
 // Nets describes networks in PyTorch: torchvision's, those of testdata/residual_nets.py,
-// testdata/resnet9.py and testdata/whitened.py or, in part, pytorchcv's. The script testdata/torchvision_nets.py documents the values.
+// testdata/resnet9.py, testdata/whitened.py or, in part, pytorchcv's. The script testdata/torchvision_nets.py documents the values.
 type Nets struct {
 	Torch       string `json:"torch"` // versions
 	Torchvision string `json:"torchvision"`
