@@ -37,6 +37,26 @@ func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
 	return t
 }
 
+// newStem returns the layers of a stem of the given width: a convolution, batch norm and ReLU, and for 4
+// max pooling.
+func newStem(c Config, width int) nn.Sequential {
+	conv, pool := stemLayers(c, max(c.stem, 1), width)
+	s := nn.Sequential{conv, nn.NewBatchNorm2d(width), nn.ReLU{}}
+	if pool.Kernel > 0 {
+		s = append(s, pool)
+	}
+	return s
+}
+
+// stemLayers returns the convolution of a stem, and its max pooling, with Kernel 0 if there is none.
+func stemLayers(c Config, stem, width int) (*nn.Conv2d, nn.MaxPool2d) {
+	if stem == 4 {
+		return nn.NewConv2d(c.Channels, width, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
+			nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}
+	}
+	return nn.NewConv2d(c.Channels, width, 3, nn.Conv{Stride: stem, Padding: 1, NoBias: true, Blank: c.Blank}), nn.MaxPool2d{}
+}
+
 // through computes m, the network that contains t, with visit in place of the blocks' Forward.
 func (t *Trunk) through(m nn.Module, x *graph.Node, visit func(b nn.Module, x *graph.Node) *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
