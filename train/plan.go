@@ -216,6 +216,9 @@ func (p plan) checkFreeze() error {
 	if p.Freeze == "" {
 		return nil
 	}
+	if p.ZeroInit && slices.Contains(p.options().Freeze, FreezeNormWeights) {
+		return field.Errorf("{ZeroInit} beside {Freeze} norm-weights: the factors would stay 0, and with them the branches; leave one of them out")
+	}
 	m, err := p.newModule(data.Info{}, true)
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ func TestFastRecipeRefused(t *testing.T) {
 	for want, c := range map[string]train.Config{
 		"resnet18": {Data: "cifar10", Recipe: "fast", Model: "resnet18"},
 		"labels":   {Data: t.TempDir() + "/", Recipe: "fast", Task: "labels"},
+		"stay 0":   {Data: "cifar10", Recipe: "fast", ZeroInit: true},
 		"slow":     {Data: "cifar10", Recipe: "slow"},
 		"EMA":      {Data: "cifar10", EMA: 0.9, Lookahead: 0.9},
 		"sgd":      {Data: "cifar10", Optimizer: "adamw", NormBiasRate: 2},
