@@ -124,11 +124,18 @@ class InnerBlock(nn.Module):
         return self.layers(x) + x
 
 
+class Scaled(nn.Module):
+    """An eighth of its input, as in Page's network."""
+
+    def forward(self, x):
+        return 0.125 * x
+
+
 def resnet9(width, channels=3, classes=10):
     return nn.Sequential(
         convolved(channels, width), convolved(width, 2 * width, True), InnerBlock(2 * width),
         convolved(2 * width, 4 * width, True), convolved(4 * width, 8 * width, True), InnerBlock(8 * width),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8 * width, classes))
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scaled(), nn.Linear(8 * width, classes))
 
 
 # By the names of residual models: the network, its channels and its classes.

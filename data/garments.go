@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 )
 
+// GarmentTrain is the number of training images of garments, unless Options.Size says another.
+const GarmentTrain = 12000
+
 const (
-	garmentTrain  = 12000    // the default number of training images
 	garmentTest   = 2000     // the default number of test images
 	maxDrawnBytes = 64 << 20 // a larger set is drawn again at every Get instead of once
 	garmentsChunk = 256      // images that a worker draws between two progress reports
@@ -42,7 +44,7 @@ func (garmentSource) open(ctx context.Context, o Options) (Dataset, error) {
 	case o.Size == 0 && o.Split == Test:
 		g.size = garmentTest
 	case o.Size == 0:
-		g.size = garmentTrain
+		g.size = GarmentTrain
 	}
 	if g.size > maxDrawnBytes/imageSize {
 		return g, nil

@@ -11,7 +11,7 @@ import (
 )
 
 // residualKinds has one network for every type of block.
-var residualKinds = []string{"d2l-resnet18", "resnet18", "resnet50", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8", "resnet9-32"}
+var residualKinds = []string{"d2l-resnet18", "resnet18", "resnet50", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8", "resnet9-32", "whitened-resnet8"}
 
 // feedAll adds the value of every variable of g to feeds, in float64.
 func feedAll(g *graph.Graph, feeds map[*graph.Node][]float64) {
@@ -82,6 +82,8 @@ func TestZeroInitIsOfTheLastLayers(t *testing.T) {
 		m := e.New(Config{ZeroInit: true, Blocks: slices.Repeat([]int{1}, len(e.Blocks))})
 		last := map[string]bool{"bn2.weight": true}
 		switch name {
+		case "whitened-resnet8":
+			last = map[string]bool{"bn1.weight": true}
 		case "resnet50":
 			last = map[string]bool{"bn3.weight": true}
 		case "preresnet18", "cifar-preresnet8":

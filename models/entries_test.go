@@ -130,7 +130,7 @@ func checkStages(t *testing.T, e Entry, m nn.Module) {
 	for _, s := range net.Stages() {
 		blocks = append(blocks, len(s.Blocks))
 		for i, b := range s.Blocks {
-			if path := fmt.Sprintf("\n%s.%d.conv2.weight ", s.Name, i); !strings.Contains(names, path) {
+			if path := fmt.Sprintf("\n%s.%d.conv1.weight ", s.Name, i); !strings.Contains(names, path) {
 				t.Errorf("%s has no parameter %s", e.Name, path)
 			}
 			if i > 0 && !b.Identity() {
@@ -147,7 +147,7 @@ func checkStages(t *testing.T, e Entry, m nn.Module) {
 func TestCount(t *testing.T) {
 	for _, name := range []string{
 		"d2l-resnet18", "d2l-bnlenet", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "preresnet18", "preresnet50",
-		"cifar-plain8", "cifar-resnet14", "cifar-preresnet26",
+		"cifar-plain8", "cifar-resnet14", "cifar-preresnet26", "whitened-resnet8",
 	} {
 		e, err := Lookup(name)
 		if err != nil {

@@ -38,6 +38,8 @@ type Config struct {
 	// dict that is loaded next. This makes a large network much faster. The small LeNet
 	// ignores it.
 	Blank bool
+
+	stem int // see Entry.WithStem; 0: the model's own
 }
 
 // Kind says where the blocks of a network have their activations.
@@ -76,6 +78,8 @@ type Entry struct {
 
 	growth growth
 	form   string // common name of networks that differ only in their numbers of blocks
+	stems  bool   // has a choice of stems
+	stem   int    // that of WithStem; 0: the model's own
 }
 
 // Title returns a title for the network with these numbers of blocks. For the entry's own

@@ -1,5 +1,5 @@
 // Package models contains Residual's networks: ResNet, ResNeXt, Wide ResNet and pre-activation
-// ResNet for ImageNet, the ResNets for CIFAR-10, a ResNet-9, and the networks of "Dive into Deep Learning".
+// ResNet for ImageNet, the ResNets for CIFAR-10, a ResNet-9, a whitened ResNet, and the networks of "Dive into Deep Learning".
 //
 // New makes a network by its name:
 //
@@ -36,9 +36,10 @@ func Title(name string, blocks []int) string {
 }
 
 // entries lists the models in the order of Names.
-var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets(), []Entry{resNet9})
+var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets(), resNets9(), []Entry{whitenedResNet8})
 
-// Names lists the names of the models. CIFAR networks of any other depth 6n+2 have names, too.
+// Names lists the names of the models. CIFAR networks of any other depth 6n+2 have names, too, and so have
+// the variants of WithStem.
 func Names() []string {
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -53,6 +54,11 @@ func Lookup(name string) (Entry, error) {
 	var e Entry
 	if i >= 0 {
 		e = entries[i]
+	} else if base, stem, ok := stemmed(name); ok {
+		if base, err := Lookup(base); err == nil {
+			return base.WithStem(stem)
+		}
+		return Lookup(base)
 	} else {
 		other, ok, err := cifarNet(name)
 		if err != nil {

@@ -13,12 +13,14 @@ var (
 // imagenet fills in the values that all models for ImageNet have in common. The preparation of
 // images is that of torchvision's weights IMAGENET1K_V1.
 func imagenet(e Entry) Entry {
+	e.stems = true
 	e.Classes = 1000
 	e.Input = prepare.Input{
 		Channels: 3, Height: 224, Width: 224,
 		Preprocess: prepare.Steps{ResizeShorter: 256, Interpolation: "bilinear", Mean: imagenetMean, Std: imagenetStd},
 	}
 	e.Stem, e.Head, e.Stages = "conv1", "fc", trunkStages
+	e.stems = true
 	return e
 }
 

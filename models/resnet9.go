@@ -1,31 +1,48 @@
 package models
 
 import (
+	"fmt"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
 )
 
-// resNet9 is David Page's network, with 32 channels in its first layer and an ordinary linear
-// layer as its last: Page's has 64, no bias, and multiplies the logits by 0.125.
-var resNet9 = Entry{
-	Name: "resnet9-32", Family: "ResNet-9", Kind: InnerActivation,
-	Description: "eight 3x3 convolutions and a linear layer, for quick training; 32 channels in the first, 256 in the last",
-	Input: prepare.Input{
-		Channels: 3, Height: 32, Width: 32,
-		Preprocess: prepare.Steps{Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616}},
-	},
-	Classes: 10, Params: 1646122, Blocks: []int{1, 1},
-	Stem: "prep.0", Head: "fc", Stages: []string{"res1", "res3"},
-	growth: growth{9 * 32, 257, basicGrowth([]int{64, 256})}, form: "quick ResNet",
-	Source: "https://github.com/davidcpage/cifar10-fast; https://myrtle.ai/learn/how-to-train-your-resnet/",
-	New:    func(c Config) nn.Module { return newResNet9(c, 32) },
+// resNet9Widths are the channels of the first layer of each ResNet-9. Page's has 64.
+var resNet9Widths = []int{16, 24, 32, 48, 64, 96, 128}
+
+// resNets9 are David Page's network in several widths. Its last layer has biases, unlike Page's.
+func resNets9() (all []Entry) {
+	for _, w := range resNet9Widths {
+		all = append(all, resNet9(w))
+	}
+	return all
+}
+
+func resNet9(width int) Entry {
+	w := int64(width)
+	layer := func(in, out int64) int64 { return 9*in*out + 2*out }
+	return Entry{
+		Name: fmt.Sprintf("resnet9-%d", width), Family: "ResNet-9", Kind: InnerActivation,
+		Description: fmt.Sprintf("eight 3x3 convolutions and a linear layer, for quick training; %d channels in the first, %d in the last", width, 8*width),
+		Input: prepare.Input{
+			Channels: 3, Height: 32, Width: 32,
+			Preprocess: prepare.Steps{Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616}},
+		},
+		Classes: 10, Blocks: []int{1, 1},
+		Params: layer(3, w) + layer(w, 2*w) + 2*layer(2*w, 2*w) + layer(2*w, 4*w) + layer(4*w, 8*w) + 2*layer(8*w, 8*w) + 10*(8*w+1),
+		Stem:   "prep.0", Head: "fc", Stages: []string{"res1", "res3"},
+		growth: growth{9 * w, 8*w + 1, basicGrowth([]int{2 * width, 8 * width})}, form: "quick ResNet", stems: true,
+		Source: "https://github.com/davidcpage/cifar10-fast; https://myrtle.ai/learn/how-to-train-your-resnet/",
+		New:    func(c Config) nn.Module { return newResNet9(c, width) },
+	}
 }
 
 // ResNet9 is the network for CIFAR-10 with which David Page won DAWNBench: a layer of 3x3
 // convolution, batch norm and ReLU, then three such layers that double the channels and end in
-// max pooling, with residual blocks after the first and the third. The logits are those of the
-// largest values of each channel: [N,channels,H,W] -> [N,classes], for images of at least 8x8.
+// max pooling, with residual blocks after the first and the third. The logits are those of an
+// eighth of the largest values of each channel, with which it learns at rates several times as
+// high: [N,channels,H,W] -> [N,classes], for images of at least 8x8.
 type ResNet9 struct {
 	Prep, Layer1, Layer2, Layer3 nn.Sequential
 	Res1, Res3                   nn.Sequential // of InnerBlocks
@@ -48,13 +65,16 @@ func newResNet9(c Config, width int) *ResNet9 {
 		return s
 	}
 	return &ResNet9{
-		Prep:   layer(c.Channels, width),
+		Prep:   newStem(c, width),
 		Layer1: pooled(width, 2*width), Res1: blocks(c.Blocks[0], 2*width),
 		Layer2: pooled(2*width, 4*width),
 		Layer3: pooled(4*width, 8*width), Res3: blocks(c.Blocks[1], 8*width),
 		FC: nn.NewLinear(8*width, c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 }
+
+// resNet9Scale is Page's factor of the logits, here of the features that these are made of.
+const resNet9Scale = 0.125
 
 // Forward implements nn.Module.
 func (m *ResNet9) Forward(x *graph.Node) *graph.Node { return m.through(x, nn.Module.Forward) }
@@ -85,7 +105,7 @@ func (m *ResNet9) through(x *graph.Node, visit func(b nn.Module, x *graph.Node) 
 	residual(m.Res3)
 	h, w := x.Shape[2], x.Shape[3]
 	x = g.Apply(graph.MaxPool2d{KH: h, KW: w, StrideH: h, StrideW: w, DilationH: 1, DilationW: 1}, x)
-	return g.Record(m, first, m.FC.Forward(m.Flatten.Forward(x)))
+	return g.Record(m, first, m.FC.Forward(m.Flatten.Forward(x.Scale(resNet9Scale))))
 }
 
 // InnerBlock is a plain block with the identity as its shortcut, added after the last activation:

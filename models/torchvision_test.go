@@ -48,10 +48,13 @@ func TestAsInTorchvision(t *testing.T) {
 // So do the networks that torchvision does not have, compared with implementations of the
 // papers in PyTorch.
 func TestAsInPyTorch(t *testing.T) {
-	nets, quick := read(t, "residual_nets.json"), read(t, "resnet9.json")
+	nets, quick, white := read(t, "residual_nets.json"), read(t, "resnet9.json"), read(t, "whitened.json")
 	compareNets(t, nets, []string{"cifar-plain20", "cifar-resnet20", "cifar-preresnet20", "preresnet18", "preresnet50"})
-	compareNets(t, quick, []string{"resnet9-32"})
-	for _, n := range slices.Concat(nets.Models, quick.Models) {
+	stems := read(t, "stems.json")
+	compareNets(t, quick, []string{"resnet9-16", "resnet9-32"})
+	compareNets(t, stems, []string{"resnet9-16-s2", "resnet9-16-s4", "resnet18-s1"})
+	compareNets(t, white, []string{"whitened-resnet8"})
+	for _, n := range slices.Concat(nets.Models, quick.Models, stems.Models, white.Models) {
 		m, err := models.New(n.Name, models.Config{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,8 @@
 package models
 
 import (
+	"cmp"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 )
@@ -21,17 +23,38 @@ type Trunk struct {
 }
 
 // newTrunk returns a trunk with the stem of He et al. 2015, table 1, which reduces images to a
-// quarter of their size.
+// quarter of their size, unless c has another.
 func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
+	conv, pool := stemLayers(c, cmp.Or(c.stem, 4), 64)
 	t := Trunk{
-		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
+		Conv1:   conv,
 		BN1:     nn.NewBatchNorm2d(64),
-		MaxPool: nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
+		MaxPool: pool,
 		FC:      nn.NewLinear(512*expansion, c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 	s := stages(c, 64, imagenetWidths, expansion, block)
 	t.Layer1, t.Layer2, t.Layer3, t.Layer4 = s[0], s[1], s[2], s[3]
 	return t
+}
+
+// newStem returns the layers of a stem of the given width: a convolution, batch norm and ReLU, and for 4
+// max pooling.
+func newStem(c Config, width int) nn.Sequential {
+	conv, pool := stemLayers(c, max(c.stem, 1), width)
+	s := nn.Sequential{conv, nn.NewBatchNorm2d(width), nn.ReLU{}}
+	if pool.Kernel > 0 {
+		s = append(s, pool)
+	}
+	return s
+}
+
+// stemLayers returns the convolution of a stem, and its max pooling, with Kernel 0 if there is none.
+func stemLayers(c Config, stem, width int) (*nn.Conv2d, nn.MaxPool2d) {
+	if stem == 4 {
+		return nn.NewConv2d(c.Channels, width, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
+			nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}
+	}
+	return nn.NewConv2d(c.Channels, width, 3, nn.Conv{Stride: stem, Padding: 1, NoBias: true, Blank: c.Blank}), nn.MaxPool2d{}
 }
 
 // through computes m, the network that contains t, with visit in place of the blocks' Forward.

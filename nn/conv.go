@@ -18,6 +18,7 @@ type Conv struct {
 	Stride, Padding, Dilation, Groups int // zero: 1, 0, 1, 1
 	NoBias                            bool
 	ZeroInit                          bool // weight and bias start at 0 in every scheme, for the end of a residual branch
+	Identity                          bool // the first filters start as the identity in every scheme: filter i returns channel i, as by torch.nn.init.dirac_
 	Blank                             bool // weight and bias are 0 until Init or a state dict sets them, which saves generating random numbers
 	// Width, if it is not nil, holds kernel, stride, padding and dilation along the
 	// width; the values above then apply to the height only.
@@ -32,6 +33,7 @@ type Conv2d struct {
 	Bias     *Parameter // [Cout], or nil
 	Geometry graph.Conv2d
 	ZeroInit bool // see Conv
+	Identity bool // see Conv
 }
 
 // NewConv2d returns a convolution with a square kernel (see Conv.Width for
@@ -53,7 +55,7 @@ func NewConv2d(in, out, kernel int, c ...Conv) *Conv2d {
 			StrideH: h.Stride, StrideW: w.Stride, PadH: h.Padding, PadW: w.Padding,
 			DilationH: h.Dilation, DilationW: w.Dilation, Groups: groups,
 		},
-		ZeroInit: conf.ZeroInit,
+		ZeroInit: conf.ZeroInit, Identity: conf.Identity,
 	}
 	if !conf.NoBias {
 		l.Bias = parameter(out)
@@ -105,6 +107,26 @@ func (l *Conv2d) Init(s Scheme, source func(name string) *Source) {
 		return
 	}
 	initWeightAndBias(s, l.Weight, l.Bias, source)
+	if l.Identity {
+		identityFilters(l.Weight.Value)
+	}
+}
+
+// identityFilters sets the first filters of a weight [out, in, ...] to those that return a channel each:
+// 1 in the middle of channel i of filter i, and 0 elsewhere
+// (https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.dirac_).
+func identityFilters(weight *tensor.Tensor) {
+	s := weight.Shape()
+	size, middle := s[1:].Numel(), 0
+	field := s[2:].Numel()
+	for _, side := range s[2:] {
+		middle = middle*side + side/2
+	}
+	for i := range min(s[0], s[1]) {
+		filter := weight.Data()[i*size:][:size]
+		clear(filter)
+		filter[i*field+middle] = 1
+	}
 }
 
 func (l *Conv2d) String() string {

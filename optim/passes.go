@@ -29,6 +29,40 @@ func (a *Averaged) Update(param, grad []float32, slots [][]float32, lr float32, 
 	}
 }
 
+// Lookahead is an updater that moves slow weights, in a slot of each variable, towards the variable,
+// and continues from there (Zhang et al. 2019, https://arxiv.org/abs/1907.08610, algorithm 1):
+//
+//	slow = (1-Weight)*slow + Weight*param
+//	param = slow
+//
+// A Weight of 1 begins, and one of 0 goes back to the slow weights.
+type Lookahead struct {
+	TotalSlots int // total number of slots
+	At         int // index of the slow weights' slot
+	Weight     float32
+}
+
+// Slots returns TotalSlots.
+func (l *Lookahead) Slots() int { return l.TotalSlots }
+
+// Update makes the pass over one variable.
+func (l *Lookahead) Update(param, _ []float32, slots [][]float32, _ float32, _ int) {
+	slow := slots[l.At][:len(param)]
+	switch l.Weight {
+	case 0:
+		copy(param, slow)
+		return
+	case 1:
+		copy(slow, param)
+		return
+	}
+	keep := 1 - l.Weight
+	for i, v := range param {
+		v = float32(keep*slow[i]) + float32(l.Weight*v)
+		slow[i], param[i] = v, v
+	}
+}
+
 // Phase says what a Sum does in a pass.
 type Phase uint8
 

@@ -26,6 +26,10 @@ type Config struct {
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
+	// Recipe names a recipe whose settings take the place of the usual ones where a field is zero:
+	// recipe.FastName, for the least time. Empty means the usual ones.
+	Recipe string `yaml:"recipe,omitempty" json:"recipe,omitempty"`
+
 	// Task says what the model answers with: classes, labels, values or masks (see package
 	// task); empty means classes, or what TrainSet has. Columns names the columns of a list with
 	// the labels or values, separated by commas: see folder.Columns.
@@ -75,6 +79,8 @@ type Config struct {
 	ClipNorm       float64 `yaml:"clip_norm,omitempty" json:"clip_norm,omitempty"`
 	Accumulate     int     `yaml:"accumulate,omitempty" json:"accumulate,omitempty"`
 	EMA            float64 `yaml:"ema,omitempty" json:"ema,omitempty"`
+	Lookahead      float64 `yaml:"lookahead,omitempty" json:"lookahead,omitempty"`
+	NormBiasRate   float64 `yaml:"norm_bias_lr_scale,omitempty" json:"norm_bias_lr_scale,omitempty"`
 	Metric         string  `yaml:"metric,omitempty" json:"metric,omitempty"`
 	Sampler        string  `yaml:"sampler,omitempty" json:"sampler,omitempty"` // Balanced or Shuffled; empty: Shuffled
 	Patience       int     `yaml:"patience,omitempty" json:"patience,omitempty"`
@@ -137,6 +143,8 @@ const (
 
 	FreezeStem     = loop.FreezeStem
 	FreezeBackbone = loop.FreezeBackbone
+
+	FreezeNormWeights = loop.FreezeNormWeights
 )
 
 // The values for which Config.TeacherTemperature and TeacherShare stand if they are 0.

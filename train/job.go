@@ -59,6 +59,9 @@ func (j *job) readyOn(ctx context.Context, train, test data.Dataset) (Start, err
 	}
 	if j.Init != "" {
 		nn.Init(j.module, j.Seed, j.scheme)
+		if err := j.initFromImages(ctx, train); err != nil {
+			return Start{}, err
+		}
 	}
 	source, changes, err := j.judge(ctx, train)
 	if err != nil {

@@ -275,7 +275,7 @@ func TestPhotosRefused(t *testing.T) {
 		{func(c *train.Config) {}, "3 of the 40 images"},
 		{func(c *train.Config) { c.Data = dir + "/none" }, "Data: "},
 		{func(c *train.Config) { c.Holdout = 1 }, "Holdout 1: must be a share"},
-		{func(c *train.Config) { c.Augment = "wild" }, "none, flip, crop, standard, trivial, rand"},
+		{func(c *train.Config) { c.Augment = "wild" }, "none, flip, crop, shift, standard, trivial, rand"},
 		{func(c *train.Config) { c.Mixup = -1 }, "Mixup -1"},
 		{func(c *train.Config) { c.CutMix = math.NaN() }, "CutMix NaN"},
 		{func(c *train.Config) { c.RandomErasing = 2 }, "RandomErasing 2"},

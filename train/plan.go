@@ -62,6 +62,9 @@ func (c Config) plan() (p plan, err error) {
 	if err := p.checkData(); err != nil {
 		return p, err
 	}
+	if _, err := c.fast(); err != nil {
+		return p, err
+	}
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
@@ -213,6 +216,9 @@ func (p plan) checkFreeze() error {
 	if p.Freeze == "" {
 		return nil
 	}
+	if p.ZeroInit && slices.Contains(p.options().Freeze, FreezeNormWeights) {
+		return field.Errorf("{ZeroInit} beside {Freeze} norm-weights: the factors would stay 0, and with them the branches; leave one of them out")
+	}
 	m, err := p.newModule(data.Info{}, true)
 	if err != nil {
 		return err
@@ -240,7 +246,7 @@ func (p plan) options() loop.Options {
 		Batch: p.Batch, ShortLast: p.LastBatch == ShortLast, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.augment().Transform(in, p.Transform), Mix: p.augment().Mix(), Normalize: in.Preprocess.Normalize(),
-		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
+		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA, Lookahead: p.Lookahead, NormBiasRate: p.NormBiasRate,
 		Loss: p.Loss, Sampler: p.Own.Sampler, Score: p.Score,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}

@@ -32,7 +32,7 @@ func (c Config) Resolved() Config {
 	if path, err := filepath.Abs(c.Teacher); err == nil && c.Teacher != "" {
 		c.Teacher = path // for a run that is resumed from another folder
 	}
-	c = c.identified()
+	c = c.identified().byRecipe()
 	if c.IsPhotos() {
 		c = c.resolvedPhotos()
 	}

@@ -19,7 +19,11 @@ type Random interface {
 // numbers depend on nothing else, so they are the same for any number of goroutines, and a
 // training can resume at an epoch without a saved state. A loader has one Rand for each
 // batch buffer and calls Image before each image.
-type Rand struct{ stream rng.Stream }
+type Rand struct {
+	stream      rng.Stream
+	seed        uint64
+	epoch, item int
+}
 
 // Image starts the random numbers of one image.
 func (r *Rand) Image(seed uint64, epoch, index int) { r.begin(seed, epoch, index, "picture.") }
@@ -35,6 +39,7 @@ func (r *Rand) begin(seed uint64, epoch, index int, kind string) {
 		panic(tensor.Misusef("transforms.Rand: epoch %d, index %d", epoch, index))
 	}
 	r.stream.Seed(seed, uint64(epoch), uint64(index), kind)
+	r.seed, r.epoch, r.item = seed, epoch, index
 }
 
 // Uint64 implements rand.Source.

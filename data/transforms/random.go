@@ -144,6 +144,31 @@ func (t RandomHorizontalFlip) Draw(_ Image, r rand.Source) Transform {
 	return noChange
 }
 
+// AlternatingFlip mirrors left and right in every second epoch. Whether an image is mirrored in the
+// first or in the second of two epochs is random, so that two successive epochs show each image once
+// each way, where a random flip shows half of the images twice the same way (Jordan 2024,
+// https://arxiv.org/abs/2404.00498, section 3.6).
+//
+// The random numbers must come from a Rand, which knows the epoch; with others the flip is random.
+type AlternatingFlip struct{}
+
+// Apply implements Transform.
+func (t AlternatingFlip) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t AlternatingFlip) Draw(m Image, r rand.Source) Transform {
+	of, ok := r.(*Rand)
+	if !ok {
+		return RandomHorizontalFlip{}.Draw(m, r)
+	}
+	var first rng.Stream
+	first.Seed(of.seed, 0, uint64(of.item), "mirrored")
+	if (first.Uint64()&1 == 1) == (of.epoch%2 == 1) {
+		return HorizontalFlip{}
+	}
+	return noChange
+}
+
 // RandomRotation rotates an image by an angle chosen uniformly from -Degrees to Degrees
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomRotation.html).
 type RandomRotation struct {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -262,5 +263,35 @@ func BenchmarkAugment(b *testing.B) {
 				i++
 			}
 		})
+	}
+}
+
+// Two successive epochs show each image once each way, and about half of the images are mirrored in
+// the first.
+func TestAlternatingFlip(t *testing.T) {
+	m := Image{1, 1, 2, []uint8{1, 2}}
+	var r Rand
+	mirrored := func(seed uint64, epoch, index int) bool {
+		r.Image(seed, epoch, index)
+		r.Uint64() // whatever came before takes numbers
+		return AlternatingFlip{}.Apply(m, &r).Pix[0] == 2
+	}
+	const images = 1000
+	first := 0
+	for i := range images {
+		for epoch := 1; epoch < 5; epoch++ {
+			if mirrored(3, epoch, i) == mirrored(3, epoch+1, i) {
+				t.Fatalf("image %d is the same way in epochs %d and %d", i, epoch, epoch+1)
+			}
+		}
+		if mirrored(3, 1, i) {
+			first++
+		}
+	}
+	if first < 420 || first > 580 {
+		t.Errorf("%d of %d images are mirrored in the first epoch", first, images)
+	}
+	if other := slices.ContainsFunc([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, func(i int) bool { return mirrored(3, 1, i) != mirrored(4, 1, i) }); !other {
+		t.Error("another seed mirrors the same images")
 	}
 }

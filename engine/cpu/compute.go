@@ -25,6 +25,9 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 		in[i] = b.act(v)
 	}
 	out := b.act(s.Out)
+	if f, ok := b.byTable(s, in, out); ok {
+		return f, nil
+	}
 	if f, ok := elementwise(b.set, s.Op); ok {
 		return b.inPieces(s, in, out, f), nil
 	}

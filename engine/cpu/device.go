@@ -44,6 +44,7 @@ type Device struct {
 	direct bool
 	forced *tiling // set by tests
 	images *imageUpload
+	tables bf16Tables
 }
 
 // New returns a CPU device. It fails if this machine or this build cannot run the

@@ -18,7 +18,7 @@ import (
 // bit, with every kernel, in both precisions, fused or not.
 func TestZeroInitBlocksAreIdentities(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
-	for _, name := range []string{"d2l-resnet18", "resnet18", "resnet50", "resnext50_32x4d", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8", "resnet9-32"} {
+	for _, name := range []string{"d2l-resnet18", "resnet18", "resnet50", "resnext50_32x4d", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8", "resnet9-32", "whitened-resnet8"} {
 		e, err := models.Lookup(name)
 		if err != nil {
 			t.Fatal(err)

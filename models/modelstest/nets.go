@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Nets describes networks in PyTorch: torchvision's, those of testdata/residual_nets.py and
-// testdata/resnet9.py or, in part, pytorchcv's. The script testdata/torchvision_nets.py documents the values.
+// Nets describes networks in PyTorch: torchvision's, those of testdata/residual_nets.py,
+// testdata/resnet9.py, testdata/whitened.py or, in part, pytorchcv's. The script testdata/torchvision_nets.py documents the values.
 type Nets struct {
 	Torch       string `json:"torch"` // versions
 	Torchvision string `json:"torchvision"`

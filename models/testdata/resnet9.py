@@ -1,5 +1,5 @@
-"""David Page's ResNet-9 with 32 channels in its first layer and an ordinary linear
-layer, in PyTorch. Writes resnet9.json beside itself, in the form of
+"""David Page's ResNet-9 in several widths, with biases in its last layer, in PyTorch,
+and variants with other stems of it and of torchvision's resnet18. Writes resnet9.json and stems.json beside itself, in the form of
 torchvision_nets.json; made with PyTorch 2.15.0 on one thread:
 
     python3 resnet9.py
@@ -7,6 +7,7 @@ torchvision_nets.json; made with PyTorch 2.15.0 on one thread:
 The layers follow https://github.com/davidcpage/cifar10-fast (dawn.py).
 """
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
@@ -27,10 +28,17 @@ class Block(nn.Module):
         return x + self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x))))))
 
 
+def stem(width, divides):
+    """3x3 convolutions of stride 1 or 2, or a 7x7 one of stride 2 with max pooling."""
+    if divides == 4:
+        return nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    return nn.Sequential(nn.Conv2d(3, width, 3, divides, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+
+
 class ResNet9(nn.Module):
-    def __init__(self, width):
+    def __init__(self, width, divides=1):
         super().__init__()
-        self.prep = layer(3, width)
+        self.prep = stem(width, divides)
         self.layer1 = layer(width, 2 * width, nn.MaxPool2d(2))
         self.layer2 = layer(2 * width, 4 * width, nn.MaxPool2d(2))
         self.layer3 = layer(4 * width, 8 * width, nn.MaxPool2d(2))
@@ -39,7 +47,7 @@ class ResNet9(nn.Module):
 
     def forward(self, x):
         x = self.res3(self.layer3(self.layer2(self.res1(self.layer1(self.prep(x))))))
-        return self.fc(self.pool(x).flatten(1))
+        return self.fc(0.125 * self.pool(x).flatten(1))
 
 
 def margin(net, x):
@@ -64,8 +72,26 @@ def margin(net, x):
 
 relu_margin, torchvision_nets.margin = torchvision_nets.margin, margin
 
+class ResNet18(torchvision.models.ResNet):
+    """torchvision's resnet18 with a 3x3 stem, and without its max pooling."""
+
+    def __init__(self, divides):
+        super().__init__(torchvision.models.resnet.BasicBlock, [2, 2, 2, 2])
+        self.conv1 = nn.Conv2d(3, 64, 3, divides, 1, bias=False)
+        del self.maxpool
+
+    def forward(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.avgpool(x).flatten(1))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torchvision_nets.SIZE, torchvision_nets.SHIFT, torchvision_nets.TRIALS = 16, 1.0, 400
-    nets = {"resnet9-32": lambda: ResNet9(32)}
+    nets = {f"resnet9-{w}": lambda w=w: ResNet9(w) for w in (16, 32, 64)}
     torchvision_nets.write("resnet9.json", nets, list(nets))
+    torchvision_nets.SIZE, torchvision_nets.BATCH = 64, 8
+    nets = {f"resnet9-16-s{s}": lambda s=s: ResNet9(16, s) for s in (2, 4)}
+    nets.update({f"resnet18-s{s}": lambda s=s: ResNet18(s) for s in (1, 2)})
+    torchvision_nets.write("stems.json", nets, [])

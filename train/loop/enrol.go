@@ -56,8 +56,11 @@ func (t *trainee) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, er
 	t.compiled = true
 	for i, u := range updates {
 		updates[i].Rate = t.rates[u.Variable]
+		if factor := t.options.NormBiasRate; factor != 0 && t.normBias[u.Variable] {
+			updates[i].Gradient = u.Gradient.Scale(factor)
+		}
 	}
-	if t.options.EMA > 0 {
+	if t.options.EMA > 0 || t.options.Lookahead > 0 {
 		for _, b := range t.average.buffers(g) {
 			updates = append(updates, engine.Update{Variable: b})
 		}

@@ -13,8 +13,9 @@ import (
 
 // Words that Options.Freeze accepts in addition to name prefixes.
 const (
-	FreezeStem     = "stem"     // the layers before the first block
-	FreezeBackbone = "backbone" // all layers but the head, as nn.Head says; it is the last linear layer unless it was replaced
+	FreezeStem        = "stem"         // the layers before the first block
+	FreezeNormWeights = "norm-weights" // the factors of batch norms, which stay 1 in a new network
+	FreezeBackbone    = "backbone"     // all layers but the head, as nn.Head says; it is the last linear layer unless it was replaced
 )
 
 // group is a set of parameters with one learning rate: the stem, a block or the head.
@@ -103,7 +104,11 @@ func (t *trainee) choose() error {
 	if len(t.trained) == 0 {
 		return field.Errorf("{Freeze} %s leaves nothing to train", strings.Join(t.options.Freeze, ","))
 	}
-	t.rates = map[*graph.Variable]float32{}
+	t.rates, t.normBias = map[*graph.Variable]float32{}, map[*graph.Variable]bool{}
+	all := nn.Named(t.module)
+	for _, p := range all {
+		t.normBias[p.Variable] = strings.HasSuffix(p.Name, ".bias") && normalises(all, layerOf(p.Name))
+	}
 	for i, part := range parts {
 		rate := rateOf(t.options, i, len(parts))
 		for _, p := range part {
@@ -127,19 +132,20 @@ func rateOf(o Options, i, groups int) float32 {
 
 // freeze returns the variables that Options.Freeze names. A word that names none is an error.
 func (t *trainee) freeze(parts []group) (map[*graph.Variable]bool, error) {
-	frozen := map[*graph.Variable]bool{}
+	frozen, all := map[*graph.Variable]bool{}, nn.Named(t.module)
 	for _, word := range t.options.Freeze {
 		word = strings.TrimSpace(word)
 		found := false
 		for i, part := range parts {
 			for _, p := range part {
-				if word == FreezeStem && i == 0 || word == FreezeBackbone && i < len(parts)-1 || word != "" && (p.Name == word || strings.HasPrefix(p.Name, word+".")) {
+				if word == FreezeStem && i == 0 || word == FreezeBackbone && i < len(parts)-1 ||
+					word == FreezeNormWeights && strings.HasSuffix(p.Name, ".weight") && normalises(all, layerOf(p.Name)) || word != "" && (p.Name == word || strings.HasPrefix(p.Name, word+".")) {
 					frozen[p.Variable], found = true, true
 				}
 			}
 		}
 		if !found {
-			return nil, field.Errorf("{Freeze} %q is no part of %s; use stem, backbone or prefixes of names, of which the first are %s",
+			return nil, field.Errorf("{Freeze} %q is no part of %s; use stem, backbone, norm-weights or prefixes of names, of which the first are %s",
 				word, nn.Class(t.module), strings.Join(tops(t.module), ", "))
 		}
 	}

@@ -76,6 +76,16 @@ type Options struct {
 	// as the model; Fit leaves them in the module.
 	EMA float64
 
+	// Lookahead, from 0 to below 1, makes the training go back to slow weights; 0 means no. From 30 %
+	// of the steps on, after every fifth step n of N,
+	//
+	//	slow = r*slow + (1-r)*weight,  weight = slow,  r = Lookahead^5 (n/N)^3
+	//
+	// so that the weights move fast at first and are averages at the end (Jordan 2024,
+	// https://arxiv.org/abs/2404.00498, section 3.4, has 0.95). The running statistics of batch norms
+	// take part. An epoch ends with the slow weights.
+	Lookahead float64
+
 	// Metric chooses the best epoch; empty means the one of DefaultMetric. Patience ends the
 	// training after so many epochs without a better one; 0 trains for all epochs.
 	Metric   Metric
@@ -85,7 +95,7 @@ type Options struct {
 	Score func(Epoch) float64
 
 	// Freeze names the parts of the module that are not trained: FreezeStem, FreezeBackbone,
-	// or prefixes of parameter names, such as layer1 or layer4.0. Gradients that only frozen
+	// FreezeNormWeights, or prefixes of parameter names, such as layer1 or layer4.0. Gradients that only frozen
 	// parameters need are not computed. Frozen batch norms use their running statistics and
 	// do not update them, as with timm's freeze.
 	Freeze []string
@@ -96,6 +106,11 @@ type Options struct {
 	// each block, and the last layer has the full rate. Only one of the two may be set.
 	BackboneRate float64
 	LayerDecay   float64
+
+	// NormBiasRate multiplies the learning rate of the biases of batch norms, but not their weight decay,
+	// by multiplying their gradients; 0 means 1. It is for sgd, whose steps are proportional to the
+	// gradients. ClipNorm sees the larger gradients.
+	NormBiasRate float64
 
 	// GradientNorm computes the norm of the gradient of the first trained layer's weight. It
 	// changes no other result.
@@ -149,6 +164,12 @@ func (o Options) Check() error {
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {
 		return field.Errorf("{BackboneRate} %v and {LayerDecay} %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)
+	}
+	if o.EMA != 0 && o.Lookahead != 0 {
+		return field.Errorf("{EMA} %v and {Lookahead} %v: both are averages of the weights; give one of them", o.EMA, o.Lookahead)
+	}
+	if name := (optim.SGD{}).Name(); o.NormBiasRate != 0 && o.Optimizer != nil && o.Optimizer.Name() != name {
+		return field.Errorf("{NormBiasRate} %v with the optimiser %s, whose steps are not proportional to the gradients; leave it out, or use sgd", o.NormBiasRate, o.Optimizer.Name())
 	}
 	for i, w := range o.ClassWeights {
 		if !(w > 0) || math.IsInf(float64(w), 1) {

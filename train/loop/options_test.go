@@ -295,6 +295,9 @@ func TestInvalidOptions(t *testing.T) {
 		"BackboneRate -1":         {BackboneRate: -1},
 		"LayerDecay 1.5":          {LayerDecay: 1.5},
 		"give one of them":        {LayerDecay: 0.5, BackboneRate: 0.5},
+		"Lookahead 1":             {Lookahead: 1},
+		"EMA 0.9 and Lookahead":   {EMA: 0.9, Lookahead: 0.95},
+		"NormBiasRate 2":          {NormBiasRate: 2, Optimizer: optim.AdamW{}},
 		`Freeze "layer9"`:         {Freeze: []string{"stem", "layer9"}},
 		"leaves nothing to train": {Freeze: []string{"backbone", "8"}},
 	} {

@@ -41,7 +41,7 @@ func (t *Trainer) Restore(s State) error {
 		return err
 	}
 	t.past, t.totals = s.Totals, s.Totals
-	return nil
+	return t.restoreLookahead()
 }
 
 // state returns the trained values, the optimiser's state and the averages, without Totals.

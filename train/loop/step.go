@@ -75,6 +75,7 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		t.apply(p, lr, 1)
 	}
 	if err == nil {
+		t.lookAhead(p)
 		t.steps++
 	}
 	return loss, hits, err

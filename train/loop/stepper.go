@@ -53,7 +53,8 @@ type Shapes struct {
 //
 // loss computes one number from the outputs of m and the targets, such as
 // nn.CrossEntropyLoss{}.Forward. Of o these fields have an effect: Optimizer (nil means plain
-// gradient descent), Precision, Recompute, Freeze, BackboneRate, LayerDecay, EMA and ClipNorm.
+// gradient descent), Precision, Recompute, Freeze, BackboneRate, LayerDecay,
+// NormBiasRate, EMA and ClipNorm.
 // The others describe the loop of a Trainer, and one that is given is an error.
 func Compile(dev engine.Device, m nn.Module, loss nn.Loss, shapes Shapes, o Options) (*Stepper, error) {
 	if m == nil || loss == nil {
@@ -85,7 +86,7 @@ func (o Options) ofLoops() string {
 		{o.Batch != 0, "Batch"}, {o.ShortLast, "ShortLast"}, {o.Epochs != 0, "Epochs"}, {o.Schedule != nil, "Schedule"}, {o.Seed != 0, "Seed"},
 		{o.Workers != 0, "Workers"}, {o.Sampler != nil, "Sampler"}, {o.Transform != nil, "Transform"}, {o.Mix != nil, "Mix"},
 		{o.Normalize.Mean != nil || o.Normalize.Std != nil, "Normalize"}, {o.LabelSmoothing != 0, "LabelSmoothing"}, {o.ClassWeights != nil, "ClassWeights"},
-		{o.Loss != nil, "Loss"}, {o.Teacher != nil, "Teacher"}, {o.Accumulate != 0, "Accumulate"}, {o.Metric != "", "Metric"},
+		{o.Loss != nil, "Loss"}, {o.Teacher != nil, "Teacher"}, {o.Accumulate != 0, "Accumulate"}, {o.Lookahead != 0, "Lookahead"}, {o.Metric != "", "Metric"},
 		{o.Patience != 0, "Patience"}, {o.Score != nil, "Score"}, {o.GradientNorm, "GradientNorm"},
 	} {
 		if f.set {

@@ -22,9 +22,11 @@ type trainee struct {
 	compiled  bool                // a step was compiled, so both are known
 	frozen    []*graph.Variable   // frozen parameters and buffers
 	rates     map[*graph.Variable]float32
-	update    optim.Averaged // the optimiser with clipping and averaging
+	normBias  map[*graph.Variable]bool // the biases of batch norms
+	update    optim.Averaged           // the optimiser with clipping and averaging
 	sum       gradientSum
 	average   average
+	ahead     lookahead
 }
 
 // average maintains the moving averages of Options.EMA, of trained parameters and of the
@@ -35,6 +37,13 @@ type average struct {
 	other map[*graph.Variable]*tensor.Tensor // the trained values, while stand is true
 	stand bool                               // the module and the device hold the averages instead of the trained values
 	seen  []*graph.Variable                  // the last result of buffers
+}
+
+// lookahead is the state of Options.Lookahead. The slow weights are in a slot of each variable.
+type lookahead struct {
+	optim.Lookahead
+	begun  bool // the slots hold the slow weights
+	looked int  // the last step of the optimiser after which it was due, or was not
 }
 
 // gradientSum accumulates the gradients of several batches, each with a weight that depends

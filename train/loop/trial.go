@@ -78,6 +78,7 @@ func (t *Trainer) restart() error {
 	t.steps = 0
 	t.sum.clear()
 	t.store.Reset()
+	t.ahead.begun, t.ahead.looked = false, 0
 	return t.average.start(&t.trainee)
 }
 

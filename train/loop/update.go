@@ -16,16 +16,20 @@ func (t *trainee) prepare() {
 		t.update.At, t.average.at = n, n
 		n++
 	}
+	if t.options.Lookahead > 0 {
+		t.ahead.At = n
+		n++
+	}
 	if t.options.Accumulate > 1 {
 		t.sum.At, t.sum.mean.At, t.sum.mean.Phase = n, n, optim.SumReplace
 		n++
 	}
-	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots = n, n, n
+	t.update.TotalSlots, t.sum.TotalSlots, t.sum.mean.TotalSlots, t.ahead.TotalSlots = n, n, n, n
 }
 
 // plain reports whether a step consists of the optimiser's update alone.
 func (t *trainee) plain() bool {
-	return t.options.Accumulate == 1 && t.options.EMA == 0 && t.options.ClipNorm == 0
+	return t.options.Accumulate == 1 && t.options.EMA == 0 && t.options.Lookahead == 0 && t.options.ClipNorm == 0
 }
 
 // weigh prepares the sum for the gradient of a batch and returns the batch's weight. The
@@ -83,6 +87,7 @@ func (t *Trainer) Flush(lr float32) error {
 		return errGradient
 	}
 	t.apply(p, lr, 1)
+	t.lookAhead(p)
 	return nil
 }
 

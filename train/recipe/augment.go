@@ -15,11 +15,13 @@ type Augmentation struct{ Name, About string }
 // (https://github.com/pytorch/vision/blob/main/references/classification/presets.py), and
 // crop is that of He et al. for CIFAR (https://arxiv.org/abs/1512.03385, section 4.2): a
 // random part of 32 by 32 pixels from an image with 4 black pixels on each side, and flips.
+// shift is that of Jordan for CIFAR-10 (https://arxiv.org/abs/2404.00498).
 func Augmentations() []Augmentation {
 	return []Augmentation{
 		{"none", "every epoch sees the same images"},
 		{"flip", "RandomHorizontalFlip"},
 		{"crop", "RandomCrop with a padding of an eighth, and flip"},
+		{"shift", "RandomCrop with a reflected padding of a sixteenth, and AlternatingFlip"},
 		{"standard", "RandomResizedCrop and flip"},
 		{"trivial", "standard and TrivialAugmentWide"},
 		{"rand", "standard and RandAugment"},
@@ -65,6 +67,8 @@ func (a Augment) Transform(in prepare.Input, own transforms.Transform) transform
 		}
 	case "crop":
 		all = append(all, transforms.RandomCrop{Size: size, Padding: max(size/8, 1)}, transforms.RandomHorizontalFlip{})
+	case "shift":
+		all = append(all, transforms.RandomCrop{Size: size, Padding: max(size/16, 1), Mode: transforms.PadReflect}, transforms.AlternatingFlip{})
 	case "trivial":
 		all = append(all, transforms.RandomHorizontalFlip{}, transforms.TrivialAugmentWide{Sampling: transforms.SampleBilinear})
 	case "rand":

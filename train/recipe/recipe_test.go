@@ -180,3 +180,19 @@ func TestAugmentMix(t *testing.T) {
 		}
 	}
 }
+
+// A small set gets smaller batches, and passes enough for the steps.
+func TestFast(t *testing.T) {
+	for _, c := range []struct{ images, batch, repeat int }{{0, 1024, 0}, {50000, 1024, 0}, {12000, 256, 0}, {2000, 64, 0}, {100, 64, 15}} {
+		q, err := recipe.Fast("", "", c.images, 3)
+		if err != nil || q.Batch != c.batch || q.Repeat != c.repeat {
+			t.Errorf("%d images: batches of %d, %d passes in an epoch, %v; want %d and %d", c.images, q.Batch, q.Repeat, err, c.batch, c.repeat)
+		}
+		if _, err := optim.ParseSchedule(q.Schedule, recipe.FastLR(q.Batch)); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := recipe.FastLR(512); got != 0.75 {
+		t.Errorf("the rate of batches of 512 is %v", got)
+	}
+}
