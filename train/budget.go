@@ -81,12 +81,15 @@ func (c Config) taking(r recipe.Photos) Config {
 		c.Model, c.Blocks = r.Model, r.Blocks
 	}
 	if f.size {
-		c.Resize = r.Resize
+		c.Resize = r.SizeFor(f.side)
 		if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
 			c.Resize = e.Height
 		}
 		if f.shorter {
-			c.ResizeShorter = 0
+			c.ResizeShorter = recipe.PhotoShorter(c.Resize, f.side)
+		}
+		if f.augment && c.Freeze != FreezeBackbone {
+			c.Augment = recipe.PhotoAugment(c.Resize, f.side)
 		}
 	}
 	if f.batch {

@@ -51,7 +51,7 @@ func TestOffers(t *testing.T) {
 		}
 		return all
 	}
-	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.5", "resnet18 [] 128/146 by 32 at 0.05 of 0.35", "resnet18 [] 224/256 by 32 at 0.05 of 0.08"
+	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.5", "resnet18 [] 128/146 by 32 at 0.05 of 0.35", "resnet18 [] 160/160 by 32 at 0.05 of 0.08"
 	for _, c := range []struct {
 		config Config
 		images int

@@ -103,6 +103,7 @@ type Config struct {
 	Forecast *Forecast `yaml:"-" json:"-"`
 
 	chosenFor int    // training images by which Resolved chose settings; 0: nothing was chosen
+	sizedFor  int    // median of the shorter sides of the images by which Resolved chose Resize; 0: it was given, or the sides are unknown
 	free      *unset // the settings that a budget may choose; nil without a budget
 
 	asked map[string]bool // the fields that were given, by name; nil before Resolved

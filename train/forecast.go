@@ -35,8 +35,9 @@ func (f *Forecast) fits(bytes int64) error {
 
 // unset records which settings were not given, so that a budget may choose them.
 type unset struct {
-	model, size, shorter, batch, rate, crop, epochs bool
+	model, size, shorter, batch, rate, augment, crop, epochs bool
 
 	images int // training images, if they were counted
+	side   int // the median of the shorter sides of the images, in pixels; 0 if it is not known
 	repeat int // Config.Repeat as given
 }
