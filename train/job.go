@@ -28,6 +28,7 @@ type job struct {
 	native  data.Info
 	photos  *Photos // nil for a data set with a name
 	summary Summary
+	pace    *pace    // of a budget; nil without one
 	chosen  []string // what Forecast.Budget chose, and why
 	called  string   // the name of the data in the model files of a resumed run
 	best    best     // of the completed epochs
@@ -87,8 +88,10 @@ func (j *job) prepare(ctx context.Context, train, test data.Dataset) (s Start, e
 		return s, err
 	}
 	_, s.Probe = m.(*headOnly)
-	j.trainer, err = j.plan.trainer(j.dev, m, of, tests)
-	return s, err
+	if j.trainer, err = j.plan.trainer(j.dev, m, of, tests); err != nil {
+		return s, err
+	}
+	return s, j.lengthen()
 }
 
 // settingsFile is the content of settings.yaml.
@@ -102,8 +105,7 @@ type settingsFile struct {
 // start writes the settings and the record of the images, opens the metrics, and announces
 // the run.
 func (j *job) start(s Start) error {
-	residual, goVersion := checkpoint.Versions()
-	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
+	err := j.writeSettings()
 	if err != nil {
 		return err
 	}
@@ -133,6 +135,12 @@ func (j *job) start(s Start) error {
 	s.Dir = j.folder.Dir
 	j.announce(s)
 	return nil
+}
+
+// writeSettings writes settings.yaml.
+func (j *job) writeSettings() error {
+	residual, goVersion := checkpoint.Versions()
+	return j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
 }
 
 // announce calls OnStart.

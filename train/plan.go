@@ -65,6 +65,9 @@ func (c Config) plan() (p plan, err error) {
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
+	if err := p.checkLength(); err != nil {
+		return p, err
+	}
 	if err := p.checkAnswers(); err != nil {
 		return p, err
 	}

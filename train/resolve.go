@@ -245,6 +245,11 @@ func (c Config) ruled(images int) Config {
 	if c.Weights != "" {
 		rule = recipe.Tuned()
 	}
+	return c.ruledBy(rule, images)
+}
+
+// ruledBy is ruled by another rule.
+func (c Config) ruledBy(rule recipe.Rule, images int) Config {
 	c.Batch = cmp.Or(c.Batch, min(rule.Batch, max(images, 1)))
 	step := c.Batch * max(c.Accumulate, 1)
 	if c.Epochs == 0 {
@@ -289,7 +294,7 @@ func (c Config) noting() Config {
 	if c.free == nil && c.Forecast != nil && c.Forecast.Budget > 0 {
 		c.free = &unset{
 			model: c.Model == "" && c.Blocks == nil, size: c.Resize == 0, shorter: c.ResizeShorter == 0,
-			batch: c.Batch == 0, rate: c.LR == 0, augment: c.Augment == "", crop: c.CropScale == 0, epochs: c.Epochs == 0, repeat: c.Repeat,
+			batch: c.Batch == 0, rate: c.LR == 0, augment: c.Augment == "", crop: c.CropScale == 0, cropScale: c.CropScale, epochs: c.Epochs == 0, repeat: c.Repeat,
 		}
 	}
 	return c

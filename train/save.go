@@ -98,8 +98,14 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	if e.Best {
 		j.best = best{e.Epoch, e.Measured(), e.Score}
 	}
+	decided := j.decided()
 	if err := j.saveState(m, r.Seconds); err != nil {
 		return err
+	}
+	if decided { // after the state, whose length OpenRun takes
+		if err := j.writeSettings(); err != nil {
+			return err
+		}
 	}
 	return j.saveModels(m, nn.StateDict(j.module), e.Best)
 }

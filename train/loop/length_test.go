@@ -14,7 +14,7 @@ import (
 // start, also from a state between its epochs; a last epoch may be shorter.
 func TestSetLength(t *testing.T) {
 	o := Options{Batch: 30, Epochs: 3, Seed: 2, Optimizer: optim.SGD{Momentum: 0.9}, Schedule: optim.Cosine{Base: 0.1}} // 3 batches an epoch
-	of := func(answers map[int]int) func(int) int { // the latest answer counts
+	of := func(answers map[int]int) func(int) int {                                                                     // the latest answer counts
 		return func(batches int) (n int) {
 			for at := range batches + 1 {
 				if answers[at] > 0 {

@@ -70,6 +70,7 @@ var table = []Setting{
 	{Field: "Recompute", Key: "recompute", Group: Device, Result: true, Zero: true, Range: said("true or false"), Also: []string{"grad_checkpointing", "gradient_checkpointing"}, Help: "compute activations again for the gradients, to save memory", More: "Only some activations are retained. The result is the same to the last bit, in half the memory or less in deep nets, for at most one more forward pass a step."},
 
 	{Field: "LastBatch", Key: "last_batch", Group: NoFlag, Result: true, Default: "even", Range: words("even", "short"), Help: "what the last batch of an epoch holds: even, so that the last two share their images where it would hold few, or short, what is left"},
+	{Field: "Length", Key: "length", Group: NoFlag, Result: true, Range: Range{Max: math.MaxInt32, Must: "pairs of numbers of batches", Such: "0,1200,400,1100"}, Help: "how a budget decided the length of the training while it went on: pairs of the batches made until then and the batches of the whole training, of which the latest counts. A training from these settings has the same bits"},
 	{Field: "GradientNorm", Key: "gradient_norm", Group: NoFlag, Result: true, Range: said("true or false"), Help: "add the column grad_norm to the metrics: the L2 norm of the gradient of the first layer's weight"},
 	{Field: "OwnParts", Key: "own", Group: NoFlag, Result: true, Help: "parts of the training that were a program's own, with their types. Resolved records them; to resume the run, its program must give the same values again"},
 }
