@@ -189,3 +189,11 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 	s.Estimate = &c.Estimate
 	return s, nil
 }
+
+// paced makes the training follow a pace.
+func (j *job) paced(p *pace) {
+	j.pace = p
+	p.batchesAfter(0)
+	j.trainer.SetLength(p.batchesAfter)
+	j.decided()
+}

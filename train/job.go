@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
@@ -173,4 +174,17 @@ func (j *job) extraMetrics() (list []Metric) {
 		}
 	}
 	return list
+}
+
+// lengthen makes the training as long as Config.Length says, if it does.
+func (j *job) lengthen() error {
+	if len(j.Length) == 0 {
+		return nil
+	}
+	if n := epochsIn(j.Length, j.trainer.Batches()); n != j.Epochs {
+		return field.Errorf("{Epochs} %d: the settings have a length of %d batches, decided by a {Budget}, which are %d epochs of these images; leave the epochs out, or start a new training without that length", j.Epochs, j.Length[len(j.Length)-1], n)
+	}
+	length := j.Length
+	j.trainer.SetLength(func(batches int) int { return lengthAfter(length, batches) })
+	return nil
 }

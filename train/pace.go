@@ -2,10 +2,8 @@ package train
 
 import (
 	"math"
-	"slices"
 	"time"
 
-	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/train/foresight"
 )
 
@@ -104,56 +102,4 @@ func (p *pace) tested() {
 	}
 	p.each = p.now().Sub(p.ended)
 	p.idle, p.ended = p.idle+p.each, time.Time{}
-}
-
-// paced makes the training follow a pace.
-func (j *job) paced(p *pace) {
-	j.pace = p
-	p.batchesAfter(0)
-	j.trainer.SetLength(p.batchesAfter)
-	j.decided()
-}
-
-// decided takes the length that was decided so far into the settings, and reports whether it has
-// changed.
-func (j *job) decided() bool {
-	if j.pace == nil || slices.Equal(j.Length, j.pace.length) {
-		return false
-	}
-	j.Length = slices.Clone(j.pace.length)
-	j.Epochs = epochsIn(j.Length, j.trainer.Batches())
-	return true
-}
-
-// epochsIn returns the epochs of a length, the last of which may be shorter.
-func epochsIn(length []int, batches int) int { return (length[len(length)-1] + batches - 1) / batches }
-
-// lengthen makes the training as long as Config.Length says, if it does.
-func (j *job) lengthen() error {
-	if len(j.Length) == 0 {
-		return nil
-	}
-	if n := epochsIn(j.Length, j.trainer.Batches()); n != j.Epochs {
-		return field.Errorf("{Epochs} %d: the settings have a length of %d batches, decided by a {Budget}, which are %d epochs of these images; leave the epochs out, or start a new training without that length", j.Epochs, j.Length[len(j.Length)-1], n)
-	}
-	length := j.Length
-	j.trainer.SetLength(func(batches int) int {
-		n := length[1]
-		for i := 0; i+1 < len(length) && length[i] <= batches; i += 2 {
-			n = length[i+1]
-		}
-		return n
-	})
-	return nil
-}
-
-// checkLength returns an error unless Length has pairs that a budget can have decided.
-func (c Config) checkLength() error {
-	l := c.Length
-	for i := range l {
-		if len(l)%2 != 0 || l[0] != 0 || i%2 == 1 && l[i] <= l[i-1] || i > 1 && i%2 == 0 && l[i] <= l[i-2] {
-			return field.Errorf("{Length} %v: give pairs of batches made and batches in all, the first of them 0 and a number, as a budget recorded them", l)
-		}
-	}
-	return nil
 }

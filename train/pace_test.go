@@ -51,7 +51,7 @@ func TestPaceKeepsTheTime(t *testing.T) {
 			if n := len(p.length); n > 2*decisions || n%2 != 0 {
 				t.Errorf("%s: %d numbers", name, n)
 			}
-			if err := (Config{Length: p.length}).checkLength(); err != nil {
+			if err := checkLength(p.length); err != nil {
 				t.Error(err)
 			}
 		}
@@ -70,11 +70,11 @@ func TestPaceEnds(t *testing.T) {
 // Numbers that no budget decided are refused.
 func TestCheckLength(t *testing.T) {
 	for _, l := range [][]int{{1}, {0, 0}, {1, 5}, {0, 5, 5, 5}, {0, 5, 0, 6}, {0, 5, 3}} {
-		if (Config{Length: l}).checkLength() == nil {
+		if checkLength(l) == nil {
 			t.Errorf("%v", l)
 		}
 	}
-	if err := (Config{Length: []int{0, 5, 3, 9, 4, 6}}).checkLength(); err != nil {
+	if err := checkLength([]int{0, 5, 3, 9, 4, 6}); err != nil {
 		t.Error(err)
 	}
 }

@@ -65,7 +65,7 @@ func (c Config) plan() (p plan, err error) {
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
-	if err := p.checkLength(); err != nil {
+	if err := checkLength(p.Length); err != nil {
 		return p, err
 	}
 	if err := p.checkAnswers(); err != nil {

@@ -162,3 +162,14 @@ func (r *row) set(m Metric, value *number.Float) {
 		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
 	}[m] = value
 }
+
+// decided takes the length that was decided so far into the settings, and reports whether it has
+// changed.
+func (j *job) decided() bool {
+	if j.pace == nil || slices.Equal(j.Length, j.pace.length) {
+		return false
+	}
+	j.Length = slices.Clone(j.pace.length)
+	j.Epochs = epochsIn(j.Length, j.trainer.Batches())
+	return true
+}
