@@ -29,25 +29,23 @@ func (c Config) title() string {
 	return fmt.Sprintf("%s at %dx%d", name, c.Resize, c.Resize)
 }
 
-// The epochs that a budget may choose, relative to those of the recipe: half of them are
-// enough for a network, the smallest network may have a quarter, and more than three times as
-// many gain little.
-const (
-	minShare, enoughShare = 4, 2
-	maxTimes              = 3
-)
+// leastSteps is the number of steps with which a training by a budget is of some use.
+const leastSteps = 20
 
 // offers returns the trainings from which a budget may choose for c, which is resolved. For a
-// user's own images, if the model or the size was not given, they follow recipe.AllPhotos up
-// to the recipe that suits the number of images, the smallest first. Otherwise there is only c.
+// user's own images, if the model or the size was not given, they are those of recipe.OffersFor.
+// Otherwise there is only c.
 func (c Config) offers() []offer {
-	o := c.offer()
 	if !c.IsPhotos() || !c.free.model && !c.free.size {
-		return []offer{o}
+		return []offer{c.offer(0)}
 	}
 	var all []offer
-	for _, r := range recipe.AllPhotos() {
-		next := c.taking(r).offer()
+	r := recipe.ForPhotos(c.free.images)
+	for _, o := range r.OffersFor(c.free.side) {
+		if _, err := models.Lookup(o.Model); err != nil && c.free.model {
+			continue // a net of another version
+		}
+		next := c.taking(r, o).offer(o.PassesFor(c.free.images))
 		same := func(p offer) bool {
 			return p.Model == next.Model && slices.Equal(p.Blocks, next.Blocks) && p.Resize == next.Resize
 		}
@@ -55,38 +53,42 @@ func (c Config) offers() []offer {
 			all = slices.Delete(all, i, i+1)
 		}
 		all = append(all, next)
-		if r.MaxImages == 0 || c.free.images <= r.MaxImages {
-			break
-		}
 	}
 	return all
 }
 
-// offer returns the offer of c, whose settings are resolved.
-func (c Config) offer() offer {
-	o := offer{c, foresight.Offer{Name: c.title(), MinEpochs: 1, EnoughEpochs: 1, MaxEpochs: maxTimes * c.Epochs}}
-	if c.IsPhotos() {
-		o.MinEpochs, o.EnoughEpochs = (c.Epochs+minShare-1)/minShare, (c.Epochs+enoughShare-1)/enoughShare
+// offer returns the offer of c, whose settings are resolved, with the passes over the images that it
+// is worth; 0 if that is not known.
+func (c Config) offer(passes float64) offer {
+	most := float64(recipe.Times)
+	o := foresight.Offer{Name: c.title(), Enough: passes / float64(max(c.Repeat, 1))}
+	if passes == 0 {
+		o.Enough, most = 1, float64(3*c.Epochs)
 	}
+	o.Most = o.Enough * most
 	if !c.free.epochs {
-		o.MinEpochs, o.EnoughEpochs, o.MaxEpochs = c.Epochs, c.Epochs, c.Epochs
+		n := float64(c.Epochs)
+		o.Least, o.Enough, o.Most = n, n, n
 	}
-	return o
+	return offer{c, o}
 }
 
-// taking returns c with the settings that were not given taken from a recipe.
-func (c Config) taking(r recipe.Photos) Config {
+// taking returns c with the settings that were not given taken from an offer of a recipe.
+func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 	f := c.free
 	if f.model {
-		c.Model, c.Blocks = r.Model, r.Blocks
+		c.Model, c.Blocks = o.Model, nil
 	}
 	if f.size {
-		c.Resize = r.Resize
+		c.Resize = o.Size
 		if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
 			c.Resize = e.Height
 		}
 		if f.shorter {
-			c.ResizeShorter = 0
+			c.ResizeShorter = recipe.PhotoShorter(c.Resize, f.side)
+		}
+		if f.augment && c.Freeze != FreezeBackbone {
+			c.Augment = recipe.PhotoAugment(c.Resize, f.side)
 		}
 	}
 	if f.batch {
@@ -98,9 +100,16 @@ func (c Config) taking(r recipe.Photos) Config {
 	if f.epochs {
 		c.Epochs, c.Repeat = 0, f.repeat
 	}
-	c = c.ruled(f.images)
-	if f.crop && c.augment().Crops() {
-		c.CropScale = r.CropScale
+	rule := recipe.Budgeted(f.images)
+	if c.Weights != "" {
+		rule = recipe.Tuned()
+	}
+	c = c.ruledBy(rule, f.images)
+	if c.CropScale = 0; c.augment().Crops() {
+		c.CropScale = f.cropScale
+		if f.crop {
+			c.CropScale = r.CropScale
+		}
 	}
 	return c.Resolved()
 }
@@ -136,9 +145,10 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		s, err = j.readyOn(ctx, train, test)
 		return err
 	}
-	took, names := make([]*foresight.Estimate, len(offers)), make([]foresight.Offer, len(offers))
+	names := make([]foresight.Offer, len(offers))
 	for i, o := range offers {
 		names[i] = o.Offer
+		names[i].Cost = float64(plan{Config: o.Config}.multiplyAdds()) * float64(max(o.Repeat, 1))
 	}
 	left := func() time.Duration { return j.Forecast.Budget - time.Since(begun) }
 	c, err := foresight.Choose(names, j.Forecast.Budget, left, func(i int) (e foresight.Estimate, err error) {
@@ -148,13 +158,17 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err := j.Forecast.fits(j.trainer.Memory().Total()); err != nil {
 			return e, err // measuring would fill the memory
 		}
-		if took[i], err = j.estimate(ctx, offers[i].EnoughEpochs); err == nil && took[i] == nil {
+		if offers[i].free.epochs {
+			names[i].Least = min(1, leastSteps/float64(j.trainer.Batches()))
+		}
+		took, err := j.estimate(ctx, 1)
+		if err == nil && took == nil {
 			err = field.Errorf("{Budget}: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower {LR}, or leave the budget out to see where it fails", names[i])
 		}
 		if err != nil {
 			return e, err
 		}
-		return *took[i], j.Forecast.fits(took[i].Memory.Total)
+		return *took, j.Forecast.fits(took.Memory.Total)
 	})
 	if err != nil {
 		return s, err
@@ -162,11 +176,24 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 	if err := ready(c.Offer); err != nil {
 		return s, err
 	}
-	j.Epochs, j.chosen = c.Epochs, c.Why
-	j.trainer.SetEpochs(c.Epochs)
+	j.chosen = c.Why
 	if photos != nil {
-		photos.ChosenFor = 0
+		photos.ChosenFor, photos.SizedFor = 0, 0
+		if j.free.size && j.free.side <= j.Resize {
+			photos.SizedFor = j.free.side
+		}
 	}
-	s.Estimate = took[c.Offer].For(c.Epochs)
+	if j.free.epochs {
+		j.paced(newPace(begun, j.Forecast.Budget, c, j.trainer.Batches()))
+	}
+	s.Estimate = &c.Estimate
 	return s, nil
+}
+
+// paced makes the training follow a pace.
+func (j *job) paced(p *pace) {
+	j.pace = p
+	p.batchesAfter(0)
+	j.trainer.SetLength(p.batchesAfter)
+	j.decided()
 }

@@ -36,50 +36,49 @@ func TestOffers(t *testing.T) {
 	if err := folder.Make(t.Context(), dir+"/photos", folder.MakeConfig{PerClass: 4}); err != nil {
 		t.Fatal(err)
 	}
-	of := func(c Config, images int) (all []string) {
+	of := func(c Config, images, side int) (all []string) {
 		c.Data, c.Forecast = dir+"/photos", &Forecast{Budget: time.Minute}
 		c = c.Resolved()
-		if c.free.images > 0 { // of a larger folder
-			c.free.images = images
-			c = c.taking(recipe.ForPhotos(images))
+		if c.free.images > 0 { // of another folder
+			c.free.images, c.free.side = images, side
+			c = c.taking(recipe.ForPhotos(images), recipe.Offer{Model: "resnet18", Size: recipe.ForPhotos(images).SizeFor(side)})
 		}
 		for _, o := range c.offers() {
-			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.MinEpochs, o.EnoughEpochs, o.MaxEpochs))
+			all = append(all, fmt.Sprintf("%s %d/%d %s by %d at %v of %v, %.4g-%.4g", o.Model, o.Resize, o.ResizeShorter, o.Augment, o.Batch, o.LR, o.CropScale, o.Enough, o.Most))
 			if o.Momentum != c.Momentum || o.free == nil {
 				t.Errorf("%+v", o)
 			}
 		}
 		return all
 	}
-	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.5", "resnet18 [] 128/146 by 32 at 0.05 of 0.35", "resnet18 [] 224/256 by 32 at 0.05 of 0.08"
 	for _, c := range []struct {
-		config Config
-		images int
-		want   []string
+		config       Config
+		images, side int
+		want         []string
 	}{
-		{Config{}, 500, []string{small + ", 3-5-30"}},
-		{Config{}, 5000, []string{small + ", 10-20-120", middle + ", 10-20-120"}},
-		{Config{}, 50000, []string{small + ", 4-7-39", middle + ", 4-7-39", large + ", 4-7-39"}},
-		{Config{Epochs: 5}, 5000, []string{small + ", 5-5-5", middle + ", 5-5-5"}},
-		{Config{Resize: 64, LR: 0.5, Batch: 16}, 5000, []string{"resnet18 [1 1 1 1] 64/73 by 16 at 0.5 of 0.5, 10-20-120", "resnet18 [] 64/73 by 16 at 0.5 of 0.35, 10-20-120"}},
-		{Config{Preparation: Preparation{CropScale: 0.3}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0.3, 3-5-30"}},
-		{Config{Preparation: Preparation{Augment: "flip"}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.05 of 0, 3-5-30"}},
-		{Config{Model: "resnet34"}, 5000, []string{"resnet34 [] 96/110 by 32 at 0.05 of 0.5, 10-20-120", "resnet34 [] 128/146 by 32 at 0.05 of 0.35, 10-20-120"}},
-		{Config{Model: "resnet34", Resize: 64, Preparation: Preparation{ResizeShorter: 80}}, 5000, []string{"resnet34 [] 64/80 by 32 at 0.05 of 0.35, 10-20-120"}},
+		{Config{Model: "resnet34"}, 5000, 600, []string{
+			"resnet34 40/46 standard by 64 at 0.2 of 0.35, 24-192", "resnet34 64/73 standard by 64 at 0.2 of 0.35, 30-240",
+			"resnet34 96/110 standard by 64 at 0.2 of 0.35, 40-320", "resnet34 128/146 standard by 64 at 0.2 of 0.35, 40-320"}},
+		{Config{Model: "resnet34"}, 500, 600, []string{ // an epoch has 4 passes
+			"resnet34 40/46 standard by 32 at 0.1 of 0.5, 6-48", "resnet34 64/73 standard by 32 at 0.1 of 0.5, 7.5-60", "resnet34 96/110 standard by 32 at 0.1 of 0.5, 10-80"}},
+		{Config{Model: "cifar-resnet20"}, 10_000, 32, []string{"cifar-resnet20 32/32 crop by 64 at 0.2 of 0, 24-192"}},
+		{Config{Model: "resnet18", Epochs: 5, LR: 0.5, Batch: 16}, 5000, 48, []string{
+			"resnet18 40/46 standard by 16 at 0.5 of 0.35, 5-5", "resnet18 48/48 standard by 16 at 0.5 of 0.35, 5-5"}},
+		{Config{Resize: 64, Model: "resnet18", Preparation: Preparation{ResizeShorter: 80, CropScale: 0.3}}, 500, 600, []string{"resnet18 64/80 standard by 32 at 0.1 of 0.3, 1-30"}},
 	} {
-		if got := of(c.config, c.images); !slices.Equal(got, c.want) {
-			t.Errorf("%+v for %d images:\n%s\nwant\n%s", c.config, c.images, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+		if got := of(c.config, c.images, c.side); !slices.Equal(got, c.want) {
+			t.Errorf("%d images of %d:\n%s\nwant\n%s", c.images, c.side, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 		}
 	}
 	// A setting that was set to zero after the optimiser was chosen stays zero.
 	c := Config{Data: dir + "/photos", Forecast: &Forecast{Budget: time.Minute}}.Resolved()
 	c.Momentum, c.Nesterov = 0, false
-	if o := c.offers(); o[0].Momentum != 0 || o[0].Nesterov || o[0].Epochs != 10 {
+	if o := c.offers(); o[0].Momentum != 0 || o[0].Nesterov || len(o[0].Length) > 0 {
 		t.Errorf("%+v", o[0])
 	}
 	// A data set with a name has one offer, its own model, with at least one epoch.
 	c = Config{Data: "garments", Forecast: &Forecast{Budget: time.Minute}}.Resolved()
-	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].MinEpochs != 1 || o[0].MaxEpochs != 30 {
+	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].Enough != 1 || o[0].Most != 30 {
 		t.Errorf("%+v", o)
 	}
 }

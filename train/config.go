@@ -57,7 +57,8 @@ type Config struct {
 	LastBatch   string  `yaml:"last_batch,omitempty" json:"last_batch,omitempty"` // EvenLast or ShortLast; empty: EvenLast
 	LR          float32 `yaml:"lr" json:"lr"`
 	Epochs      int     `yaml:"epochs" json:"epochs"`
-	Repeat      int     `yaml:"repeat,omitempty" json:"repeat,omitempty"` // passes over the images in an epoch; 0: one, or by the recipe for a user's own images if it chooses Epochs, too
+	Length      []int   `yaml:"length,omitempty,flow" json:"length,omitempty"` // as a budget decided it: pairs of batches made until then, and batches of the whole training, of which the latest counts; Epochs is then these batches in epochs. Empty: Epochs decides
+	Repeat      int     `yaml:"repeat,omitempty" json:"repeat,omitempty"`      // passes over the images in an epoch; 0: one, or by the recipe for a user's own images if it chooses Epochs, too
 	Optimizer   string  `yaml:"optimizer" json:"optimizer"`
 	Momentum    float32 `yaml:"momentum" json:"momentum"`
 	WeightDecay float32 `yaml:"weight_decay" json:"weight_decay"`
@@ -109,6 +110,7 @@ type Config struct {
 	Forecast *Forecast `yaml:"-" json:"-"`
 
 	chosenFor int    // training images by which Resolved chose settings; 0: nothing was chosen
+	sizedFor  int    // median of the shorter sides of the images by which Resolved chose Resize; 0: it was given, or the sides are unknown
 	free      *unset // the settings that a budget may choose; nil without a budget
 
 	asked map[string]bool // the fields that were given, by name; nil before Resolved

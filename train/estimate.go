@@ -28,6 +28,9 @@ func (j *job) estimate(ctx context.Context, epochs int) (*foresight.Estimate, er
 	if asked {
 		least = time.Second
 	}
+	if f.Budget > 0 {
+		least = min(max(f.Budget/150, 100*time.Millisecond), 2*time.Second) // two or three trials, with what they need besides, take 3% of it
+	}
 	s, err := j.trainer.Measure(ctx, epochs, least)
 	if err != nil || s.Steps == 0 || !asked && s.Training(epochs) < worthTelling {
 		return nil, err

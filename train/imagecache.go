@@ -75,7 +75,11 @@ func (p plan) worthCaching(t folder.CacheTrial) bool {
 
 // stepSeconds returns about how long a core takes for one image of a training step: the
 // forward pass and the two gradients have the same number of multiply-adds each.
-func (p plan) stepSeconds() float64 {
+func (p plan) stepSeconds() float64 { return 3 * float64(p.multiplyAdds()) / coreRate }
+
+// multiplyAdds returns the multiply-adds of the forward pass for one image; 0 if the model cannot be
+// built, which building the training reports.
+func (p plan) multiplyAdds() (n int64) {
 	m, err := p.newModule(data.Info{Channels: p.Channels}, true)
 	if err != nil {
 		return 0
@@ -83,11 +87,10 @@ func (p plan) stepSeconds() float64 {
 	g := graph.New(graph.Train)
 	x := g.Input("images", tensor.Float32, 1, p.Channels, p.Resize, p.Resize)
 	if _, err := engine.Trace(m.Forward, x); err != nil {
-		return 0 // building the training reports it
+		return 0
 	}
-	var n int64
 	for _, node := range g.Nodes {
 		n += graph.MACs(node)
 	}
-	return 3 * float64(n) / coreRate
+	return n
 }

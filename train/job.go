@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
@@ -28,6 +29,7 @@ type job struct {
 	native  data.Info
 	photos  *Photos // nil for a data set with a name
 	summary Summary
+	pace    *pace    // of a budget; nil without one
 	chosen  []string // what Forecast.Budget chose, and why
 	called  string   // the name of the data in the model files of a resumed run
 	best    best     // of the completed epochs
@@ -90,8 +92,10 @@ func (j *job) prepare(ctx context.Context, train, test data.Dataset) (s Start, e
 		return s, err
 	}
 	_, s.Probe = m.(*headOnly)
-	j.trainer, err = j.plan.trainer(j.dev, m, of, tests)
-	return s, err
+	if j.trainer, err = j.plan.trainer(j.dev, m, of, tests); err != nil {
+		return s, err
+	}
+	return s, j.lengthen()
 }
 
 // settingsFile is the content of settings.yaml.
@@ -105,8 +109,7 @@ type settingsFile struct {
 // start writes the settings and the record of the images, opens the metrics, and announces
 // the run.
 func (j *job) start(s Start) error {
-	residual, goVersion := checkpoint.Versions()
-	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
+	err := j.writeSettings()
 	if err != nil {
 		return err
 	}
@@ -136,6 +139,12 @@ func (j *job) start(s Start) error {
 	s.Dir = j.folder.Dir
 	j.announce(s)
 	return nil
+}
+
+// writeSettings writes settings.yaml.
+func (j *job) writeSettings() error {
+	residual, goVersion := checkpoint.Versions()
+	return j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
 }
 
 // announce calls OnStart.
@@ -168,4 +177,17 @@ func (j *job) extraMetrics() (list []Metric) {
 		}
 	}
 	return list
+}
+
+// lengthen makes the training as long as Config.Length says, if it does.
+func (j *job) lengthen() error {
+	if len(j.Length) == 0 {
+		return nil
+	}
+	if n := epochsIn(j.Length, j.trainer.Batches()); n != j.Epochs {
+		return field.Errorf("{Epochs} %d: the settings have a length of %d batches, decided by a {Budget}, which are %d epochs of these images; leave the epochs out, or start a new training without that length", j.Epochs, j.Length[len(j.Length)-1], n)
+	}
+	length := j.Length
+	j.trainer.SetLength(func(batches int) int { return lengthAfter(length, batches) })
+	return nil
 }

@@ -30,6 +30,7 @@ type Photos struct {
 	Untested  []string       // classes without test images: the test accuracy does not cover them
 	Untrained []string       // classes without training images
 	ChosenFor int            // number of training images by which settings were chosen; 0 if all were given, or a budget chose them
+	SizedFor  int            // median of the shorter sides of the images, in pixels, by which Config.Resize was chosen; 0 if it was given
 
 	// Cache has the decoded images. It is nil if Preparation.Cache is off, or if the user's
 	// cache folder cannot be used: CacheError then says why.
@@ -49,7 +50,7 @@ type recorded struct {
 // openPhotos finds a user's own images, reads each once, leaves out those that cannot be read
 // and holds some out to test on. If the run is resumed it takes them from the run's record.
 func (p plan) openPhotos(ctx context.Context, resumed *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
-	photos = &Photos{ChosenFor: p.chosenFor, memory: photo.NewBudget(0)}
+	photos = &Photos{ChosenFor: p.chosenFor, SizedFor: p.sizedFor, memory: photo.NewBudget(0)}
 	if resumed != nil {
 		err = photos.again(ctx, p, *resumed, progress)
 	} else {

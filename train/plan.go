@@ -68,6 +68,9 @@ func (c Config) plan() (p plan, err error) {
 	if err := settings.Check(p.Config); err != nil {
 		return p, err
 	}
+	if err := checkLength(p.Length); err != nil {
+		return p, err
+	}
 	if err := p.checkAnswers(); err != nil {
 		return p, err
 	}

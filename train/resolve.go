@@ -156,8 +156,8 @@ func (c Config) resolvedPhotos() Config {
 	if c.Freeze == FreezeBackbone {
 		c.Augment = cmp.Or(c.Augment, "none") // the features of each image are then computed once
 	}
-	c.Augment = cmp.Or(c.Augment, base.Augment)
-	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 || c.LR == 0 || c.augment().Crops() && c.CropScale == 0 {
+	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 || c.LR == 0 ||
+		c.ResizeShorter == 0 || c.Augment == "" || c.augment().Crops() && c.CropScale == 0 {
 		c = c.sized()
 	}
 	c.Channels = cmp.Or(c.Channels, 3)
@@ -209,9 +209,9 @@ func (c Config) like(m checkpoint.Model) Config {
 	return c
 }
 
-// sized fills in the settings that depend on how many images there are.
+// sized fills in the settings that depend on how many images there are, and on their sizes.
 func (c Config) sized() Config {
-	n := c.trainImages()
+	n, side := c.trainImages()
 	r := recipe.ForPhotos(n)
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
 		c.chosenFor = n
@@ -222,14 +222,18 @@ func (c Config) sized() Config {
 	if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
 		c.Resize = cmp.Or(c.Resize, e.Height)
 	}
-	c.Resize = cmp.Or(c.Resize, r.Resize)
+	if c.Resize == 0 {
+		c.Resize, c.sizedFor = r.SizeFor(side), side
+	}
+	c.ResizeShorter = cmp.Or(c.ResizeShorter, recipe.PhotoShorter(c.Resize, side))
+	c.Augment = cmp.Or(c.Augment, recipe.PhotoAugment(c.Resize, side))
 	c = c.ruled(n)
 	if c.augment().Crops() {
 		c.CropScale = cmp.Or(c.CropScale, r.CropScale)
 	}
 	if c.free != nil && c.free.images == 0 {
 		f := *c.free
-		f.images, c.free = n, &f
+		f.images, f.side, c.free = n, side, &f
 	}
 	return c
 }
@@ -241,6 +245,11 @@ func (c Config) ruled(images int) Config {
 	if c.Weights != "" {
 		rule = recipe.Tuned()
 	}
+	return c.ruledBy(rule, images)
+}
+
+// ruledBy is ruled by another rule.
+func (c Config) ruledBy(rule recipe.Rule, images int) Config {
 	c.Batch = cmp.Or(c.Batch, min(rule.Batch, max(images, 1)))
 	step := c.Batch * max(c.Accumulate, 1)
 	if c.Epochs == 0 {
@@ -250,10 +259,11 @@ func (c Config) ruled(images int) Config {
 	return c
 }
 
-// trainImages counts the images to train on.
-func (c Config) trainImages() (n int) {
+// trainImages counts the images to train on. side is the median of the shorter sides of all
+// images, or 0 if it is not known.
+func (c Config) trainImages() (n, side int) {
 	if c.free != nil && c.free.images > 0 { // they were counted before
-		return c.free.images
+		return c.free.images, c.free.side
 	}
 	x, err := c.scan(context.Background())
 	if err != nil {
@@ -276,7 +286,7 @@ func (c Config) trainImages() (n int) {
 	if c.TrainSize > 0 {
 		n = min(n, c.TrainSize)
 	}
-	return n
+	return n, x.ShorterSide(context.Background())
 }
 
 // noting records once which settings a budget may choose.
@@ -284,7 +294,7 @@ func (c Config) noting() Config {
 	if c.free == nil && c.Forecast != nil && c.Forecast.Budget > 0 {
 		c.free = &unset{
 			model: c.Model == "" && c.Blocks == nil, size: c.Resize == 0, shorter: c.ResizeShorter == 0,
-			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0, repeat: c.Repeat,
+			batch: c.Batch == 0, rate: c.LR == 0, augment: c.Augment == "", crop: c.CropScale == 0, cropScale: c.CropScale, epochs: c.Epochs == 0, repeat: c.Repeat,
 		}
 	}
 	return c

@@ -62,6 +62,9 @@ func OpenRun(path string) (*Saved, error) {
 	for _, c := range []*Config{&c.Config, &then} { // the values of runs by versions that did not record them
 		c.LastBatch, c.Augment = cmp.Or(c.LastBatch, ShortLast), cmp.Or(c.Augment, "none")
 	}
+	if len(then.Length) > 0 { // a crash may have left those of an epoch before
+		c.Length, c.Epochs = then.Length, then.Epochs
+	}
 	is, err := asState(c.Config)
 	if err != nil {
 		return nil, err

@@ -116,13 +116,20 @@ func (j *job) measured(ctx context.Context) (s Start, err error) {
 // run trains, and completes the summary.
 func (j *job) run(ctx context.Context) (Summary, error) {
 	cb := j.cb
+	cb.OnEpoch = func(e Epoch) {
+		if j.cb.OnEpoch != nil {
+			j.cb.OnEpoch(e)
+		}
+		j.pace.tested()
+	}
 	cb.OnPoint = func(p Point) {
+		j.pace.point(p)
 		if err := j.point(p); err != nil && j.logErr == nil {
 			j.logErr = err
 		}
 	}
 	totals, err := j.trainer.Fit(ctx, cb.events(), func(e Epoch) error { return j.epochEnd(ctx, e) })
-	j.summary.Totals = totals
+	j.summary.Totals, j.summary.Config = totals, j.Config
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
 	}

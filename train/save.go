@@ -98,8 +98,14 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	if e.Best {
 		j.best = best{e.Epoch, e.Measured(), e.Score}
 	}
+	decided := j.decided()
 	if err := j.saveState(m, r.Seconds); err != nil {
 		return err
+	}
+	if decided { // after the state, whose length OpenRun takes
+		if err := j.writeSettings(); err != nil {
+			return err
+		}
 	}
 	return j.saveModels(m, nn.StateDict(j.module), e.Best)
 }
@@ -155,4 +161,15 @@ func (r *row) set(m Metric, value *number.Float) {
 		loop.MacroF1: &r.MacroF1, loop.BalancedAccuracy: &r.Balanced, loop.MeanAveragePrecision: &r.MAP,
 		loop.MAE: &r.MAE, loop.RMSE: &r.RMSE, loop.R2: &r.R2, loop.MeanIoU: &r.IoU,
 	}[m] = value
+}
+
+// decided takes the length that was decided so far into the settings, and reports whether it has
+// changed.
+func (j *job) decided() bool {
+	if j.pace == nil || slices.Equal(j.Length, j.pace.length) {
+		return false
+	}
+	j.Length = slices.Clone(j.pace.length)
+	j.Epochs = epochsIn(j.Length, j.trainer.Batches())
+	return true
 }

@@ -82,9 +82,10 @@ const photosTrained = `The optimiser is SGD with Nesterov momentum 0.9, weight d
 give them. The rate follows a cosine after 5% of warm-up. A random crop takes at least that share of the area (--crop-scale). A
 model file given as --weights also settles the size and the normalisation.
 
---budget 10m chooses a line of the table that ends in that time, the report included, with its crops: the largest net of which
-half the epochs fit, else the smallest with a quarter of them, and none below that for your number of images. One that needs more memory than is free is passed over, which is said. Of other data, and of what you give yourself, it
-chooses the epochs alone, at most three times as many as there would be. --dry-run shows data, settings and an estimate of time
+--budget 10m chooses a training that ends in that time, the report included: the largest net and size that get enough passes
+over the images at the speed of this machine, and none that needs more memory than is free. While it goes on, it becomes longer
+or shorter with the machine's speed; length in settings.yaml keeps what was decided. Of other data, and of what you give
+yourself, it chooses the length alone. --dry-run shows data, settings and an estimate of time
 and memory, and writes nothing.
 
 Large images are kept decoded in a cache (--cache, --cache-size, ` + "`residual data cache`" + `), which never changes a result.`

@@ -105,7 +105,7 @@ func (v *trainView) start(s train.Start) {
 		say(v.w, "%s\n", line)
 	}
 	if s.Photos != nil {
-		say(v.w, "%s", chosenFor(s.Photos.ChosenFor))
+		say(v.w, "%s%s", sizedFor(c.Resize, s.Photos.SizedFor), chosenFor(s.Photos.ChosenFor))
 	}
 	if line := optimisation(c); line != "" {
 		say(v.w, "%s\n", line)
@@ -185,6 +185,19 @@ func (v *trainView) close() {
 		v.lastPictures()
 		p.Close()
 	}
+}
+
+// sizedFor says why a size of images was chosen, which have shorter sides with the median side;
+// "" if it was given.
+func sizedFor(size, side int) string {
+	if side == 0 {
+		return ""
+	}
+	why := "the recipe has no larger size for so many images"
+	if side <= size {
+		why = "larger ones would show nothing more"
+	}
+	return fmt.Sprintf("%dx%d, since the shorter sides of the images are %d pixels in the median, and %s\n", size, size, side, why)
 }
 
 // chosenFor says that settings were chosen by the number of images; "" if they were not.

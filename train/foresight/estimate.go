@@ -4,7 +4,8 @@
 package foresight
 
 import (
-	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,20 +39,31 @@ func (e Estimate) For(epochs int) *Estimate {
 	return &e
 }
 
-// fits returns how many epochs fit into a time, including the work before and after them.
-func (e Estimate) fits(left time.Duration) int {
-	once := e.Training(1) - e.Epoch - e.Evaluation + e.After // includes the additional time of the first epoch
-	return max(int((left-once)/max(e.each(), 1)), 0)
+// fits returns how many epochs fit into a time, including the work before and after them. A part of
+// an epoch has its evaluation in proportion.
+func (e Estimate) fits(left time.Duration) float64 {
+	return max(float64(left-e.once())/float64(max(e.each(), 1)), 0)
 }
+
+// once returns the time of the work after the epochs, and the additional time of the first.
+func (e Estimate) once() time.Duration { return e.Training(1) - e.Epoch - e.Evaluation + e.After }
 
 // each returns the time of any epoch but the first, including its evaluation and saving.
 func (e Estimate) each() time.Duration { return e.Epoch + e.Evaluation + e.Saving }
 
-func count(epochs int) string {
+func count(epochs float64) string {
 	if epochs == 1 {
 		return "1 epoch"
 	}
-	return fmt.Sprintf("%d epochs", epochs)
+	return decimal(epochs) + " epochs"
+}
+
+// decimal writes a number of epochs, with a digit after the point if it is small.
+func decimal(epochs float64) string {
+	if epochs >= 20 {
+		epochs = math.Floor(epochs)
+	}
+	return strconv.FormatFloat(math.Floor(epochs*10)/10, 'f', -1, 64)
 }
 
 func round(d time.Duration) time.Duration {

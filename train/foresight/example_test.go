@@ -11,8 +11,8 @@ import (
 // Choose the larger of two trainings, of which enough epochs fit into ten minutes.
 func ExampleChoose() {
 	offers := []foresight.Offer{
-		{Name: "resnet18 at 96x96", MinEpochs: 5, EnoughEpochs: 10, MaxEpochs: 60},
-		{Name: "resnet18 at 224x224", MinEpochs: 5, EnoughEpochs: 10, MaxEpochs: 60},
+		{Name: "resnet18 at 96x96", Cost: 8, Least: 0.1, Enough: 10, Most: 60},
+		{Name: "resnet18 at 224x224", Cost: 40, Least: 0.1, Enough: 10, Most: 60},
 	}
 	perEpoch := []time.Duration{8 * time.Second, 40 * time.Second}
 	const budget = 10 * time.Minute
@@ -20,5 +20,5 @@ func ExampleChoose() {
 		return foresight.Estimate{Speed: loop.Speed{FirstEpoch: perEpoch[i], Epoch: perEpoch[i]}}, nil
 	})
 	fmt.Println(offers[choice.Offer], choice.Epochs, err)
-	// Output: resnet18 at 224x224 13 <nil>
+	// Output: resnet18 at 224x224 14.25 <nil>
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/residual-ml/residual/inference/forward"
 )
 
-// Fit trains for Options.Epochs epochs, or until Options.Patience ends the training early.
+// Fit trains for Options.Epochs epochs, or for the length of SetLength, or until Options.Patience
+// ends the training early.
 // save, if it is not nil, is called after each epoch's evaluation, when the module's host
 // values are up to date.
 //
@@ -29,7 +30,7 @@ func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error
 	if names := t.Unreached(); len(names) > 0 && events.OnUnreached != nil {
 		events.OnUnreached(names)
 	}
-	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
+	for epoch := t.past.Epochs + 1; t.batchesOf(epoch) > 0; epoch++ {
 		if f.totals.Early = t.options.early(f.totals); f.totals.Early {
 			break
 		}
@@ -94,7 +95,11 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 	f.sum.clear()
 	r := running{start: time.Now(), uncounted: !f.ofClasses()}
 	for batch := 1; ; batch++ {
-		b, err := e.Next()
+		b, err := (*data.Batch)(nil), io.EOF
+		of := f.batchesOf(epoch)
+		if batch <= of {
+			b, err = e.Next()
+		}
 		if errors.Is(err, io.EOF) {
 			if err := f.Flush(f.rate()); err != nil {
 				return f.diverged(Place{epoch, batch - 1}, nil, r.loss/float64(r.images), f.rate())
@@ -107,7 +112,7 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 		if err != nil {
 			return err
 		}
-		err = f.step(&r, b, epoch, batch)
+		err = f.step(&r, b, Place{epoch, batch}, of)
 		b.Release()
 		f.totals.Loss, f.totals.Accuracy = r.means()
 		if err != nil {
@@ -136,11 +141,13 @@ func (f *fit) count(r *running) {
 	f.totals.ImagesPerSecond = float64(f.images) / f.took.Seconds()
 }
 
-func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
+// step trains on a batch of an epoch that has so many.
+func (f *fit) step(r *running, b *data.Batch, at Place, of int) error {
+	epoch, batch := at.Epoch, at.Batch
 	batches, lr := f.Batches(), f.rate()
 	loss, hits, err := f.stepOn(b, lr)
 	if errors.Is(err, ErrNotFinite) {
-		return f.diverged(Place{epoch, batch}, b, loss, lr)
+		return f.diverged(at, b, loss, lr)
 	}
 	if err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", epoch, batch, err)
@@ -156,8 +163,12 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	if f.events.OnBatch != nil {
 		f.events.OnBatch(BatchEvent{epoch, batch, mean, acc, lr, r.rate()})
 	}
-	if f.events.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
-		f.events.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr, r.gradientNorm()})
+	if f.events.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == of) {
+		x := float64(epoch-1) + float64(batch)/float64(batches)
+		if batch == of { // also of a last epoch that is shorter
+			x = float64(epoch)
+		}
+		f.events.OnPoint(Point{x, mean, acc, lr, r.gradientNorm()})
 	}
 	return nil
 }

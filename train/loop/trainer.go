@@ -49,6 +49,7 @@ type Trainer struct {
 
 	weights *graph.Variable // class weights; nil without Options.ClassWeights
 	passes  []engine.Pass   // passes of a step, on a device that makes whole steps
+	length  length          // of SetLength
 	sent    []*data.Batch   // uint8 batches that are being copied to the device
 	values  [2]float32      // values read after a step: the loss and the hits
 	fetch   func()          // work for the host while the device makes the next step (prefetch); may be nil
@@ -112,10 +113,4 @@ func (t *Trainer) Memory() engine.Memory {
 		sum = sum.With(p.Memory())
 	}
 	return sum
-}
-
-// rate returns the learning rate of the optimiser's next step.
-func (t *Trainer) rate() float32 {
-	each := t.options.Accumulate
-	return t.options.Schedule.LR(t.store.Step()+1, t.options.Epochs*((t.Batches()+each-1)/each))
 }

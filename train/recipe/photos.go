@@ -39,6 +39,44 @@ func ForPhotos(images int) Photos {
 	return all[i]
 }
 
+// sizes are the sizes of images that a recipe chooses from: those that the stages of the nets
+// halve without much of a rest.
+var sizes = []int{32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 288}
+
+// SizeFor returns the size for images whose shorter sides have the median side, in pixels: the
+// first of a list of sizes from 32 to 288 that is not below side, and at most Resize. Small images
+// are not blown up by more than the rounding. A side of 0 is unknown.
+func (p Photos) SizeFor(side int) int {
+	i, _ := slices.BinarySearch(sizes, side)
+	if side == 0 || i == len(sizes) {
+		return p.Resize
+	}
+	return min(sizes[i], p.Resize)
+}
+
+// tinySize is the size in pixels from which on PhotoAugment takes parts of different sizes out of
+// images: parts of smaller images show too little.
+const tinySize = 48
+
+// PhotoAugment returns the augmentation, one of Augmentations, of images whose shorter sides have
+// the median side, for a size: crop for tiny images in their own size, and else standard.
+func PhotoAugment(size, side int) string {
+	if size < tinySize && side > 0 && side <= size {
+		return "crop"
+	}
+	return PhotoBase().Augment
+}
+
+// PhotoShorter returns the pixels of the shorter side that images are resized to for evaluation
+// before the middle is cut out: as in torchvision's reference training 256 for every 224 of the
+// size, and the size itself for images that are no larger, since they have nothing to lose.
+func PhotoShorter(size, side int) int {
+	if side > 0 && side <= size {
+		return size
+	}
+	return (size*256 + 112) / 224
+}
+
 // PhotoHoldout is the share of each class to test on.
 const PhotoHoldout = 0.2
 
@@ -59,5 +97,5 @@ func PhotoSteps(size, channels int) prepare.Steps {
 	if channels == 1 {
 		n = transforms.Normalize{Mean: []float64{0.449}, Std: []float64{0.226}}
 	}
-	return prepare.Steps{ResizeShorter: (size*256 + 112) / 224, Interpolation: "bilinear", Mean: n.Mean, Std: n.Std}
+	return prepare.Steps{ResizeShorter: PhotoShorter(size, 0), Interpolation: "bilinear", Mean: n.Mean, Std: n.Std}
 }

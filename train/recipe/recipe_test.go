@@ -82,6 +82,35 @@ func TestPhotos(t *testing.T) {
 	}
 }
 
+// Images keep their size up to the next of the list, but for the largest size of a recipe. Images
+// that are no larger than the size are not cut, and tiny ones are shifted.
+func TestPhotoSizes(t *testing.T) {
+	for _, c := range []struct {
+		images, side, size, shorter int
+		augment                     string
+	}{
+		{500, 0, 96, 110, "standard"},
+		{500, 28, 32, 32, "crop"},
+		{500, 32, 32, 32, "crop"},
+		{500, 33, 40, 40, "crop"},
+		{500, 41, 48, 48, "standard"},
+		{500, 96, 96, 96, "standard"},
+		{500, 97, 96, 110, "standard"},
+		{5000, 97, 112, 112, "standard"},
+		{5000, 4000, 128, 146, "standard"},
+		{20_000, 170, 192, 192, "standard"},
+		{20_000, 1 << 20, 224, 256, "standard"},
+	} {
+		size := recipe.ForPhotos(c.images).SizeFor(c.side)
+		if shorter, augment := recipe.PhotoShorter(size, c.side), recipe.PhotoAugment(size, c.side); size != c.size || shorter != c.shorter || augment != c.augment {
+			t.Errorf("%d images of %d: %d, resized to %d, %s; want %d, %d, %s", c.images, c.side, size, shorter, augment, c.size, c.shorter, c.augment)
+		}
+	}
+	if got := recipe.PhotoAugment(32, 500); got != "standard" {
+		t.Errorf("large images at 32 pixels are augmented by %s", got)
+	}
+}
+
 // A rule counts steps: small sets are gone over until there are enough, large ones less often,
 // and the display has epochs of at least 60 steps. What is given is kept.
 func TestRule(t *testing.T) {

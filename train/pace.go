@@ -1,0 +1,105 @@
+package train
+
+import (
+	"math"
+	"time"
+
+	"github.com/residual-ml/residual/train/foresight"
+)
+
+// pace decides the length of a training by a budget while it goes on, so that it ends in time at the
+// speed that the machine turns out to have.
+type pace struct {
+	now      func() time.Time
+	end      time.Time     // of the last epoch, its test and its files
+	interval time.Duration // least time between two decisions
+	batches  int           // in an epoch
+	most     int           // batches in all
+	step     time.Duration // of a batch
+	each     time.Duration // test and files of an epoch
+
+	length []int // Config.Length so far
+	at     int   // batches made, and
+	since  time.Time
+	idle   time.Duration // time since then that was not spent on batches
+	ended  time.Time     // the last batch of an epoch that is not tested yet; else zero
+}
+
+// decisions is how many times the length may be decided, about, in a budget.
+const decisions = 25
+
+// newPace returns the pace of a choice for a budget that has begun.
+func newPace(begun time.Time, budget time.Duration, c foresight.Choice, batches int) *pace {
+	keep := time.Duration(foresight.Reserve * float64(budget))
+	p := &pace{
+		now: time.Now, end: begun.Add(budget - keep - c.Estimate.After), interval: budget / decisions, batches: batches,
+		step: c.Estimate.Epoch / time.Duration(batches), each: c.Estimate.Evaluation + c.Estimate.Saving,
+	}
+	p.most = int(math.Round(c.Epochs * float64(batches)))
+	return p
+}
+
+// batchesAfter is loop.Trainer.SetLength's question: the length after so many batches.
+func (p *pace) batchesAfter(made int) int {
+	now := p.now()
+	if len(p.length) == 0 {
+		return p.decide(now, made)
+	}
+	last := p.length[len(p.length)-1]
+	took := now.Sub(p.since) - p.idle
+	if !p.ended.IsZero() {
+		took -= now.Sub(p.ended)
+	}
+	if took < p.interval || made == p.at {
+		return last
+	}
+	p.step = max((p.step+took/time.Duration(made-p.at))/2, 1) // a moment in which something else computes counts half
+	return p.decide(now, made)
+}
+
+// decide records how long the training is to be, unless it is nearly as before.
+func (p *pace) decide(now time.Time, made int) int {
+	n := min(made+max(p.fit(now, made), 1), p.most)
+	p.at, p.since, p.idle = made, now, 0
+	if len(p.length) > 0 {
+		last := p.length[len(p.length)-1]
+		if change := max(n-last, last-n); 100*change <= last-made {
+			return last
+		}
+	}
+	p.length = append(p.length, made, n)
+	return n
+}
+
+// fit returns how many more batches fit into the time. The epochs that they complete are tested.
+func (p *pace) fit(now time.Time, made int) (best int) {
+	left := p.end.Sub(now)
+	if !p.ended.IsZero() {
+		left -= p.each
+	}
+	done := made % p.batches
+	for tests := 1; ; tests++ {
+		room := tests*p.batches - done
+		n := int((left - time.Duration(tests)*p.each) / p.step)
+		best = max(best, min(n, room))
+		if n < room || made+room >= p.most {
+			return best
+		}
+	}
+}
+
+// point notes the last batch of an epoch, whose test follows.
+func (p *pace) point(at Point) {
+	if p != nil && at.X == math.Trunc(at.X) {
+		p.ended = p.now()
+	}
+}
+
+// tested notes the end of all work after an epoch.
+func (p *pace) tested() {
+	if p == nil {
+		return
+	}
+	p.each = p.now().Sub(p.ended)
+	p.idle, p.ended = p.idle+p.each, time.Time{}
+}
