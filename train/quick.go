@@ -20,7 +20,8 @@ func (c Config) fast() (*recipe.Quick, error) {
 	model, set, images, channels := c.Model, c.Data, 0, 3
 	switch {
 	case c.IsPhotos():
-		set, images, channels = "", c.trainImages(), cmp.Or(c.Channels, 3)
+		set, channels = "", cmp.Or(c.Channels, 3)
+		images, _ = c.trainImages()
 	case set == "fashion-mnist", set == "mnist", set == "garments":
 		channels = 1
 	}
