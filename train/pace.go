@@ -11,7 +11,9 @@ import (
 // speed that the machine turns out to have.
 type pace struct {
 	now      func() time.Time
-	end      time.Time     // of the last epoch, its test and its files
+	end      time.Time     // of everything
+	after    time.Duration // the work after the training, at the speed of the trial
+	first    time.Duration // of a batch, in the trial
 	interval time.Duration // least time between two decisions
 	batches  int           // in an epoch
 	most     int           // batches in all
@@ -32,9 +34,10 @@ const decisions = 25
 func newPace(begun time.Time, budget time.Duration, c foresight.Choice, batches int) *pace {
 	keep := time.Duration(foresight.Reserve * float64(budget))
 	p := &pace{
-		now: time.Now, end: begun.Add(budget - keep - c.Estimate.After), interval: budget / decisions, batches: batches,
-		step: c.Estimate.Epoch / time.Duration(batches), each: c.Estimate.Evaluation + c.Estimate.Saving,
+		now: time.Now, end: begun.Add(budget - keep), after: c.Estimate.After, interval: budget / decisions, batches: batches,
+		step: max(c.Estimate.Epoch/time.Duration(batches), 1), each: c.Estimate.Evaluation + c.Estimate.Saving,
 	}
+	p.first = p.step
 	p.most = int(math.Round(c.Epochs * float64(batches)))
 	return p
 }
@@ -73,7 +76,7 @@ func (p *pace) decide(now time.Time, made int) int {
 
 // fit returns how many more batches fit into the time. The epochs that they complete are tested.
 func (p *pace) fit(now time.Time, made int) (best int) {
-	left := p.end.Sub(now)
+	left := p.end.Sub(now) - time.Duration(float64(p.after)*max(1, float64(p.step)/float64(max(p.first, 1))))
 	if !p.ended.IsZero() {
 		left -= p.each
 	}
