@@ -27,6 +27,7 @@ type core struct {
 	memory  *photo.Budget
 	store   store
 	meter   *meter
+	writers sync.Pool // of compressors
 
 	begun    time.Time
 	requests atomic.Int64 // that have no name of their own
