@@ -245,7 +245,7 @@ func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 // like takes over how c reads images and answers.
 func (d *Classifier) like(c *Classifier) {
 	d.Decoding, d.Memory, d.views, d.temperature = c.Decoding, c.Memory, c.views, c.temperature
-	d.TakeTurns(c.turns)
+	d.turns, d.queue.turns = c.turns, c.turns
 }
 
 // Scale converts a loader's batch, whose values are bytes divided by 255, to the model's

@@ -16,8 +16,6 @@ var clients = []uint64{1, 2, 4, 8, 16, 32, 64}
 // limits are the p99 at which servers are compared.
 var limits = []time.Duration{25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, time.Second}
 
-func wants(what string) bool { return slices.Contains(strings.Split(*only, ","), what) }
-
 // point is what a server did under a load.
 type point struct {
 	clients  uint64
