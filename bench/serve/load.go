@@ -137,7 +137,8 @@ func starts(photos [][]byte) error {
 		s := ours(file)
 		var took []time.Duration
 		var then, loaded int64
-		for i := range 7 {
+		const times = 7
+		for i := range times {
 			p, err := s.start()
 			if err != nil {
 				return err
@@ -148,8 +149,8 @@ func starts(photos [][]byte) error {
 				return err
 			}
 			took, then = append(took, d), max(then, p.status("VmHWM"))
-			if i == 0 {
-				closed(s, photos, 64, *seconds)
+			if i == times-1 {
+				closed(s, photos, 32, *seconds)
 				loaded = p.status("VmHWM")
 			}
 			p.stop()
