@@ -71,6 +71,7 @@ type Classifier struct {
 	module nn.Module
 	calls  *calls
 	queue  queue
+	turns  *Turns // of TakeTurns; or nil
 
 	mu        sync.Mutex
 	store     *engine.Store
@@ -204,6 +205,7 @@ func (c *Classifier) exclusively(f func() error) error {
 	turn := c.turn()
 	turn.Lock()
 	defer turn.Unlock()
+	defer c.turns.take()()
 	return f()
 }
 
@@ -243,6 +245,7 @@ func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 // like takes over how c reads images and answers.
 func (d *Classifier) like(c *Classifier) {
 	d.Decoding, d.Memory, d.views, d.temperature = c.Decoding, c.Memory, c.views, c.temperature
+	d.turns, d.queue.turns = c.turns, c.turns
 }
 
 // Scale converts a loader's batch, whose values are bytes divided by 255, to the model's

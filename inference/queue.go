@@ -70,6 +70,7 @@ type query struct {
 // long as images wait, so callers can leave at any time.
 type queue struct {
 	turn    *sync.Mutex                                        // held while a batch is computed
+	turns   *Turns                                             // the same, of several classifiers; or nil
 	compute func(batch *tensor.Tensor) (*tensor.Tensor, error) // its result is valid until the next call
 
 	mu      sync.Mutex
@@ -123,10 +124,7 @@ func (q *queue) ask(ctx context.Context, images ...*tensor.Tensor) ([]*query, er
 func (q *queue) run() {
 	for {
 		q.gather()
-		q.turn.Lock()
-		batch := q.take() // only now, so that images that arrived during another computation take part
-		q.answer(batch)
-		q.turn.Unlock()
+		batch := q.next()
 		if batch == nil {
 			return
 		}
@@ -134,6 +132,16 @@ func (q *queue) run() {
 			close(a.done)
 		}
 	}
+}
+
+// next computes a batch in its turn, and returns it.
+func (q *queue) next() []*query {
+	q.turn.Lock()
+	defer q.turn.Unlock()
+	defer q.turns.take()()
+	batch := q.take() // only now, so that images that arrived during another computation take part
+	q.answer(batch)
+	return batch
 }
 
 // gather waits until a batch is full, or the image that waits longest has waited for the delay.

@@ -2,12 +2,9 @@ package serve
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -60,11 +57,7 @@ var datatypes = map[string]int{
 }
 
 // readInferRequest reads the body of POST infer.
-func readInferRequest(header http.Header, content []byte, most int64) (*inferRequest, error) {
-	content, err := unpacked(header.Get("Content-Encoding"), content, most)
-	if err != nil {
-		return nil, err
-	}
+func readInferRequest(header http.Header, content []byte) (*inferRequest, error) {
 	head, tail := content, []byte(nil)
 	if text := header.Get("Inference-Header-Content-Length"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -119,33 +112,6 @@ func named(inputs []inferInput) string {
 		names = append(names, strconv.Quote(in.Name[:min(len(in.Name), 40)]))
 	}
 	return strings.Join(names, ", ")
-}
-
-// unpacked undoes the compression of a body, up to the limit of bodies.
-func unpacked(encoding string, content []byte, most int64) ([]byte, error) {
-	var r io.Reader
-	var err error
-	switch encoding {
-	case "", "identity":
-		return content, nil
-	case "gzip":
-		r, err = gzip.NewReader(bytes.NewReader(content))
-	case "deflate":
-		r, err = zlib.NewReader(bytes.NewReader(content))
-	default:
-		return nil, failure(http.StatusUnsupportedMediaType, "Content-Encoding %.40q: send gzip, deflate, or the body as it is", encoding)
-	}
-	if err != nil {
-		return nil, failure(http.StatusBadRequest, "the body is not %s: %v", encoding, err)
-	}
-	all, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err != nil {
-		return nil, failure(http.StatusBadRequest, "the body is not %s: %v", encoding, err)
-	}
-	if int64(len(all)) > most {
-		return nil, tooLarge(most)
-	}
-	return all, nil
 }
 
 // truth reads a parameter that is true or false.

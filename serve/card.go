@@ -19,6 +19,8 @@ type card struct {
 	Names        []string           `json:"names"` // of the classes, labels or values
 	Input        []int              `json:"input"` // channels, height, width; 0 for any
 	Precision    string             `json:"precision"`
+	Calibrated   bool               `json:"calibrated"`            // the probabilities are by Temperature
+	Temperature  []float64          `json:"temperature,omitempty"` // in the file; see checkpoint.Model
 	Dataset      string             `json:"dataset,omitempty"`
 	Epoch        int                `json:"epoch,omitempty"`
 	Metrics      checkpoint.Metrics `json:"metrics,omitempty"` // of its training
@@ -30,7 +32,7 @@ type card struct {
 func cardOf(about checkpoint.Model) card {
 	return card{
 		Architecture: titleOf(about), Task: about.Task.Named(), Names: about.Names(),
-		Input: []int{about.Channels, about.Height, about.Width}, Dataset: about.Dataset, Epoch: about.Epoch, Metrics: about.Metrics,
+		Input: []int{about.Channels, about.Height, about.Width}, Dataset: about.Dataset, Epoch: about.Epoch, Metrics: about.Metrics, Temperature: about.Temperature,
 	}
 }
 
@@ -45,7 +47,7 @@ func titleOf(about checkpoint.Model) string {
 func (m *served) describe() card {
 	g := m.current()
 	c := cardOf(g.Info())
-	c.Name, c.Version, c.Precision, c.Loaded = m.Name, g.version, g.Precision().String(), g.loaded.UTC()
+	c.Name, c.Version, c.Precision, c.Loaded, c.Calibrated = m.Name, g.version, g.Precision().String(), g.loaded.UTC(), g.IsCalibrated()
 	if err, since := m.trouble(); err != nil {
 		c.Failed = "the newest file cannot be served; the log of the server has the reason"
 		at := since.UTC()

@@ -25,7 +25,9 @@ type core struct {
 	bodies  bodies
 	decode  chan struct{} // a place for every decoder
 	memory  *photo.Budget
+	store   store
 	meter   *meter
+	writers sync.Pool // of compressors
 
 	begun    time.Time
 	requests atomic.Int64 // that have no name of their own
@@ -33,6 +35,9 @@ type core struct {
 	ended    context.Context // the work of the server itself: loading, watching
 	end      context.CancelFunc
 	work     sync.WaitGroup
+
+	first    sync.Once     // an answer, which closes
+	answered chan struct{} // this
 }
 
 func (s *core) isReady() bool { return !s.draining.Load() }
@@ -118,6 +123,9 @@ func (s *core) inLine(n int, f func() error) error {
 	defer func() { s.line.leave(n, done) }()
 	err := f()
 	done = err == nil
+	if done {
+		s.first.Do(func() { close(s.answered) })
+	}
 	return err
 }
 

@@ -77,9 +77,7 @@ func answer(w http.ResponseWriter, status int, v any) error {
 		b.WriteByte('\n')
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the client may have gone
+	send(w, status, b.Bytes())
 	return nil
 }
 

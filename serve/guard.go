@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -100,8 +101,10 @@ func printable(text string) bool {
 // watcher is a ResponseWriter that knows the status of the answer.
 type watcher struct {
 	http.ResponseWriter
-	status int
-	id     string
+	status  int
+	id      string
+	accepts string // the compression that the client takes; or ""
+	writers *sync.Pool
 }
 
 func (w *watcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -125,7 +128,7 @@ func (w *watcher) Write(b []byte) (int, error) {
 func (s *core) recovering(pattern string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		w := &watcher{ResponseWriter: plain, id: s.identity(r)}
+		w := &watcher{ResponseWriter: plain, id: s.identity(r), accepts: accepted(r.Header.Values("Accept-Encoding")), writers: &s.writers}
 		w.Header().Set("X-Request-Id", w.id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		var err error

@@ -50,7 +50,7 @@ func (s *core) infer(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	defer release()
-	q, err := readInferRequest(r.Header, content, s.options.MaxBody)
+	q, err := readInferRequest(r.Header, content)
 	if err != nil {
 		return err
 	}
@@ -229,8 +229,7 @@ func (a inferAnswer) write(w http.ResponseWriter) error {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Inference-Header-Content-Length", strconv.Itoa(length))
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	_, _ = w.Write(text)
+	send(w, http.StatusOK, text)
 	return nil
 }
 

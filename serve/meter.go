@@ -24,8 +24,9 @@ type meter struct {
 	stats    statistics
 }
 
-// newMeter returns the meter of a line; behind counts the models whose newest file cannot be served.
-func newMeter(l *line, behind func() int) *meter {
+// newMeter returns the meter of a line; behind counts the models whose newest file cannot be served, and
+// bytes returns the size of the weights.
+func newMeter(l *line, behind func() int, bytes func() int64) *meter {
 	m := &meter{registry: prometheus.NewRegistry(), stats: statistics{of: map[string]*counts{}}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "residual", Name: name, Help: help}, labels)
@@ -49,6 +50,8 @@ func newMeter(l *line, behind func() int) *meter {
 			func() float64 { return float64(l.most) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "residual", Name: "models_behind", Help: "Models whose newest file cannot be served."},
 			func() float64 { return float64(behind()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "residual", Name: "weights_bytes", Help: "Size of the parameters of all models in float32; models with equal weights count once."},
+			func() float64 { return float64(bytes()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m

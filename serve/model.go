@@ -88,7 +88,11 @@ type generation struct {
 	loaded  time.Time
 	took    time.Duration
 	users   sync.WaitGroup
+	release func() error // gives the classifier back
 }
+
+// Close shadows that of the classifier, whose network other models may use.
+func (g *generation) Close() error { return g.release() }
 
 // stamp tells contents of a file apart without reading it.
 type stamp struct {

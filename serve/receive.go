@@ -13,7 +13,8 @@ import (
 
 // read returns the body of a request with images and a function to call when it is no longer
 // needed. It refuses at once if the queue is full. The memory is taken as the bytes arrive, so a
-// client that announces much and sends nothing holds none.
+// client that announces much and sends nothing holds none; that of a compressed body as it grows, so
+// that little that stands for much is refused as if it were much.
 func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, release func(), err error) {
 	if s.line.full() {
 		s.meter.refused("full")
@@ -23,7 +24,10 @@ func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, rel
 		return nil, nil, tooLarge(s.options.MaxBody)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.options.ReadTimeout)) // not every ResponseWriter can
-	body := http.MaxBytesReader(w, r.Body, s.options.MaxBody)
+	body, size, err := unpacked(r, http.MaxBytesReader(w, r.Body, s.options.MaxBody))
+	if err != nil {
+		return nil, nil, s.unread(err)
+	}
 	held := int64(0)
 	release = func() { s.bodies.give(held) }
 	defer func() {
@@ -45,7 +49,7 @@ func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, rel
 	for {
 		if len(content) == cap(content) {
 			to := max(2*int64(cap(content)), least)
-			if size := r.ContentLength; size >= 0 {
+			if size >= 0 {
 				to = min(to, size+1) // one more, to see the end without growing again
 			}
 			if !grow(max(to, int64(len(content))+1)) {
@@ -54,6 +58,9 @@ func (s *core) read(w http.ResponseWriter, r *http.Request) (content []byte, rel
 		}
 		n, err := body.Read(content[len(content):cap(content)])
 		content = content[:len(content)+n]
+		if int64(len(content)) > s.options.MaxBody {
+			return nil, release, tooLarge(s.options.MaxBody)
+		}
 		if err == io.EOF {
 			return content, release, nil
 		}
@@ -76,7 +83,10 @@ func (s *core) acquire(ctx context.Context) (release func(), err error) {
 // unread returns the error for a body that could not be read.
 func (s *core) unread(err error) error {
 	var late net.Error
+	var known *Error
 	switch {
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, new(*http.MaxBytesError)):
 		return tooLarge(s.options.MaxBody)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &late) && late.Timeout():

@@ -26,7 +26,7 @@ func New(models []Model, o Options) (*Server, error) {
 	if len(models) == 0 {
 		return nil, errors.New("serve: no model was given")
 	}
-	s := &Server{core: core{options: o.resolved(), memory: photo.NewBudget(0), begun: time.Now()}}
+	s := &Server{core: core{options: o.resolved(), memory: photo.NewBudget(0), begun: time.Now(), answered: make(chan struct{})}}
 	s.ended, s.end = context.WithCancel(context.Background())
 	s.line = line{most: int64(s.options.Queue)}
 	s.bodies = bodies{left: s.options.BodyMemory}
@@ -40,7 +40,7 @@ func New(models []Model, o Options) (*Server, error) {
 		}
 		s.models = append(s.models, &served{Model: m})
 	}
-	s.meter = newMeter(&s.line, s.behind)
+	s.meter = newMeter(&s.line, s.behind, s.store.bytes)
 	s.handler, s.patterns = s.routes()
 	for _, m := range s.models {
 		if err := s.load(m, false); err != nil {
@@ -55,8 +55,17 @@ func New(models []Model, o Options) (*Server, error) {
 	return s, nil
 }
 
-// warm makes the programs for larger batches of the models that New has opened.
+// warm makes the programs for larger batches of the models that New has opened. It leaves the first answer the
+// processors: whoever starts a server waits for that.
 func (s *Server) warm() {
+	wait := time.NewTimer(warmDelay)
+	defer wait.Stop()
+	select {
+	case <-s.answered:
+	case <-wait.C:
+	case <-s.ended.Done():
+		return
+	}
 	for _, m := range s.models {
 		g, leave := m.use()
 		if err := g.Warm(s.ended); err != nil && s.ended.Err() == nil {
@@ -65,6 +74,9 @@ func (s *Server) warm() {
 		leave()
 	}
 }
+
+// warmDelay is how long the making of programs for larger batches waits for a first answer.
+const warmDelay = 500 * time.Millisecond
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -99,22 +98,21 @@ func (s *core) open(ctx context.Context, m *served, path string, warm bool) (g *
 	start := time.Now()
 	g = &generation{path: path, loaded: start}
 	digest := make(chan error, 1)
-	go func() { // beside the loading, which takes longer
+	go func() { // beside the loading and the first image, which take longer
 		var err error
 		g.version, g.bytes, err = digestOf(path)
 		digest <- err
 	}()
-	c, err := m.Open(path)
-	if err := errors.Join(err, <-digest); err != nil {
-		if c != nil {
-			_ = c.Close()
-		}
+	opened, err := m.Open(path)
+	if err != nil {
+		<-digest
 		return nil, err
 	}
-	g.Classifier = c
+	c, release := s.store.take(opened)
+	g.Classifier, g.release = c, release
 	defer func() {
 		if err != nil {
-			_ = c.Close()
+			_ = release()
 		}
 	}()
 	c.SetBatching(s.options.Batching)
@@ -129,6 +127,9 @@ func (s *core) open(ctx context.Context, m *served, path string, warm bool) (g *
 	}
 	if err := rehearsed(ctx, c); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := <-digest; err != nil {
+		return nil, err
 	}
 	g.took = time.Since(start)
 	return g, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/train/settings"
@@ -29,11 +30,18 @@ func (f *viewFlags) add(cmd *cobra.Command) {
 		names = append(names, string(v))
 	}
 	fs.StringVar(&f.views, "tta", "", "mean over views of every image: flip (2 of them) or crops (10)")
-	fs.BoolVar(&f.calibrated, "calibrated", false, "probabilities by the temperature in the model's file")
+	addCalibrated(fs, &f.calibrated)
 	takes(fs, "NAME", "tta")
-	inGroup(fs, settings.Run, "tta", "calibrated")
-	common(fs, "tta", "calibrated")
+	inGroup(fs, settings.Run, "tta")
+	common(fs, "tta")
 	_ = cmd.RegisterFlagCompletionFunc("tta", words(names...))
+}
+
+// addCalibrated adds the flag for calibrated probabilities.
+func addCalibrated(fs *pflag.FlagSet, on *bool) {
+	fs.BoolVar(on, "calibrated", false, "probabilities by the temperature in the model's file")
+	inGroup(fs, settings.Run, "calibrated")
+	common(fs, "calibrated")
 }
 
 func (f *viewFlags) check(cmd *cobra.Command) error {
@@ -43,13 +51,23 @@ func (f *viewFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
+// calibrated returns c, or c with calibrated probabilities if they are asked for.
+func calibrated(c *inference.Classifier, on bool) (*inference.Classifier, error) {
+	if !on {
+		return c, nil
+	}
+	with, err := c.Calibrated()
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--calibrated: %w", err)}
+	}
+	return with, nil
+}
+
 // of returns the classifier that the flags ask for, which shares c's memory.
 func (f *viewFlags) of(c *inference.Classifier) (*inference.Classifier, error) {
-	var err error
-	if f.calibrated {
-		if c, err = c.Calibrated(); err != nil {
-			return nil, usageError{fmt.Errorf("--calibrated: %w", err)}
-		}
+	c, err := calibrated(c, f.calibrated)
+	if err != nil {
+		return nil, err
 	}
 	if f.views != "" {
 		if c, err = c.Viewing(inference.Views(f.views)); err != nil {

@@ -36,6 +36,7 @@ type serveFlags struct {
 	insecure  bool
 	grace     time.Duration
 	maxBody   int64
+	calibrate bool
 	log       string
 	verbose   bool
 }
@@ -104,6 +105,7 @@ Authorization: Bearer TOKEN, or else --insecure.
 	inGroup(fs, settings.Run, "addr", "token", "token-file", "insecure", "host", "queue", "max-batch", "max-delay", "timeout", "grace", "max-body", "max-images", "log-format", "log-requests")
 	common(fs, "addr", "token", "token-file", "insecure", "queue", "max-batch", "max-delay", "grace")
 	addMaxPixels(cmd, &o.MaxPixels)
+	addCalibrated(fs, &f.calibrate)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	_ = cmd.RegisterFlagCompletionFunc("log-format", words(logFormats...))
@@ -189,7 +191,13 @@ func (f *serveFlags) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	defer dev.Close()
 	for i := range models {
-		models[i].Open = func(file string) (*inference.Classifier, error) { return f.images.load(cmd, file, &f.device, dev) }
+		models[i].Open = func(file string) (*inference.Classifier, error) {
+			c, err := f.images.load(cmd, file, &f.device, dev)
+			if err != nil {
+				return nil, err
+			}
+			return calibrated(c, f.calibrate)
+		}
 	}
 	l, err := net.Listen("tcp", f.addr) // before the models are read, so that a port in use is told at once
 	if err != nil {

@@ -18,7 +18,7 @@ type run struct {
 
 // forwardTaps lists the taps of output pixel (y, x) of a convolution.
 func forwardTaps(w engine.Window, inH, inW, y, x int) []tap {
-	var taps []tap
+	taps := make([]tap, 0, w.KH*w.KW)
 	for i := range w.KH {
 		sy := y*w.StrideH - w.PadH + i*w.DilationH
 		for j := range w.KW {

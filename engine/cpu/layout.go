@@ -30,6 +30,10 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 		d.images.run(d.pool, activation{full: to}, src.Data(), n*c, h*w)
 		return
 	}
+	if isWeight(v) {
+		d.uploadWeights(to, src.Data(), v.Shape)
+		return
+	}
 	permute(to, v.Layout.Strides(v.Shape), src.Data(), v.Shape.Strides(), v.Shape)
 }
 

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/hugepages"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -47,7 +48,7 @@ func isBytes(x *engine.Value) bool { return x != nil && x.DType == tensor.Uint8 
 func alloc(n int) memory {
 	const line = 64
 	s := make([]float32, n+line/4)
-	advise(s)
+	hugepages.Advise(s)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%line) / 4
 	return s[skip : skip+n : skip+n]
 }

@@ -51,6 +51,7 @@ function describe() {
     if (typeof value === "number") row(name.replaceAll("_", " "), Number(value.toPrecision(4)).toString());
   }
   row("Computed in", m.precision);
+  if (m.calibrated) row("Probabilities", "calibrated");
   row("Version", m.version);
   row("Note", m.failed);
   card.replaceChildren(element("h2", m.name), list);

@@ -91,6 +91,10 @@ def with_triton():
     for algorithm in "gzip", "deflate":
         packed = c.infer(model, [tensor(x)], request_compression_algorithm=algorithm, response_compression_algorithm=algorithm)
         check(algorithm, np.array_equal(packed.as_numpy("logits"), logits))
+        many = np.concatenate([x] * 16)
+        asked = [triton.InferRequestedOutput("logits", binary_data=False), triton.InferRequestedOutput("probabilities", binary_data=True)]
+        packed = c.infer(model, [tensor(many)], outputs=asked, request_compression_algorithm=algorithm, response_compression_algorithm=algorithm)
+        check(f"a long answer by {algorithm}", np.array_equal(packed.as_numpy("logits"), np.concatenate([logits] * 16)))
     half = c.infer(model, [tensor(x.astype(np.float16), "FP16")]).as_numpy("logits")
     check("FP16", np.array_equal(half, c.infer(model, [tensor(x.astype(np.float16).astype(np.float32))]).as_numpy("logits")))
     double = c.infer(model, [tensor(x.astype(np.float64), "FP64")]).as_numpy("logits")

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/residual-ml/residual/internal/hugepages"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -57,6 +58,7 @@ func Decode(dtype string, shape tensor.Shape, fill func(piece []byte) error) (*t
 	n := shape.Numel()
 	if convert, ok := toFloat[dtype]; ok {
 		data := make([]float32, n)
+		hugepages.Advise(data)
 		if dtype == "F32" && littleEndian {
 			if err := fillFloats(data, fill); err != nil {
 				return nil, err
