@@ -52,7 +52,8 @@ func (p *Progress) epochName(epoch int) string {
 	if p.o.Epochs <= 0 {
 		return "epoch " + strconv.Itoa(epoch)
 	}
-	return "epoch " + of(epoch, p.o.Epochs)
+	// A budget may make the training longer than was announced.
+	return "epoch " + of(epoch, max(epoch, p.o.Epochs))
 }
 
 // scores returns the known numbers of a batch as text.

@@ -188,7 +188,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		}
 	}
 	if j.free.epochs {
-		j.paced(newPace(begun, j.Forecast.Budget, c, j.trainer.Batches()))
+		j.paced(newPace(begun, j.Forecast.Budget, c, offers[c.Offer].Most, j.trainer.Batches()))
 	}
 	s.Estimate = &c.Estimate
 	return s, nil

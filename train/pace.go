@@ -30,15 +30,15 @@ type pace struct {
 // decisions is how many times the length may be decided, about, in a budget.
 const decisions = 25
 
-// newPace returns the pace of a choice for a budget that has begun.
-func newPace(begun time.Time, budget time.Duration, c foresight.Choice, batches int) *pace {
+// newPace returns the pace of a choice for a budget that has begun. A training has at most so many epochs.
+func newPace(begun time.Time, budget time.Duration, c foresight.Choice, most float64, batches int) *pace {
 	keep := time.Duration(foresight.Reserve * float64(budget))
 	p := &pace{
 		now: time.Now, end: begun.Add(budget - keep), after: c.Estimate.After, interval: budget / decisions, batches: batches,
 		step: max(c.Estimate.Epoch/time.Duration(batches), 1), each: c.Estimate.Evaluation + c.Estimate.Saving,
 	}
 	p.first = p.step
-	p.most = int(math.Round(c.Epochs * float64(batches)))
+	p.most = int(math.Round(most * float64(batches)))
 	return p
 }
 

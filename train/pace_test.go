@@ -29,7 +29,7 @@ func TestPaceKeepsTheTime(t *testing.T) {
 			}
 			const step, test, after = 20 * time.Millisecond, 100 * time.Millisecond, 2 * time.Second
 			e := foresight.Estimate{Speed: loop.Speed{Epoch: step * time.Duration(batches), Evaluation: test}, After: after}
-			p := newPace(begun, budget, foresight.Choice{Epochs: 1e6, Estimate: e}, batches)
+			p := newPace(begun, budget, foresight.Choice{Epochs: 3, Estimate: e}, 1e6, batches)
 			p.now = func() time.Time { return clock }
 			made := 0
 			for made < p.batchesAfter(made) {
@@ -61,7 +61,7 @@ func TestPaceKeepsTheTime(t *testing.T) {
 // A training has no more batches than its offer may have.
 func TestPaceEnds(t *testing.T) {
 	e := foresight.Estimate{Speed: loop.Speed{Epoch: time.Second}}
-	p := newPace(time.Now(), time.Hour, foresight.Choice{Epochs: 2.5, Estimate: e}, 10)
+	p := newPace(time.Now(), time.Hour, foresight.Choice{Epochs: 2, Estimate: e}, 2.5, 10)
 	if n := p.batchesAfter(0); n != 25 || !slices.Equal(p.length, []int{0, 25}) {
 		t.Errorf("%d: %v", n, p.length)
 	}
