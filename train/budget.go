@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -42,12 +43,12 @@ func (c Config) offers() []offer {
 	var all []offer
 	r := recipe.ForPhotos(c.free.images)
 	for _, o := range r.OffersFor(c.free.side) {
-		if _, err := models.Lookup(o.Model); err != nil && c.free.model {
-			continue // a net of another version
+		if o.Augment != "" && !c.free.epochs {
+			continue // the passes that it is for are not chosen
 		}
 		next := c.taking(r, o).offer(o.PassesFor(c.free.images))
 		same := func(p offer) bool {
-			return p.Model == next.Model && slices.Equal(p.Blocks, next.Blocks) && p.Resize == next.Resize
+			return p.Model == next.Model && slices.Equal(p.Blocks, next.Blocks) && p.Resize == next.Resize && p.Augment == next.Augment
 		}
 		if i := slices.IndexFunc(all, same); i >= 0 {
 			all = slices.Delete(all, i, i+1)
@@ -88,7 +89,7 @@ func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 			c.ResizeShorter = recipe.PhotoShorter(c.Resize, f.side)
 		}
 		if f.augment && c.Freeze != FreezeBackbone {
-			c.Augment = recipe.PhotoAugment(c.Resize, f.side)
+			c.Augment = cmp.Or(o.Augment, recipe.PhotoAugment(c.Resize, f.side))
 		}
 	}
 	if f.batch {
@@ -105,6 +106,9 @@ func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 		rule = recipe.Tuned()
 	}
 	c = c.ruledBy(rule, f.images)
+	if f.epochs && f.repeat == 0 {
+		c.Repeat = o.RepeatFor(c.Repeat)
+	}
 	if c.CropScale = 0; c.augment().Crops() {
 		c.CropScale = f.cropScale
 		if f.crop {

@@ -57,13 +57,15 @@ func TestOffers(t *testing.T) {
 		want         []string
 	}{
 		{Config{Model: "resnet34"}, 5000, 600, []string{
-			"resnet34 40/46 standard by 64 at 0.2 of 0.35, 24-192", "resnet34 64/73 standard by 64 at 0.2 of 0.35, 30-240",
-			"resnet34 96/110 standard by 64 at 0.2 of 0.35, 40-320", "resnet34 128/146 standard by 64 at 0.2 of 0.35, 40-320"}},
-		{Config{Model: "resnet34"}, 500, 600, []string{ // an epoch has 4 passes
-			"resnet34 40/46 standard by 32 at 0.1 of 0.5, 6-48", "resnet34 64/73 standard by 32 at 0.1 of 0.5, 7.5-60", "resnet34 96/110 standard by 32 at 0.1 of 0.5, 10-80"}},
-		{Config{Model: "cifar-resnet20"}, 10_000, 32, []string{"cifar-resnet20 32/32 crop by 64 at 0.2 of 0, 24-192"}},
+			"resnet34 64/73 standard by 64 at 0.2 of 0.35, 4-32", "resnet34 64/73 trivial by 64 at 0.2 of 0.35, 6.667-53.33", // an epoch has 6 passes
+			"resnet34 96/110 trivial by 64 at 0.2 of 0.35, 7.143-57.14", "resnet34 128/146 trivial by 64 at 0.2 of 0.35, 7.143-57.14"}},
+		{Config{Model: "resnet34"}, 500, 600, []string{
+			"resnet34 64/73 standard by 32 at 0.1 of 0.5, 1-8", "resnet34 64/73 trivial by 32 at 0.1 of 0.5, 6.667-53.33", "resnet34 96/110 trivial by 32 at 0.1 of 0.5, 7.143-57.14"}},
+		{Config{Model: "cifar-resnet20"}, 10_000, 32, []string{"cifar-resnet20 32/32 crop by 64 at 0.2 of 0, 7.5-60"}},
 		{Config{Model: "resnet18", Epochs: 5, LR: 0.5, Batch: 16}, 5000, 48, []string{
-			"resnet18 40/46 standard by 16 at 0.5 of 0.35, 5-5", "resnet18 48/48 standard by 16 at 0.5 of 0.35, 5-5"}},
+			"resnet18 48/48 standard by 16 at 0.5 of 0.35, 5-5"}},
+		{Config{}, 10_000, 32, []string{"resnet9-16 32/32 crop by 64 at 0.2 of 0, 4-32", "resnet9-24 32/32 crop by 64 at 0.2 of 0, 10-80",
+			"resnet9-32 32/32 crop by 64 at 0.2 of 0, 7-56", "resnet9-64 32/32 crop by 64 at 0.2 of 0, 7.5-60"}},
 		{Config{Resize: 64, Model: "resnet18", Preparation: Preparation{ResizeShorter: 80, CropScale: 0.3}}, 500, 600, []string{"resnet18 64/80 standard by 32 at 0.1 of 0.3, 1-30"}},
 	} {
 		if got := of(c.config, c.images, c.side); !slices.Equal(got, c.want) {

@@ -54,7 +54,7 @@ func TestFindLR(t *testing.T) {
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
 		t.Errorf("files were left: %v", left)
 	}
-	wild, err := found(t, Config{Batch: 32, TrainSize: 200, Model: "cifar-plain20"}, LRFind{To: 1000, Steps: 60})
+	wild, err := found(t, Config{Batch: 32, TrainSize: 200, Model: "cifar-plain20", Resize: 14}, LRFind{To: 1000, Steps: 60})
 	if err != nil || !wild.Diverged || len(wild.Points) == 60 {
 		t.Errorf("up to 1000: %d points, diverged: %v (%v)", len(wild.Points), wild.Diverged, err)
 	}

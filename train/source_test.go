@@ -110,7 +110,7 @@ func TestSource(t *testing.T) {
 		}
 		return ds
 	}
-	c := Config{Data: "garments", Model: "cifar-resnet8", TrainSize: 2000, TestSize: 100, Batch: 32, Epochs: 2, LR: 0.1, Momentum: 0.9, Resize: 28, Precision: "fp32", Out: t.TempDir()}
+	c := Config{Data: "garments", Model: "cifar-resnet8", TrainSize: 2000, TestSize: 100, Batch: 32, Epochs: 2, LR: 0.1, Momentum: 0.9, Resize: 14, Precision: "fp32", Out: t.TempDir()}
 	trained, err := Run(context.Background(), dev, c, Callbacks{})
 	if err != nil {
 		t.Fatal(err)

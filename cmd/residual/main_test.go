@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/internal/portable"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -31,6 +33,12 @@ func TestScripts(t *testing.T) {
 			graphs, err := filepath.Abs("../../inference/testdata")
 			e.Setenv("GRAPHS", graphs)
 			return err
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "noasm" { // a script that says [noasm] skip gives the reason, as portable.Skip does
+				return false, fmt.Errorf("condition %s is not known", name)
+			}
+			return portable.Build, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":   fails,

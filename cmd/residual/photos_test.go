@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/internal/portable"
 	"github.com/residual-ml/residual/train"
 )
 
@@ -28,6 +29,7 @@ func evaluated(t *testing.T, args ...string) (r evalResult) {
 // TestModelOfPhotosIsUsed trains on photos and asks eval and predict, who have only the
 // file and the folder of its run, for what the training saw itself.
 func TestModelOfPhotosIsUsed(t *testing.T) {
+	portable.Skip(t, "TestTrainedModelIsUsed shows that eval and predict agree with a training, and how photos are prepared does not depend on the kernels")
 	dev, err := cpu.New(cpu.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
