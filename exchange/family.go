@@ -9,7 +9,7 @@ import (
 
 // familyKey returns a key that is equal for models that differ only in the numbers of their blocks.
 func familyKey(e models.Entry) string {
-	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}))
+	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}), " ", e.Divides())
 }
 
 // oneBlockEach returns the block counts with one block in each stage.

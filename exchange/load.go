@@ -60,10 +60,12 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 		}
 	}
 	n := w.naming(m)
+	stem := ""
 	if match, err := e.Configured(w.shapes(n)); err == nil {
 		if err := w.contradicted(match); err != nil && match.Fits(w.shapes(n)) {
 			return nil, fmt.Errorf("%s: %w", w.Path, err)
 		}
+		stem = w.stemNote(match)
 	}
 	values := w.tensorsUnder(n)
 	own := map[string]*tensor.Tensor{}
@@ -96,6 +98,9 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 	}
 	if _, err := checkpoint.ModelIn(w.Metadata); err != nil && widens(e) && w.Format != weights.ONNX {
 		changes = append(changes, zerosNote)
+	}
+	if stem != "" && w.Format != weights.ONNX {
+		changes = append(changes, stem)
 	}
 	return changes, nil
 }

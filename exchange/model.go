@@ -131,6 +131,9 @@ func fromTensors(f *weights.File, c ModelConfig) (h loadedModel, err error) {
 	if w.dictNote != "" {
 		h.notes = append(h.notes, w.dictNote)
 	}
+	if text := w.stemNote(h.match); text != "" && c.Model == "" {
+		h.notes = append(h.notes, text)
+	}
 	h.metadata, h.notes = w.Metadata, append(h.notes, notes...)
 	_, err = checkpoint.ModelIn(w.Metadata)
 	if err = h.zeros(c.Zeros, err == nil); err != nil {

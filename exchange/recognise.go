@@ -20,7 +20,8 @@ import (
 // by operation, and returns it with the network's weights. So the weights get the model's own
 // names, and the model can be trained further. If the network's batch norms are folded into
 // its convolutions, the model's batch norms are set to only add the bias. Models with other
-// numbers of blocks are tried if no model with its own numbers fits. For a quantised graph the
+// numbers of blocks are tried if no model with its own numbers fits, and then the variants of
+// models.Entry.WithStem. For a quantised graph the
 // module is a *quant.Net.
 //
 // Several models may compute the same, also because folding hides a difference, and yet take
@@ -30,25 +31,31 @@ import (
 // error is an UnsaidError. If no model fits, the error lists the models that were tried.
 func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 	shapes := n.shapes()
-	var own, others []models.Match
+	var usual, stemmed []models.Entry
 	for _, name := range models.Names() {
 		e, err := models.Lookup(name)
 		if err != nil {
 			return models.Match{}, nil, err
 		}
-		c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
-		own = append(own, models.Match{Entry: e, Config: c})
-		for _, named := range shapes {
-			if counted, err := e.Configured(named); err == nil && counted.Config.Blocks != nil {
-				c.Blocks = counted.Config.Blocks
-				others = append(others, models.Match{Entry: e, Config: c})
+		usual, stemmed = append(usual, e), append(stemmed, variants(e)...)
+	}
+	for _, entries := range [][]models.Entry{usual, stemmed} {
+		var own, others []models.Match
+		for _, e := range entries {
+			c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
+			own = append(own, models.Match{Entry: e, Config: c})
+			for _, named := range shapes {
+				if counted, err := e.Configured(named); err == nil && counted.Config.Blocks != nil {
+					c.Blocks = counted.Config.Blocks
+					others = append(others, models.Match{Entry: e, Config: c})
+				}
 			}
 		}
-	}
-	for _, tried := range [][]models.Match{own, others} {
-		best, found, err := recognise(n, tried, likely)
-		if found != nil || err != nil {
-			return best, found, err
+		for _, tried := range [][]models.Match{own, others} {
+			best, found, err := recognise(n, tried, likely)
+			if found != nil || err != nil {
+				return best, found, err
+			}
 		}
 	}
 	return models.Match{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(models.Names(), ", "))
@@ -167,10 +174,6 @@ func filledModel(n *Network, match models.Match) nn.Module {
 	if e.FixedSize && (h != e.Height || w != e.Width) {
 		return nil
 	}
-	theirs, err := traced(n.Forward, n.Input.Channels, h, w)
-	if err != nil {
-		return nil // for example, the image is too small
-	}
 	// Compare the numbers of parameters first, so that no large model is built in vain.
 	// Folding removes those of the batch norms, far less than a fifth of all.
 	if e.Check(c) != nil {
@@ -179,6 +182,11 @@ func filledModel(n *Network, match models.Match) nn.Module {
 	if trains, has := e.Count(c), nn.Count(n); e.Params > 0 && (trains < has || trains > has+has/4) {
 		return nil
 	}
+	theirs, err := traced(n.Forward, n.Input.Channels, h, w)
+	if err != nil {
+		return nil // for example, the image is too small
+	}
+	c.Blank = true
 	var m nn.Module
 	ours, err := traced(func(x *graph.Node) *graph.Node {
 		m = e.New(c)
@@ -265,7 +273,7 @@ func (m *matcher) compare(a, b *graph.Node) bool {
 		layer := a.Inputs[0]
 		return reflect.DeepEqual(layer.Op, b.Op) && layer.Inputs[1].Shape.Equal(b.Inputs[1].Shape) && m.same(layer.Inputs[0], b.Inputs[0])
 	}
-	if len(a.Inputs) != len(b.Inputs) || !sameOp(a, b) {
+	if unscaled(a, b) == nil && (len(a.Inputs) != len(b.Inputs) || !sameOp(a, b)) {
 		return false
 	}
 	return m.order(a, b) != nil
@@ -288,6 +296,9 @@ func foldedInto(a, b *graph.Node) bool {
 // inputs of sums and products may be swapped.
 func (m *matcher) order(a, b *graph.Node) []*graph.Node {
 	in := b.Inputs
+	if x := unscaled(a, b); x != nil {
+		in = []*graph.Node{x}
+	}
 	match := func(in []*graph.Node) bool {
 		for i := range in {
 			if !m.same(a.Inputs[i], in[i]) {
@@ -306,6 +317,27 @@ func (m *matcher) order(a, b *graph.Node) []*graph.Node {
 		}
 	}
 	return nil
+}
+
+// unscaled returns what b multiplies by a number, if a is a Scale by the same number; else nil.
+// An imported network has an Affine there, which is a batch norm.
+func unscaled(a, b *graph.Node) *graph.Node {
+	by, isScale := a.Op.(graph.Scale)
+	bn, isNorm := b.Op.(graph.BatchNorm)
+	if !isScale || !isNorm || !bn.Frozen || bn.Eps != 0 || len(b.Inputs[1].Inputs) != 2 {
+		return nil
+	}
+	stats := b.Inputs[1].Inputs
+	for _, all := range []struct {
+		of *graph.Node
+		is float64
+	}{{stats[0], 0}, {stats[1], 1}, {b.Inputs[2], by.Factor}, {b.Inputs[3], 0}} {
+		values, ok := constantValues(all.of)
+		if !ok || slices.ContainsFunc(values, func(v float32) bool { return v != float32(all.is) }) {
+			return nil
+		}
+	}
+	return b.Inputs[0]
 }
 
 // sameOp reports whether the operations of two nodes are equal.

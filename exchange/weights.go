@@ -117,6 +117,9 @@ func (w *Weights) shapes(n naming) map[string]tensor.Shape {
 func (w *Weights) Identify() []models.Match {
 	for _, n := range w.namings {
 		if found := models.Identify(w.shapes(n)); len(found) > 0 {
+			for i, m := range found {
+				found[i] = w.withStatedStem(m)
+			}
 			return found
 		}
 	}

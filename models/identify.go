@@ -41,12 +41,13 @@ func (m Match) Count() int64 {
 // layer, given the shapes of its entries. Networks with the same parameters but different
 // operations, such as a CIFAR network with and without its additions, are all returned. Of
 // entries that differ only in their numbers of blocks, which describe the same network, Identify
-// returns the one with the numbers found or, if there is none, the first that is listed.
+// returns the one with the numbers found or, if there is none, the first that is listed. Of
+// variants with the same shapes (see Entry.WithStem) it returns the model's own, or else that of 1.
 func Identify(shapes map[string]tensor.Shape) []Match {
 	var found []Match
 	for _, name := range Names() {
 		e, _ := Lookup(name)
-		m, err := e.Configured(shapes)
+		m, err := e.withKernel(shapes).Configured(shapes)
 		if err != nil || !m.Fits(shapes) {
 			continue
 		}
@@ -91,6 +92,7 @@ func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
 // Nearest is Configured for shapes that may differ from those of the model. What they do not
 // determine keeps the model's own value.
 func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
+	e = e.withKernel(shapes)
 	m := Match{Entry: e}
 	// A few bytes of a file must not be able to demand a huge network.
 	if stem := shapes[e.Stem+".weight"]; len(stem) == 4 && int64(stem.Numel()) == int64(stem[1])*e.growth.channel {
@@ -126,7 +128,7 @@ func (m Match) Same(other Match) bool {
 	if len(others) == 0 {
 		others = other.Entry.Blocks
 	}
-	return m.Entry.Family == other.Entry.Family && slices.Equal(blocks, others) &&
+	return m.Entry.Family == other.Entry.Family && m.Entry.Divides() == other.Entry.Divides() && slices.Equal(blocks, others) &&
 		m.Entry.Count(Config{Blocks: blocks}) == other.Entry.Count(Config{Blocks: others})
 }
 

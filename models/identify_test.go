@@ -190,3 +190,31 @@ func names(found []Match) (all []string) {
 	}
 	return all
 }
+
+// A state dict with the kernel of another stem is that of a variant. A 3x3 kernel does not tell the
+// stride: the model's own stem comes first, and then that of 1.
+func TestIdentifyStems(t *testing.T) {
+	for name, want := range map[string]string{
+		"resnet18-s1": "resnet18-s1", "resnet18-s2": "resnet18-s1", "preresnet18-s2": "preresnet18-s1", "resnet50-s1": "resnet50-s1",
+		"resnet9-16": "resnet9-16", "resnet9-16-s2": "resnet9-16", "resnet9-16-s4": "resnet9-16-s4",
+	} {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shapes := shapesOf(e.New(Config{Classes: 3, Blank: true}))
+		if got := strings.Join(names(Identify(shapes)), " "); got != want {
+			t.Errorf("%s is identified as %q, not as %s", name, got, want)
+		}
+		shapes["extra.weight"] = tensor.Shape{1}
+		base, _ := Lookup(strings.Split(name, "-s")[0])
+		if got := base.Nearest(shapes); got.Entry.Name != want {
+			t.Errorf("the nearest variant of %s to %s is %s, not %s", base.Name, name, got.Entry.Name, want)
+		}
+	}
+	one, _ := Lookup("resnet9-16")
+	two, _ := Lookup("resnet9-16-s2")
+	if (Match{Entry: one}).Same(Match{Entry: two}) || !(Match{Entry: two}).Same(Match{Entry: two}) {
+		t.Error("networks with other strides of the stem are the same")
+	}
+}

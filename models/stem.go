@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // stems is what a stem can divide the height and the width of an image by: 1 is a 3x3 convolution, 2 is
@@ -33,7 +34,6 @@ func (e Entry) Stems() bool { return e.stems }
 // an error if the model has no choice of stems.
 func (e Entry) WithStem(divides int) (Entry, error) {
 	name, own := e.base()
-	kernel, wanted := 3, 3
 	switch {
 	case !e.stems:
 		return Entry{}, fmt.Errorf("model %s has no choice of stems; resnet18 and resnet9-32 are two that have", e.Name)
@@ -46,24 +46,56 @@ func (e Entry) WithStem(divides int) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if own == 4 {
-		kernel = 7
-	}
-	if divides == 4 {
-		wanted = 7
-	}
+	kernel, wanted := stemKernel(own), stemKernel(divides)
 	e = base
 	e.Name, e.stem = name+"-s"+strconv.Itoa(divides), divides
 	e.Height, e.Width = base.Height*divides/own, base.Width*divides/own
 	e.Preprocess.ResizeShorter = base.Preprocess.ResizeShorter * divides / own
-	width := base.growth.channel / int64(kernel*kernel)
-	e.growth.channel = width * int64(wanted*wanted)
+	e.growth.channel = base.growth.channel / int64(kernel*kernel) * int64(wanted*wanted)
 	e.Params += int64(e.Channels) * (e.growth.channel - base.growth.channel)
 	e.New = func(c Config) nn.Module {
 		c.stem = divides
 		return base.New(c)
 	}
 	return e, nil
+}
+
+// Divides returns what the model's stem divides height and width by: 1, 2 or 4. It is 0 for a model that
+// has no choice of stems.
+func (e Entry) Divides() int {
+	switch {
+	case !e.stems:
+		return 0
+	case e.stem > 0:
+		return e.stem
+	}
+	_, own := e.base()
+	return own
+}
+
+// stemKernel returns the height and width of the kernel of a stem.
+func stemKernel(divides int) int {
+	if divides == 4 {
+		return 7
+	}
+	return 3
+}
+
+// withKernel returns the variant of e whose stem has the kernel of a state dict, given its shapes. That is
+// e itself if it has the kernel, and else the first of stems: 1 for a 3x3 kernel, though 2 has the same shapes.
+func (e Entry) withKernel(shapes map[string]tensor.Shape) Entry {
+	stem := shapes[e.Stem+".weight"]
+	if !e.stems || len(stem) != 4 || stem[2] == stemKernel(e.Divides()) {
+		return e
+	}
+	for _, s := range stems {
+		if stemKernel(s) == stem[2] {
+			if other, err := e.WithStem(s); err == nil {
+				return other
+			}
+		}
+	}
+	return e
 }
 
 // base returns the name without a stem, and the stem of the model of that name.
