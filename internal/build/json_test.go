@@ -12,6 +12,7 @@ var plainJSON = map[string]string{
 	"internal/number/encode.go":      "number is what the others use",
 	"checkpoint/metrics.go":          "writes a string, and numbers by number.Append",
 	"checkpoint/model.go":            "Metrics are texts that number.Append made",
+	"bench/serve/servers.go":         "asks another server for an image's class, in a module of its own",
 	"data/folder/imagecachemarks.go": "has no floating-point number",
 	"data/folder/imagecachefile.go":  "has no floating-point number",
 	"examples/12-serve/main.go":      "an inference.Prediction encodes its own number",
