@@ -67,6 +67,9 @@ func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) 
 	}
 	r := trial{Trainer: t, epochs: epochs, least: least}
 	s, err := r.run(ctx)
+	if err == nil && s.Steps > 0 {
+		err = r.timeStages(ctx, &s)
+	}
 	if again := t.restart(); err == nil {
 		err = again
 	}
