@@ -124,6 +124,14 @@ type Options struct {
 	GradientNorm bool
 }
 
+// Stage is a part of a training in which the images have a size of their own: see Options.Stages.
+type Stage struct {
+	// Train has the training images in the size of the stage: those of New, in the same order.
+	Train data.Dataset
+	// Transform stands in for Options.Transform. Its output has the size of Train.
+	Transform transforms.Transform
+}
+
 func (o Options) resolved(of task.Task, tested bool) Options {
 	if o.Batch == 0 {
 		o.Batch = 256

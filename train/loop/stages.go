@@ -1,31 +1,13 @@
 package loop
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// Stage is a part of a training in which the images have a size of their own: see Options.Stages.
-type Stage struct {
-	// Train has the training images in the size of the stage: those of New, in the same order.
-	Train data.Dataset
-	// Transform stands in for Options.Transform. Its output has the size of Train.
-	Transform transforms.Transform
-}
-
-// stages are the stages of a training, of which the last has the data set of New.
-type stages struct {
-	all []Stage
-	now int // the one that the loader and the programs belong to
-}
 
 // setStages takes the stages of the options. It returns an error if the network does not take the
 // images of one.
@@ -92,43 +74,4 @@ func (t *Trainer) enter(stage int) (err error) {
 		}
 	}
 	return nil
-}
-
-// timeStages times some steps of every stage but the last, with images that run has read, and takes
-// them into s.
-func (r *trial) timeStages(ctx context.Context, s *Speed) error {
-	last := r.stages.now
-	if last == 0 {
-		return nil
-	}
-	times := make([]time.Duration, last+1)
-	for i := range last {
-		if err := r.enter(i); err != nil {
-			return err
-		}
-		w, err := r.timeBatches(ctx, r.loader.Samples(), true, r.loader, r.trainOn)
-		if err != nil && !errors.Is(err, ErrNotFinite) {
-			return err
-		}
-		times[i] = w.timeOf(r.loader.Samples())
-	}
-	r.staged(times, s)
-	return r.enter(last)
-}
-
-// staged corrects the estimate for the epochs with other images than the last. The epochs that
-// Measure is asked about are the last ones.
-func (r *trial) staged(times []time.Duration, s *Speed) {
-	last := len(times) - 1
-	times[last] = s.Epoch
-	first := max(r.options.Epochs-r.epochs, 0) + 1
-	of := func(epoch int) time.Duration { return times[r.stageOf(epoch)] }
-	s.FirstEpoch += of(first) - s.Epoch
-	s.Epoch = of(first)
-	if later := r.options.Epochs - first; later > 0 {
-		s.Epoch = 0
-		for epoch := first + 1; epoch <= r.options.Epochs; epoch++ {
-			s.Epoch += of(epoch) / time.Duration(later)
-		}
-	}
 }

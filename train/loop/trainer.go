@@ -57,6 +57,12 @@ type Trainer struct {
 	teacher *forward.Runner // of Options.Teacher; nil without one
 }
 
+// stages are the stages of a training, of which the last has the data set of New.
+type stages struct {
+	all []Stage
+	now int // the one that the loader and the programs belong to
+}
+
 // ErrNotFinite is the error of a loss or a gradient that is NaN or infinite, which means that
 // the training diverged. The error of Fit says where.
 var (
