@@ -26,6 +26,14 @@ type Config struct {
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
+	// Progressive, if it is not 0, is the size in pixels of the images with which the training begins. They
+	// grow up to Resize: see recipe.ProgressiveSizes. The first epochs then take less time. EvalSize is the
+	// size of the images that the model is tested on and for, if it differs from Resize (Touvron et al.
+	// 2019, https://arxiv.org/abs/1906.06423: objects in random crops look larger than in test images,
+	// so that a model is better on images that are a little larger). The model files say it.
+	Progressive int `yaml:"progressive,omitempty" json:"progressive,omitempty"`
+	EvalSize    int `yaml:"eval_size,omitempty" json:"eval_size,omitempty"`
+
 	// Recipe names a recipe whose settings take the place of the usual ones where a field is zero:
 	// recipe.FastName, for the least time. Empty means the usual ones.
 	Recipe string `yaml:"recipe,omitempty" json:"recipe,omitempty"`
@@ -194,13 +202,13 @@ func (c Config) metric(of task.Task, tested bool) Metric {
 // input returns the input of the model and how images become it, for images that native
 // describes. It is the one place where settings become that value.
 func (c Config) input(native data.Info) prepare.Input {
-	p := prepare.Steps{Mean: c.Mean, Std: c.Std, Grey: native.Channels == 1}
+	p, size := prepare.Steps{Mean: c.Mean, Std: c.Std, Grey: native.Channels == 1}, c.evalSize()
 	if c.IsPhotos() {
 		p.ResizeShorter, p.Interpolation = c.ResizeShorter, c.Interpolation
 	} else {
-		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
+		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, size
 	}
-	return prepare.Input{Channels: native.Channels, Height: c.Resize, Width: c.Resize, Preprocess: p}
+	return prepare.Input{Channels: native.Channels, Height: size, Width: size, Preprocess: p}
 }
 
 // ofClasses reports whether c's images have one class each.

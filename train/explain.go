@@ -20,6 +20,8 @@ var purposes = map[string]string{
 	"Blocks":         "how deep each stage of the network is",
 	"Init":           "the random weights that the training starts from, scaled so that no layer begins too loud or too quiet",
 	"Resize":         "pixels of each side of the images: larger images show more, and the time grows with the square of the side",
+	"Progressive":    "pixels of the images in the first epochs: small images take little time, and the last epochs see all that there is",
+	"EvalSize":       "pixels of the images that the model is tested on and used for: objects look as large there as in the random crops of a smaller size",
 	"ResizeShorter":  "test images are resized to this shorter side, and their middle is cut out, so that objects are about as large as in random crops",
 	"Channels":       "1 for grey images, 3 for colour",
 	"Interpolation":  "how images are resized",

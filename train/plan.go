@@ -77,9 +77,8 @@ func (c Config) plan() (p plan, err error) {
 	if err := p.checkImages(); err != nil {
 		return p, err
 	}
-	if e := p.entry; e.FixedSize && (p.Resize != e.Height || p.Resize != e.Width) {
-		return p, field.Errorf("model %s takes only %dx%d images, not %dx%d; leave {Resize} out, or choose another {Model}",
-			e.Name, e.Height, e.Width, p.Resize, p.Resize)
+	if err := p.checkSizes(); err != nil {
+		return p, err
 	}
 	if p.Init != "" {
 		if p.scheme, err = nn.ParseScheme(p.Init); err != nil {
@@ -205,8 +204,12 @@ func (p plan) checkImages() error {
 	switch {
 	case c.Channels != 1 && c.Channels != 3:
 		return field.Errorf("{Channels} %d: images have 1 (grey) or 3 (red, green, blue)", c.Channels)
-	case c.ResizeShorter < p.Resize || c.ResizeShorter > prepare.MaxSide:
-		return field.Errorf("{ResizeShorter} %d: the middle of %dx%d pixels ({Resize}) is cut out of it; give from %d to %d", c.ResizeShorter, p.Resize, p.Resize, p.Resize, prepare.MaxSide)
+	case c.ResizeShorter < p.evalSize() || c.ResizeShorter > prepare.MaxSide:
+		name, size := field.Name("Resize"), p.evalSize()
+		if p.EvalSize != 0 {
+			name = field.Name("EvalSize")
+		}
+		return field.Errorf("{ResizeShorter} %d: the middle of %dx%d pixels (%s) is cut out of it; give from %d to %d", c.ResizeShorter, size, size, name, size, prepare.MaxSide)
 	case len(c.Mean) != c.Channels:
 		return field.Errorf("{Mean} and {Std} of %d channels for images of %d; give a number for each", len(c.Mean), c.Channels)
 	}
@@ -244,7 +247,7 @@ func (p plan) newModule(info data.Info, blank bool) (nn.Module, error) {
 
 // options returns the options of a Trainer that do not depend on the data.
 func (p plan) options() loop.Options {
-	in := p.input(data.Info{}) // of which only the sizes and the normalisation matter here
+	in := p.trainingInput(p.Resize)
 	o := loop.Options{
 		Batch: p.Batch, ShortLast: p.LastBatch == ShortLast, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
@@ -307,7 +310,8 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 		return loop.New(dev, m, train, test, o)
 	}
 	if test != nil {
-		test = data.Resize(test, p.Resize)
+		test = data.Resize(test, p.evalSize())
 	}
+	o.Stages = p.stages(train)
 	return loop.New(dev, m, data.Resize(train, p.Resize), test, o)
 }

@@ -47,7 +47,7 @@ func (c Config) byRecipe() Config {
 	c.Model = cmp.Or(c.Model, q.Model)
 	c.Resize = cmp.Or(c.Resize, q.Resize)
 	if c.IsPhotos() {
-		c.ResizeShorter = cmp.Or(c.ResizeShorter, c.Resize) // nothing is cut off small images
+		c.ResizeShorter = cmp.Or(c.ResizeShorter, c.evalSize()) // nothing is cut off small images
 	}
 	c.Batch = cmp.Or(c.Batch, q.Batch)
 	c.LR = cmp.Or(c.LR, q.LR, recipe.FastLR(c.Batch*max(c.Accumulate, 1)))

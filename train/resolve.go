@@ -161,7 +161,7 @@ func (c Config) resolvedPhotos() Config {
 		c = c.sized()
 	}
 	c.Channels = cmp.Or(c.Channels, 3)
-	steps := recipe.PhotoSteps(c.Resize, c.Channels)
+	steps := recipe.PhotoSteps(c.evalSize(), c.Channels)
 	c.ResizeShorter = cmp.Or(c.ResizeShorter, steps.ResizeShorter)
 	c.Interpolation = cmp.Or(c.Interpolation, steps.Interpolation)
 	if len(c.Mean)+len(c.Std) == 0 {
@@ -199,7 +199,7 @@ func (c Config) like(m checkpoint.Model) Config {
 	}
 	if c.Resize == 0 || c.Resize == m.Height {
 		c.Resize = m.Height
-		if p.ResizeShorter >= m.Height {
+		if p.ResizeShorter >= m.Height && c.evalSize() == m.Height {
 			c.ResizeShorter = cmp.Or(c.ResizeShorter, p.ResizeShorter)
 		}
 	}
@@ -225,7 +225,7 @@ func (c Config) sized() Config {
 	if c.Resize == 0 {
 		c.Resize, c.sizedFor = r.SizeFor(side), side
 	}
-	c.ResizeShorter = cmp.Or(c.ResizeShorter, recipe.PhotoShorter(c.Resize, side))
+	c.ResizeShorter = cmp.Or(c.ResizeShorter, recipe.PhotoShorter(c.evalSize(), side))
 	c.Augment = cmp.Or(c.Augment, recipe.PhotoAugment(c.Resize, side))
 	c = c.ruled(n)
 	if c.augment().Crops() {

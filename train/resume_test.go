@@ -158,6 +158,9 @@ func TestResumeWithEverything(t *testing.T) {
 		"adamw": func(c *train.Config) {
 			c.Optimizer, c.Momentum, c.LR, c.Schedule, c.Metric, c.LayerDecay = "adamw", 0, 0.01, "cosine", "loss", 0.7
 		},
+		"progressive": func(c *train.Config) {
+			c.Model, c.LR, c.Resize, c.Progressive, c.EvalSize, c.Augment, c.EMA = "cifar-resnet8", 0.1, 20, 9, 24, "standard", 0.8
+		},
 		"frozen": func(c *train.Config) { c.Freeze, c.EMA = "stem,4", 0.9 },
 		"early":  func(c *train.Config) { c.LR, c.Schedule, c.Patience, c.Epochs = 1e-30, "constant", 2, 9 },
 	} {

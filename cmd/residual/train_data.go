@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/recipe"
 )
 
 // photosHelp says what --data takes besides names, in the help of every command.
@@ -39,8 +40,19 @@ func preparation(c train.Config) string {
 	say(c.Mixup > 0, fmt.Sprintf("mixup %v", c.Mixup))
 	say(c.CutMix > 0, fmt.Sprintf("cutmix %v", c.CutMix))
 	say(len(c.Mean) > 0, fmt.Sprintf("normalised by the mean %s and the std %s", joinFloats(c.Mean), joinFloats(c.Std)))
+	say(c.Progressive > 0, "in "+sizesInTurn(c)+" pixels in turn")
+	say(c.EvalSize > 0, fmt.Sprintf("tested in %dx%d", c.EvalSize, c.EvalSize))
 	say(c.IsPhotos(), fmt.Sprintf("tested on the middle of images resized to %d", c.ResizeShorter))
 	return strings.Join(parts, ", ")
+}
+
+// sizesInTurn lists the sizes of the images of a training that begins with small ones.
+func sizesInTurn(c train.Config) string {
+	var sizes []string
+	for _, size := range recipe.ProgressiveSizes(c.Progressive, c.Resize) {
+		sizes = append(sizes, fmt.Sprint(size))
+	}
+	return strings.Join(sizes, ", ")
 }
 
 func joinFloats(values []float64) string {

@@ -90,6 +90,9 @@ func (r *running) gradientNorm() float64 { return r.norm / float64(r.steps) }
 func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start).Seconds() }
 
 func (f *fit) epoch(ctx context.Context, epoch int) error {
+	if err := f.enter(f.stageOf(epoch)); err != nil {
+		return err
+	}
 	e := f.prefetch(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
 	f.sum.clear()

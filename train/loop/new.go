@@ -26,7 +26,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t := &Trainer{
 		dataset: train, testset: test, programs: map[batchKind]*stepProgram{},
-		input: tensor.Shape{info.Channels, info.Height, info.Width}, past: noTotals(), totals: noTotals(),
+		input: inputOf(train), past: noTotals(), totals: noTotals(),
 	}
 	var err error
 	if t.trainee, err = enrol(dev, m, o); err != nil {
@@ -36,10 +36,10 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		t.weights = &graph.Variable{Value: tensor.FromSlice(append([]float32(nil), w...), len(w)), Name: "class weights"}
 	}
 	t.runner = forward.New(m, t.store, o.Precision, forward.Config{Targets: info.Targets, Loss: o.Loss})
-	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Sampler: o.Sampler, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
-	})
-	if err != nil {
+	if t.loader, err = t.load(Stage{train, o.Transform}); err != nil {
+		return nil, err
+	}
+	if err := t.setStages(train); err != nil {
 		return nil, err
 	}
 	if test != nil {
@@ -67,7 +67,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	if test != nil {
 		for _, n := range t.tests.Sizes() {
-			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
+			if err := t.runner.PrepareStored(t.tests.Stored(), append(tensor.Shape{n}, inputOf(test)...)...); err != nil {
 				return nil, err
 			}
 		}
@@ -96,9 +96,9 @@ func sameKind(train, test data.Info) error {
 	if a, b := train.Targets, test.Targets; a.Task.Named() != b.Task.Named() || !slices.Equal(a.Names, b.Names) || !slices.Equal(a.Shape, b.Shape) {
 		return fmt.Errorf("the test images have the %s %q, the training images the %s %q", b.Task.Named(), b.Names, a.Task.Named(), a.Names)
 	}
-	if train.Channels != test.Channels || train.Height != test.Height || train.Width != test.Width || len(train.Classes) != len(test.Classes) {
-		return fmt.Errorf("the test images are [%d, %d, %d] in %d classes, the training images [%d, %d, %d] in %d",
-			test.Channels, test.Height, test.Width, len(test.Classes), train.Channels, train.Height, train.Width, len(train.Classes))
+	if train.Channels != test.Channels || len(train.Classes) != len(test.Classes) {
+		return fmt.Errorf("the test images have %d channels and are of %d classes, the training images have %d and are of %d",
+			test.Channels, len(test.Classes), train.Channels, len(train.Classes))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"math"
 
 	"github.com/residual-ml/residual/data"
@@ -91,6 +92,12 @@ type Options struct {
 	Metric   Metric
 	Patience int
 
+	// Stages are those with which the training begins, in place of the training images of New: each
+	// lasts as many epochs as the others, and so does the last stage, with the images of New. With
+	// images that grow from stage to stage the first epochs take less time (progressive learning, Tan
+	// and Le 2021, https://arxiv.org/abs/2104.00298, section 4). The test images do not change.
+	Stages []Stage
+
 	// Score chooses the best epoch in place of Metric: the one for which it is the highest.
 	Score func(Epoch) float64
 
@@ -115,6 +122,14 @@ type Options struct {
 	// GradientNorm computes the norm of the gradient of the first trained layer's weight. It
 	// changes no other result.
 	GradientNorm bool
+}
+
+// Stage is a part of a training in which the images have a size of their own: see Options.Stages.
+type Stage struct {
+	// Train has the training images in the size of the stage: those of New, in the same order.
+	Train data.Dataset
+	// Transform stands in for Options.Transform. Its output has the size of Train.
+	Transform transforms.Transform
 }
 
 func (o Options) resolved(of task.Task, tested bool) Options {
@@ -161,6 +176,9 @@ func (o Options) Check() error {
 	}
 	if o.Score != nil && o.Metric != "" {
 		return field.Errorf("{Metric} %s beside a Score of the program's own: both choose the best epoch; give one of them", o.Metric)
+	}
+	if len(o.Stages) > 0 && o.Teacher != nil {
+		return errors.New("loop: Stages beside a Teacher, which takes images of one size; leave one of them out")
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {
 		return field.Errorf("{BackboneRate} %v and {LayerDecay} %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)

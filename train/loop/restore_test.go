@@ -31,6 +31,10 @@ func (m *dropping) Forward(x *graph.Node) *graph.Node {
 	return m.Head.Forward(m.Drop.Forward(nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(x))))
 }
 
+func newDropping() *dropping {
+	return &dropping{nn.NewConv2d(1, 20, 5, nn.Conv{Stride: 2}), nn.NewBatchNorm2d(20), nn.Dropout{P: 0.4}, nn.NewLinear(20, 10)}
+}
+
 // A restored trainer continues with the same dropout and the same optimiser state as the
 // trainer that saved the state.
 func TestRestoredTrainer(t *testing.T) {
@@ -121,7 +125,7 @@ func dropper(t *testing.T, o Options) *Trainer {
 		t.Fatal(err)
 	}
 	t.Cleanup(dev.Close)
-	m := &dropping{nn.NewConv2d(1, 20, 5, nn.Conv{Stride: 2}), nn.NewBatchNorm2d(20), nn.Dropout{P: 0.4}, nn.NewLinear(20, 10)}
+	m := newDropping()
 	nn.Init(m, 1, nn.XavierUniform)
 	tr, err := New(dev, m, ds, nil, o)
 	if err != nil {

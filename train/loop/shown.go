@@ -20,14 +20,18 @@ type Shown struct {
 // FirstBatch returns the first batch of the training's first epoch as the network gets it: with
 // the images that are drawn, augmented and mixed. It changes nothing about the training.
 func (t *Trainer) FirstBatch(ctx context.Context) ([]Shown, error) {
-	e := t.loader.Epoch(ctx, 1)
+	l, err := t.load(t.stages.all[t.stageOf(1)])
+	if err != nil {
+		return nil, err
+	}
+	e := l.Epoch(ctx, 1)
 	defer e.Close()
 	b, err := e.Next()
 	if err != nil {
 		return nil, err
 	}
 	defer b.Release()
-	x, info := b.Decoded(), t.loader.Info()
+	x, info := b.Decoded(), l.Info()
 	s := x.Shape()
 	area := s[2] * s[3]
 	all := make([]Shown, len(b.Indices))

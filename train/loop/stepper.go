@@ -87,7 +87,7 @@ func (o Options) ofLoops() string {
 		{o.Workers != 0, "Workers"}, {o.Sampler != nil, "Sampler"}, {o.Transform != nil, "Transform"}, {o.Mix != nil, "Mix"},
 		{o.Normalize.Mean != nil || o.Normalize.Std != nil, "Normalize"}, {o.LabelSmoothing != 0, "LabelSmoothing"}, {o.ClassWeights != nil, "ClassWeights"},
 		{o.Loss != nil, "Loss"}, {o.Teacher != nil, "Teacher"}, {o.Accumulate != 0, "Accumulate"}, {o.Lookahead != 0, "Lookahead"}, {o.Metric != "", "Metric"},
-		{o.Patience != 0, "Patience"}, {o.Score != nil, "Score"}, {o.GradientNorm, "GradientNorm"},
+		{o.Patience != 0, "Patience"}, {o.Score != nil, "Score"}, {o.GradientNorm, "GradientNorm"}, {o.Stages != nil, "Stages"},
 	} {
 		if f.set {
 			return f.name

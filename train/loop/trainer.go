@@ -50,10 +50,17 @@ type Trainer struct {
 	weights *graph.Variable // class weights; nil without Options.ClassWeights
 	passes  []engine.Pass   // passes of a step, on a device that makes whole steps
 	length  length          // of SetLength
+	stages  stages          // of Options.Stages, and the last
 	sent    []*data.Batch   // uint8 batches that are being copied to the device
 	values  [2]float32      // values read after a step: the loss and the hits
 	fetch   func()          // work for the host while the device makes the next step (prefetch); may be nil
 	teacher *forward.Runner // of Options.Teacher; nil without one
+}
+
+// stages are the stages of a training, of which the last has the data set of New.
+type stages struct {
+	all []Stage
+	now int // the one that the loader and the programs belong to
 }
 
 // ErrNotFinite is the error of a loss or a gradient that is NaN or infinite, which means that

@@ -67,6 +67,9 @@ func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) 
 	}
 	r := trial{Trainer: t, epochs: epochs, least: least}
 	s, err := r.run(ctx)
+	if err == nil && s.Steps > 0 {
+		err = r.timeStages(ctx, &s)
+	}
 	if again := t.restart(); err == nil {
 		err = again
 	}
@@ -150,6 +153,45 @@ func (r *trial) trainOn(b *data.Batch) error {
 func (r *trial) evaluateOn(b *data.Batch) error {
 	_, err := r.runner.LogitsOf(r.tests, b)
 	return err
+}
+
+// timeStages times some steps of every stage but the last, with images that run has read, and takes
+// them into s.
+func (r *trial) timeStages(ctx context.Context, s *Speed) error {
+	last := r.stages.now
+	if last == 0 {
+		return nil
+	}
+	times := make([]time.Duration, last+1)
+	for i := range last {
+		if err := r.enter(i); err != nil {
+			return err
+		}
+		w, err := r.timeBatches(ctx, r.loader.Samples(), true, r.loader, r.trainOn)
+		if err != nil && !errors.Is(err, ErrNotFinite) {
+			return err
+		}
+		times[i] = w.timeOf(r.loader.Samples())
+	}
+	r.staged(times, s)
+	return r.enter(last)
+}
+
+// staged corrects the estimate for the epochs with other images than the last. The epochs that
+// Measure is asked about are the last ones.
+func (r *trial) staged(times []time.Duration, s *Speed) {
+	last := len(times) - 1
+	times[last] = s.Epoch
+	first := max(r.options.Epochs-r.epochs, 0) + 1
+	of := func(epoch int) time.Duration { return times[r.stageOf(epoch)] }
+	s.FirstEpoch += of(first) - s.Epoch
+	s.Epoch = of(first)
+	if later := r.options.Epochs - first; later > 0 {
+		s.Epoch = 0
+		for epoch := first + 1; epoch <= r.options.Epochs; epoch++ {
+			s.Epoch += of(epoch) / time.Duration(later)
+		}
+	}
 }
 
 // timing is the measured time of batches.
