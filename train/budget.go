@@ -41,8 +41,11 @@ func (c Config) offers() []offer {
 		return []offer{c.offer(0)}
 	}
 	var all []offer
-	r := recipe.ForPhotos(c.free.images)
-	for _, o := range r.OffersFor(c.free.side) {
+	r, side := recipe.ForPhotos(c.free.images), c.free.side
+	if !c.free.size {
+		side = c.Resize
+	}
+	for _, o := range r.OffersFor(side) {
 		if o.Augment != "" && !c.free.epochs {
 			continue // the passes that it is for are not chosen
 		}
@@ -79,6 +82,11 @@ func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 	f := c.free
 	if f.model {
 		c.Model, c.Blocks = o.Model, nil
+		if e, err := models.Lookup(o.Model); err == nil && !f.size {
+			if e, err = e.WithStem(models.StemFor(c.Resize)); err == nil {
+				c.Model = e.Name
+			}
+		}
 	}
 	if f.size {
 		c.Resize = o.Size
@@ -88,9 +96,9 @@ func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 		if f.shorter {
 			c.ResizeShorter = recipe.PhotoShorter(c.Resize, f.side)
 		}
-		if f.augment && c.Freeze != FreezeBackbone {
-			c.Augment = cmp.Or(o.Augment, recipe.PhotoAugment(c.Resize, f.side))
-		}
+	}
+	if f.augment && c.Freeze != FreezeBackbone {
+		c.Augment = cmp.Or(o.Augment, recipe.PhotoAugment(c.Resize, f.side))
 	}
 	if f.batch {
 		c.Batch = 0

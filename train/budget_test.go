@@ -64,6 +64,9 @@ func TestOffers(t *testing.T) {
 		{Config{Model: "cifar-resnet20"}, 10_000, 32, []string{"cifar-resnet20 32/32 crop by 64 at 0.2 of 0, 7.5-60"}},
 		{Config{Model: "resnet18", Epochs: 5, LR: 0.5, Batch: 16}, 5000, 48, []string{
 			"resnet18 48/48 standard by 16 at 0.5 of 0.35, 5-5"}},
+		{Config{Resize: 160}, 2500, 600, []string{
+			"resnet9-16-s4 160/160 standard by 64 at 0.2 of 0.35, 2-16", "resnet9-16-s4 160/160 trivial by 64 at 0.2 of 0.35, 7.143-57.14",
+			"resnet9-32-s4 160/160 trivial by 64 at 0.2 of 0.35, 7.143-57.14", "resnet9-64-s4 160/160 trivial by 64 at 0.2 of 0.35, 7.143-57.14"}},
 		{Config{}, 10_000, 32, []string{"resnet9-16 32/32 crop by 64 at 0.2 of 0, 4-32", "resnet9-24 32/32 crop by 64 at 0.2 of 0, 10-80",
 			"resnet9-32 32/32 crop by 64 at 0.2 of 0, 7-56", "resnet9-64 32/32 crop by 64 at 0.2 of 0, 7.5-60"}},
 		{Config{Resize: 64, Model: "resnet18", Preparation: Preparation{ResizeShorter: 80, CropScale: 0.3}}, 500, 600, []string{"resnet18 64/80 standard by 32 at 0.1 of 0.3, 1-30"}},

@@ -21,14 +21,15 @@ func TestSmallImagesStaySmall(t *testing.T) {
 		given         train.Config
 		size, shorter int
 		augment       string
+		model         string
 	}{
-		{28, 28, train.Config{}, 32, 32, "crop"},
-		{33, 41, train.Config{}, 40, 40, "crop"},
-		{60, 50, train.Config{}, 64, 64, "standard"},
-		{300, 200, train.Config{}, 96, 110, "standard"},
-		{28, 28, train.Config{Resize: 64}, 64, 64, "standard"},
-		{300, 200, train.Config{Resize: 32}, 32, 37, "standard"},
-		{32, 32, train.Config{Preparation: train.Preparation{ResizeShorter: 36, Augment: "flip"}}, 32, 36, "flip"},
+		{28, 28, train.Config{}, 32, 32, "crop", "resnet9-32"},
+		{33, 41, train.Config{}, 40, 40, "crop", "resnet9-32"},
+		{60, 50, train.Config{}, 64, 64, "standard", "resnet18-s2"},
+		{300, 200, train.Config{}, 96, 110, "standard", "resnet18"},
+		{28, 28, train.Config{Resize: 64}, 64, 64, "standard", "resnet18-s2"},
+		{300, 200, train.Config{Resize: 32, Blocks: []int{1, 1, 1, 1}}, 32, 37, "standard", "resnet18"},
+		{32, 32, train.Config{Preparation: train.Preparation{ResizeShorter: 36, Augment: "flip"}}, 32, 36, "flip", "resnet9-32"},
 	} {
 		root := t.TempDir()
 		for i := range 4 { // two images of each class: one to train on, one to test on
@@ -36,8 +37,8 @@ func TestSmallImagesStaySmall(t *testing.T) {
 		}
 		c.given.Data = filepath.Join(root, "photos")
 		got := c.given.Resolved()
-		if got.Resize != c.size || got.ResizeShorter != c.shorter || got.Augment != c.augment {
-			t.Errorf("%dx%d, %d given: %d from %d, %s; want %d from %d, %s", c.width, c.height, c.given.Resize, got.Resize, got.ResizeShorter, got.Augment, c.size, c.shorter, c.augment)
+		if got.Resize != c.size || got.ResizeShorter != c.shorter || got.Augment != c.augment || got.Model != c.model {
+			t.Errorf("%dx%d, %d given: %s at %d from %d, %s; want %s at %d from %d, %s", c.width, c.height, c.given.Resize, got.Model, got.Resize, got.ResizeShorter, got.Augment, c.model, c.size, c.shorter, c.augment)
 		}
 		if again := got.Resolved(); again.Resize != c.size || again.Augment != c.augment {
 			t.Errorf("resolved twice: %d, %s", again.Resize, again.Augment)

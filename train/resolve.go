@@ -217,7 +217,11 @@ func (c Config) sized() Config {
 		c.chosenFor = n
 	}
 	if c.Model == "" {
-		c = c.withModel(r.Model, r.Blocks)
+		model, blocks := r.Model, r.Blocks
+		if c.Blocks == nil {
+			model, blocks = r.ModelFor(cmp.Or(c.Resize, r.SizeFor(side)))
+		}
+		c = c.withModel(model, blocks)
 	}
 	if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
 		c.Resize = cmp.Or(c.Resize, e.Height)

@@ -54,6 +54,18 @@ func (p Photos) SizeFor(side int) int {
 	return min(sizes[i], p.Resize)
 }
 
+// ModelFor returns the model for images of a size, and its blocks: resnet9-32 below 48 pixels, where
+// the stem of resnet18 would leave maps of a few pixels, and resnet18-s2, whose stem halves only once, up to 64.
+func (p Photos) ModelFor(size int) (model string, blocks []int) {
+	switch {
+	case size < tinySize:
+		return "resnet9-32", nil
+	case size <= 64:
+		return p.Model + "-s2", p.Blocks
+	}
+	return p.Model, p.Blocks
+}
+
 // tinySize is the size in pixels from which on PhotoAugment takes parts of different sizes out of
 // images: parts of smaller images show too little.
 const tinySize = 48
