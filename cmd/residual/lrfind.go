@@ -29,7 +29,7 @@ type lrFindFlags struct {
 }
 
 // notOfASearch are the flags of train that have no meaning for a range test.
-var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "dry-run", "budget", "ema", "metric", "patience"}
+var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "dry-run", "budget", "ema", "metric", "patience", "progressive", "eval-size"}
 
 func lrFindCommand() *cobra.Command {
 	var f lrFindFlags

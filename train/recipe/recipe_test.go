@@ -225,3 +225,25 @@ func TestFast(t *testing.T) {
 		t.Errorf("the rate of batches of 512 is %v", got)
 	}
 }
+
+// The sizes grow in equal steps, rounded to the sizes that the recipes choose from, and are distinct.
+func TestProgressiveSizes(t *testing.T) {
+	for _, c := range []struct {
+		first, last int
+		want        []int
+	}{
+		{48, 96, []int{48, 64, 80, 96}},
+		{32, 64, []int{32, 40, 48, 64}},
+		{128, 224, []int{128, 160, 192, 224}},
+		{24, 28, []int{24, 25, 26, 28}},
+		{32, 40, []int{32, 40}},
+		{40, 48, []int{40, 48}},
+		{16, 32, []int{16, 21, 26, 32}},
+		{31, 32, []int{31, 32}},
+		{224, 512, []int{224, 320, 416, 512}},
+	} {
+		if got := recipe.ProgressiveSizes(c.first, c.last); !slices.Equal(got, c.want) {
+			t.Errorf("from %d to %d: %v, want %v", c.first, c.last, got, c.want)
+		}
+	}
+}
