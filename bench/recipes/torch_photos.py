@@ -6,9 +6,9 @@ crops and flips, label smoothing 0.1. Needs PyTorch and torchvision.
 
 The folder has one folder for each class, of which a fifth is tested on, or train/ and val/ with
 these. Images are decoded once, before anything else, to the shorter side that the crops are taken
-from, by as many threads as compute; a first epoch of the same steps is timed on copies of the
-weights, and as many epochs follow as fit into the seconds. What is printed last is a line of JSON: the
-accuracy of the last epoch, the epochs, the seconds of all and the processor seconds of all.
+from, by as many threads as compute. Twelve steps are timed, which change nothing, and as many epochs
+follow as fit into the seconds. What is printed last is a line of JSON: the accuracy after the last
+epoch, the epochs, the seconds of all and the processor seconds of all.
 """
 import argparse
 import concurrent.futures
