@@ -96,6 +96,9 @@ func (c Config) taking(r recipe.Photos, o recipe.Offer) Config {
 		if f.shorter {
 			c.ResizeShorter = recipe.PhotoShorter(c.Resize, f.side)
 		}
+		if c.Progressive >= c.Resize {
+			c.Progressive = 0
+		}
 	}
 	if f.augment && c.Freeze != FreezeBackbone {
 		c.Augment = cmp.Or(o.Augment, recipe.PhotoAugment(c.Resize, f.side))
@@ -160,7 +163,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 	names := make([]foresight.Offer, len(offers))
 	for i, o := range offers {
 		names[i] = o.Offer
-		names[i].Cost = float64(plan{Config: o.Config}.multiplyAdds()) * float64(max(o.Repeat, 1))
+		names[i].Cost = float64(plan{Config: o.Config}.multiplyAdds()) * float64(max(o.Repeat, 1)) * o.growth()
 	}
 	left := func() time.Duration { return j.Forecast.Budget - time.Since(begun) }
 	c, err := foresight.Choose(names, j.Forecast.Budget, left, func(i int) (e foresight.Estimate, err error) {
@@ -180,6 +183,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err != nil {
 			return e, err
 		}
+		spread(took)
 		return *took, j.Forecast.fits(took.Memory.Total)
 	})
 	if err != nil {

@@ -2,9 +2,11 @@ package train
 
 import (
 	"math"
+	"sort"
 	"time"
 
 	"github.com/residual-ml/residual/train/foresight"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // pace decides the length of a training by a budget while it goes on, so that it ends in time at the
@@ -17,7 +19,8 @@ type pace struct {
 	interval time.Duration // least time between two decisions
 	batches  int           // in an epoch
 	most     int           // batches in all
-	step     time.Duration // of a batch
+	step     time.Duration // of a batch, with images of the last size
+	stages   []float64     // loop.Speed.Stages
 	each     time.Duration // test and files of an epoch
 
 	length []int // Config.Length so far
@@ -35,8 +38,9 @@ func newPace(begun time.Time, budget time.Duration, c foresight.Choice, most flo
 	keep := time.Duration(foresight.Reserve * float64(budget))
 	p := &pace{
 		now: time.Now, end: begun.Add(budget - keep), after: c.Estimate.After, interval: budget / decisions, batches: batches,
-		step: max(c.Estimate.Epoch/time.Duration(batches), 1), each: c.Estimate.Evaluation + c.Estimate.Saving,
+		each: c.Estimate.Evaluation + c.Estimate.Saving, stages: c.Estimate.Stages,
 	}
+	p.step = max(time.Duration(float64(c.Estimate.Epoch)/meanOf(p.stages)/float64(batches)), 1)
 	p.first = p.step
 	p.most = int(math.Round(most * float64(batches)))
 	return p
@@ -56,7 +60,7 @@ func (p *pace) batchesAfter(made int) int {
 	if took < p.interval || made == p.at {
 		return last
 	}
-	p.step = max((p.step+took/time.Duration(made-p.at))/2, 1) // a moment in which something else computes counts half
+	p.step = max((p.step+time.Duration(float64(took)/p.work(p.at, made, last)))/2, 1) // a moment in which something else computes counts half
 	return p.decide(now, made)
 }
 
@@ -83,12 +87,30 @@ func (p *pace) fit(now time.Time, made int) (best int) {
 	done := made % p.batches
 	for tests := 1; ; tests++ {
 		room := tests*p.batches - done
-		n := int((left - time.Duration(tests)*p.each) / p.step)
-		best = max(best, min(n, room))
+		n := sort.Search(room, func(n int) bool { // the first number after which one more is too many
+			return p.work(made, made+n+1, made+n+1)*float64(p.step) > float64(left-time.Duration(tests)*p.each)
+		})
+		best = max(best, n)
 		if n < room || made+room >= p.most {
 			return best
 		}
 	}
+}
+
+// work returns how many batches with images of the last size take as long as those from made on to n, in
+// a training of all batches.
+func (p *pace) work(made, n, all int) float64 {
+	if len(p.stages) == 0 {
+		return float64(n - made)
+	}
+	sum := 0.0
+	for made < n {
+		epoch := made/p.batches + 1
+		end := min(epoch*p.batches, n)
+		sum += float64(end-made) * p.stages[loop.StageOf(epoch, p.batches, all, len(p.stages))]
+		made = end
+	}
+	return sum
 }
 
 // point notes the last batch of an epoch, whose test follows.

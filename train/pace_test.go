@@ -13,7 +13,11 @@ import (
 // becomes slower or faster meanwhile, and whether its epochs are short or long.
 func TestPaceKeepsTheTime(t *testing.T) {
 	const budget = 3 * time.Minute
-	for _, batches := range []int{10, 100, 1000, 20_000} {
+	for i, batches := range []int{10, 100, 1000, 20_000, 10, 100, 1000} {
+		var stages []float64
+		if i >= 4 { // images that grow
+			stages = []float64{0.25, 0.4, 0.6, 1}
+		}
 		for name, speed := range map[string]func(share float64) float64{
 			"steady":      func(float64) float64 { return 1 },
 			"misjudged":   func(float64) float64 { return 1.4 },
@@ -28,12 +32,12 @@ func TestPaceKeepsTheTime(t *testing.T) {
 				clock = clock.Add(time.Duration(float64(d) * speed(clock.Sub(begun).Seconds()/budget.Seconds())))
 			}
 			const step, test, after = 20 * time.Millisecond, 100 * time.Millisecond, 2 * time.Second
-			e := foresight.Estimate{Speed: loop.Speed{Epoch: step * time.Duration(batches), Evaluation: test}, After: after}
+			e := foresight.Estimate{Speed: loop.Speed{Epoch: time.Duration(float64(step*time.Duration(batches)) * meanOf(stages)), Evaluation: test, Stages: stages}, After: after}
 			p := newPace(begun, budget, foresight.Choice{Epochs: 3, Estimate: e}, 1e6, batches)
 			p.now = func() time.Time { return clock }
 			made := 0
 			for made < p.batchesAfter(made) {
-				spend(step)
+				spend(time.Duration(float64(step) * p.work(made, made+1, p.length[len(p.length)-1])))
 				made++
 				if n := p.batchesAfter(made); made%batches == 0 || made == n {
 					p.point(Point{X: 1})
@@ -46,7 +50,7 @@ func TestPaceKeepsTheTime(t *testing.T) {
 			}
 			spend(after)
 			if took := clock.Sub(begun); took < 160*time.Second || took > budget {
-				t.Errorf("%s, %d batches an epoch: ended after %v, with %v", name, batches, took, p.length)
+				t.Errorf("%s, %d batches an epoch, stages %v: ended after %v, with %v", name, batches, stages, took, p.length)
 			}
 			if n := len(p.length); n > 2*decisions || n%2 != 0 {
 				t.Errorf("%s: %d numbers", name, n)

@@ -2,10 +2,12 @@ package train
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/train/foresight"
 	"github.com/residual-ml/residual/train/loop"
 	"github.com/residual-ml/residual/train/recipe"
 )
@@ -38,6 +40,38 @@ func (p plan) stages(train data.Dataset) (all []loop.Stage) {
 	return all
 }
 
+// growth returns how long the epochs of a training with images that grow take on average, by their
+// pixels, as a share of those with the last size.
+func (c Config) growth() float64 {
+	if c.Progressive == 0 {
+		return 1
+	}
+	var shares []float64
+	for _, size := range recipe.ProgressiveSizes(c.Progressive, c.Resize) {
+		shares = append(shares, float64(size*size)/float64(c.Resize*c.Resize))
+	}
+	return meanOf(shares)
+}
+
+// meanOf returns the mean of the times of stages, 1 for none.
+func meanOf(stages []float64) float64 {
+	if len(stages) == 0 {
+		return 1
+	}
+	sum := 0.0
+	for _, s := range stages {
+		sum += s
+	}
+	return sum / float64(len(stages))
+}
+
+// spread makes the estimate of one epoch, which is the last, that of any epoch.
+func spread(e *foresight.Estimate) {
+	less := e.Epoch - time.Duration(float64(e.Epoch)*meanOf(e.Stages))
+	e.FirstEpoch -= less
+	e.Epoch -= less
+}
+
 // checkSizes returns an error if the sizes of the images do not suit the model or each other.
 func (p plan) checkSizes() error {
 	if e := p.entry; e.FixedSize {
@@ -61,8 +95,8 @@ func (p plan) checkSizes() error {
 			return field.Errorf("%s beside {Freeze} backbone: the features of an image are computed once, at one size; leave one of them out", name)
 		case p.Teacher != "" || p.TeacherModule != nil:
 			return field.Errorf("%s beside {Teacher}, which takes images of one size; leave one of them out", name)
-		case p.Forecast != nil && p.Forecast.Budget > 0:
-			return field.Errorf("%s beside {Budget}, which chooses one size for all epochs; give {Epochs} in place of the budget", name)
+		case s.name == "EvalSize" && p.Forecast != nil && p.Forecast.Budget > 0:
+			return field.Errorf("%s beside {Budget}, which chooses the size; give {Epochs} in place of the budget", name)
 		}
 	}
 	if p.Progressive >= p.Resize && p.Progressive != 0 {

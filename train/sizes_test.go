@@ -81,7 +81,7 @@ func TestSizesRefused(t *testing.T) {
 		{train.Config{Model: "cifar-resnet8", Data: "garments", Resize: 32, Progressive: -1}, "Progressive -1"},
 		{train.Config{Model: "cifar-resnet8", Data: "garments", Resize: 32, Progressive: 16, Freeze: "backbone"}, "Progressive beside Freeze backbone"},
 		{train.Config{Model: "cifar-resnet8", Data: "garments", Resize: 32, EvalSize: 40, Own: train.Own{TeacherModule: nn.NewLinear(1, 1)}}, "EvalSize beside Teacher"},
-		{train.Config{Model: "cifar-resnet8", Data: "garments", Resize: 32, Progressive: 16, Forecast: &train.Forecast{Budget: time.Minute}}, "Progressive beside Budget"},
+		{train.Config{Model: "cifar-resnet8", Data: "garments", Resize: 32, EvalSize: 40, Forecast: &train.Forecast{Budget: time.Minute}}, "EvalSize beside Budget"},
 	} {
 		if err := c.config.Check(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("got %v, want %q", err, c.says)

@@ -35,14 +35,18 @@ func inputOf(ds data.Dataset) tensor.Shape {
 	return tensor.Shape{info.Channels, info.Height, info.Width}
 }
 
-// stageOf returns the stage of an epoch, by the epoch's middle. The last epoch belongs to the last
-// stage.
+// stageOf returns the stage of an epoch.
 func (t *Trainer) stageOf(epoch int) int {
-	n, each, all := len(t.stages.all), t.Batches(), t.all()
-	if epoch*each >= all {
-		return n - 1
+	return StageOf(epoch, t.Batches(), t.all(), len(t.stages.all))
+}
+
+// StageOf returns the stage of an epoch, from 0, in a training of so many stages that has all batches,
+// and so many in an epoch. The stage goes by the epoch's middle. The last epoch belongs to the last stage.
+func StageOf(epoch, batches, all, stages int) int {
+	if epoch*batches >= all {
+		return stages - 1
 	}
-	return min((2*epoch-1)*each*n/(2*all), n-1)
+	return min((2*epoch-1)*batches*stages/(2*all), stages-1)
 }
 
 // load returns the loader of a stage.

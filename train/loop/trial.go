@@ -19,6 +19,10 @@ type Speed struct {
 	Step                        time.Duration // step on a full batch, in a later epoch
 	Batch                       int           // images in a full batch
 	Steps                       int           // number of timed steps; 0 if the loss was not finite from the start, and nothing is known
+
+	// Stages has the time of an epoch in each of Options.Stages and in the last stage, as a multiple of
+	// that of the last; nil without stages.
+	Stages []float64
 }
 
 // Training returns the time of so many epochs of training and evaluation.
@@ -181,7 +185,10 @@ func (r *trial) timeStages(ctx context.Context, s *Speed) error {
 // Measure is asked about are the last ones.
 func (r *trial) staged(times []time.Duration, s *Speed) {
 	last := len(times) - 1
-	times[last] = s.Epoch
+	times[last], s.Stages = s.Epoch, nil
+	for _, took := range times {
+		s.Stages = append(s.Stages, float64(took)/float64(max(s.Epoch, 1)))
+	}
 	first := max(r.options.Epochs-r.epochs, 0) + 1
 	of := func(epoch int) time.Duration { return times[r.stageOf(epoch)] }
 	s.FirstEpoch += of(first) - s.Epoch
