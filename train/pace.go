@@ -57,7 +57,8 @@ func (p *pace) batchesAfter(made int) int {
 	if !p.ended.IsZero() {
 		took -= now.Sub(p.ended)
 	}
-	if took < p.interval || made == p.at {
+	early := made+1 >= last && p.end.Sub(now)-p.after > p.interval // after a stall, the end would come too soon
+	if took < p.interval && !early || made == p.at {
 		return last
 	}
 	p.step = max((p.step+time.Duration(float64(took)/p.work(p.at, made, last)))/2, 1) // a moment in which something else computes counts half

@@ -23,6 +23,7 @@ func TestPaceKeepsTheTime(t *testing.T) {
 			"misjudged":   func(float64) float64 { return 1.4 },
 			"faster":      func(at float64) float64 { return 1 - at/2 },
 			"slower":      func(at float64) float64 { return 1 + at },
+			"stalled":     func(at float64) float64 { return map[bool]float64{true: 1500, false: 1}[at < 0.03] }, // in the first batch
 			"twice":       func(at float64) float64 { return map[bool]float64{true: 0.5, false: 1}[at > 0.5] },
 			"half, later": func(at float64) float64 { return map[bool]float64{true: 2, false: 1}[at > 0.7] },
 		} {
