@@ -72,7 +72,7 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 	flag := regexp.MustCompile(`(^|[^A-Za-z0-9-])--[a-z]`)
 	allowed := map[string]int{
 		"train/settings/table.go": 10, // helps of flags, which speak of others
-		"report/page/view.go":     3, // properties of CSS
+		"report/page/view.go":     3,  // properties of CSS
 	}
 	found := map[string]int{}
 	libraryFiles(t, func(path string, f *ast.File) {
