@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ func (e Entry) WithStem(divides int) (Entry, error) {
 	switch {
 	case !e.stems:
 		return Entry{}, fmt.Errorf("model %s has no choice of stems; resnet18 and resnet9-32 are two that have", e.Name)
-	case divides != 1 && divides != 2 && divides != 4:
+	case !slices.Contains(stems, divides):
 		return Entry{}, fmt.Errorf("model %s with a stem of %d: a stem divides height and width by 1, 2 or 4", name, divides)
 	case divides == own:
 		return Lookup(name)
